@@ -1,0 +1,77 @@
+//! The real binary under test: started on a port of its own, spoken to over a socket, ended by its own process id.
+
+#![allow(dead_code, reason = "each test binary uses the part it needs")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+pub(crate) mod http;
+pub(crate) mod process;
+pub(crate) mod rng;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+pub(crate) use http::{Client, Reply, Request};
+pub(crate) use process::{Process, Server, run};
+
+/// Long enough for a loaded machine, short enough that a hang is a failure and not a stuck build.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks `probe` until it has an answer, and fails with `what` if none comes.
+pub(crate) fn poll<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "{what}: nothing after {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The admin's token that the first start left in the data folder.
+pub(crate) fn first_key(data: &Path) -> String {
+    let path = data.join("first-api-key");
+    let token = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    token.trim().to_owned()
+}
+
+/// The audit log as `strongroom audit list` prints it: one JSON event a line, oldest first.
+pub(crate) fn audit_events(data: &Path) -> Vec<Value> {
+    let listed = run(&["audit", "list", "--data-dir", text(data)]);
+    assert!(listed.success(), "audit list failed: {}", listed.stderr);
+    let lines = listed.stdout.lines().filter(|line| !line.trim().is_empty());
+    lines.map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e} in {line:?}"))).collect()
+}
+
+/// Fails unless `strongroom audit verify` finds the chain whole.
+pub(crate) fn assert_chain_holds(data: &Path) {
+    let verified = run(&["audit", "verify", "--data-dir", text(data)]);
+    assert!(verified.success(), "audit verify: {}{}", verified.stdout, verified.stderr);
+}
+
+/// Every item of a list, page after page along `next_page_uri`.
+pub(crate) fn list_all(client: &mut Client, target: &str, key: &str) -> Vec<Value> {
+    let mut items = Vec::new();
+    let mut next = Some(target.to_owned());
+    while let Some(target) = next {
+        let page = client.get(&target).expect_status(200).json();
+        items.extend(page[key].as_array().unwrap_or_else(|| panic!("no {key:?} in {page}")).iter().cloned());
+        next = page["next_page_uri"].as_str().map(|uri| {
+            let path = uri.strip_prefix(&client.origin()).unwrap_or_else(|| panic!("foreign page link {uri}"));
+            path.to_owned()
+        });
+    }
+    items
+}
+
+/// A path as an argument; temporary folders have plain names.
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary paths are UTF-8")
+}
+
+/// A string field that must be there.
+pub(crate) fn field<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_else(|| panic!("no string {name:?} in {value}"))
+}

@@ -1,0 +1,204 @@
+//! The keys, and what each may do.
+
+use aws_lc_rs::hmac;
+use zeroize::Zeroize;
+
+use crate::context::{self, RawId, ValuePlace, VaultPlace};
+use crate::envelope::{self, SealedValue, WrappedKey};
+use crate::{CryptoError, Rng, SecretValue, TokenKey};
+
+/// Length of every key, in bytes: AES-256.
+pub(crate) const KEY_LENGTH: usize = 32;
+
+/// What a key is called: eight bytes derived from it, which tell nothing about it. Printed as 16 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyId([u8; Self::LENGTH]);
+
+impl KeyId {
+    /// Length in bytes.
+    pub const LENGTH: usize = 8;
+
+    /// An id from its bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; Self::LENGTH]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, as they are stored.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn derive_from(key: &[u8]) -> Self {
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), b"strongroom key id v1");
+        let mut id = [0; Self::LENGTH];
+        id.copy_from_slice(&tag.as_ref()[..Self::LENGTH]);
+        Self(id)
+    }
+}
+
+impl std::fmt::Display for KeyId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Key bytes on the heap, so that moving the key leaves no copy behind; zeroed on drop.
+pub(crate) struct KeyBytes(Box<[u8; KEY_LENGTH]>);
+
+impl Drop for KeyBytes {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl KeyBytes {
+    pub(crate) fn make(rng: &dyn Rng) -> Result<Self, CryptoError> {
+        let mut bytes = Self(Box::new([0; KEY_LENGTH]));
+        rng.fill(bytes.0.as_mut_slice())?;
+        Ok(bytes)
+    }
+
+    pub(crate) fn from_slice(slice: &[u8]) -> Option<Self> {
+        let mut bytes = Self(Box::new([0; KEY_LENGTH]));
+        if slice.len() != KEY_LENGTH {
+            return None;
+        }
+        bytes.0.copy_from_slice(slice);
+        Some(bytes)
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        self.0.as_slice()
+    }
+}
+
+/// Whether the system keeps the root key out of swap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemoryLock {
+    /// The page that holds the key is locked in memory.
+    Locked,
+    /// The system refused, usually because of the limit on locked memory (`ulimit -l`).
+    Refused,
+}
+
+/// The key that wraps vault keys. Whoever has it can open everything.
+pub struct RootKey {
+    bytes: KeyBytes,
+    id: KeyId,
+}
+
+impl RootKey {
+    /// A new random root key.
+    ///
+    /// # Errors
+    /// [`CryptoError::Random`].
+    pub fn make(rng: &dyn Rng) -> Result<Self, CryptoError> {
+        Ok(Self::from_bytes(KeyBytes::make(rng)?))
+    }
+
+    pub(crate) fn from_bytes(bytes: KeyBytes) -> Self {
+        let id = KeyId::derive_from(bytes.as_slice());
+        Self { bytes, id }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        self.bytes.as_slice()
+    }
+
+    /// What this key is called.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// Asks the system to keep the key out of swap.
+    #[must_use]
+    pub fn lock_memory(&self) -> MemoryLock {
+        let bytes = self.bytes.as_slice();
+        let start = bytes.as_ptr().cast_mut().cast();
+        // SAFETY: the range is this key's own live heap allocation, and locking a page changes neither its contents nor
+        // who may use it. The page stays locked after the key is dropped, which costs one page.
+        #[expect(unsafe_code, reason = "mlock is unsafe in every binding; the range is a live allocation")]
+        let locked = unsafe { rustix::mm::mlock(start, bytes.len()) };
+        if locked.is_ok() { MemoryLock::Locked } else { MemoryLock::Refused }
+    }
+
+    /// Wraps a vault's key for its place.
+    ///
+    /// # Errors
+    /// [`CryptoError::Random`].
+    pub fn wrap_vault_key(&self, key: &VaultKey, place: &VaultPlace, rng: &dyn Rng) -> Result<WrappedKey, CryptoError> {
+        envelope::wrap(&self.bytes, self.id, &key.bytes, &place.wrap_context(self.id), rng)
+    }
+
+    /// Opens a vault's key.
+    ///
+    /// # Errors
+    /// [`CryptoError::Refused`].
+    pub fn open_vault_key(&self, wrapped: &WrappedKey, place: &VaultPlace) -> Result<VaultKey, CryptoError> {
+        let bytes = envelope::unwrap(&self.bytes, self.id, wrapped, &place.wrap_context(self.id))?;
+        Ok(VaultKey::from_bytes(bytes))
+    }
+
+    /// Wraps an account's token key.
+    ///
+    /// # Errors
+    /// [`CryptoError::Random`].
+    pub fn wrap_token_key(&self, key: &TokenKey, account: &RawId, rng: &dyn Rng) -> Result<WrappedKey, CryptoError> {
+        envelope::wrap(&self.bytes, self.id, key.bytes(), &context::token_key_context(account, self.id), rng)
+    }
+
+    /// Opens an account's token key.
+    ///
+    /// # Errors
+    /// [`CryptoError::Refused`].
+    pub fn open_token_key(&self, wrapped: &WrappedKey, account: &RawId) -> Result<TokenKey, CryptoError> {
+        let context = context::token_key_context(account, self.id);
+        Ok(TokenKey::from_bytes(envelope::unwrap(&self.bytes, self.id, wrapped, &context)?))
+    }
+}
+
+/// The key of one vault: wraps the data keys of its secrets. Destroying it shreds the vault.
+pub struct VaultKey {
+    bytes: KeyBytes,
+    id: KeyId,
+}
+
+impl VaultKey {
+    /// A new random vault key.
+    ///
+    /// # Errors
+    /// [`CryptoError::Random`].
+    pub fn make(rng: &dyn Rng) -> Result<Self, CryptoError> {
+        Ok(Self::from_bytes(KeyBytes::make(rng)?))
+    }
+
+    fn from_bytes(bytes: KeyBytes) -> Self {
+        let id = KeyId::derive_from(bytes.as_slice());
+        Self { bytes, id }
+    }
+
+    /// Seals a value under a fresh data key, and the data key under this key.
+    ///
+    /// # Errors
+    /// [`CryptoError::Random`].
+    pub fn seal(&self, value: &SecretValue, place: &ValuePlace, rng: &dyn Rng) -> Result<SealedValue, CryptoError> {
+        let data_key = KeyBytes::make(rng)?;
+        // Sealing is what the plaintext was taken in for.
+        let ciphertext = envelope::seal(&data_key, value.expose_secret(), &place.value_context(), rng)?;
+        let wrapped_key = envelope::wrap(&self.bytes, self.id, &data_key, &place.wrap_context(self.id), rng)?;
+        Ok(SealedValue { wrapped_key, ciphertext })
+    }
+
+    /// Opens a sealed value.
+    ///
+    /// # Errors
+    /// [`CryptoError::Refused`].
+    pub fn open(&self, sealed: &SealedValue, place: &ValuePlace) -> Result<SecretValue, CryptoError> {
+        let wrapped = &sealed.wrapped_key;
+        let data_key = envelope::unwrap(&self.bytes, self.id, wrapped, &place.wrap_context(self.id))?;
+        envelope::open(&data_key, &sealed.ciphertext, &place.value_context()).map(SecretValue::new)
+    }
+}
