@@ -1,1 +1,21 @@
-//! x
+#![doc = include_str!("../README.md")]
+
+pub mod api_key;
+pub mod app;
+pub mod audit;
+pub mod caller;
+pub mod clock;
+pub mod error;
+pub mod filter;
+pub mod ids;
+pub mod limits;
+pub mod page;
+pub mod principal;
+pub mod secret;
+pub mod stamp;
+pub mod store;
+pub mod text;
+pub mod token;
+pub mod vault;
+
+pub use error::{Error, Result};

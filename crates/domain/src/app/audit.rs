@@ -1,0 +1,34 @@
+//! The audit log, for those who work on the machine itself.
+
+use crate::audit::{Broken, Head, Verifier};
+use crate::error::Result;
+use crate::store::Store;
+
+/// How many records are read at a time.
+const STEP: usize = 1000;
+
+/// Walks a store's whole audit log. `progress` is told how many records have been checked.
+///
+/// # Errors
+/// Those of the store. What the walk found is in the value: the end of the log, or what is wrong first.
+pub async fn verify(store: &dyn Store, mut progress: impl FnMut(u64)) -> Result<Result<Head, Broken>> {
+    // The head is read first: a server that writes meanwhile only adds records after it.
+    let head = store.audit_head().await?;
+    let mut verifier = Verifier::default();
+    let mut done = 0;
+    while done < head.sequence {
+        let mut records = store.audit_list(done, STEP).await?;
+        records.retain(|record| record.sequence <= head.sequence);
+        if records.is_empty() {
+            break;
+        }
+        for record in &records {
+            if let Err(broken) = verifier.check(record) {
+                return Ok(Err(broken));
+            }
+        }
+        done += records.len() as u64;
+        progress(done);
+    }
+    Ok(verifier.finish(&head).map(|()| head))
+}

@@ -1,0 +1,132 @@
+//! The use cases.
+//!
+//! Each takes the [`Caller`], which only [`App::authenticate`] makes: no caller, no access.
+
+mod api_keys;
+pub mod audit;
+mod install;
+mod secrets;
+mod service_users;
+mod session;
+mod vaults;
+
+use std::sync::Arc;
+
+use strongroom_crypto::{KeyId, Rng, RootKey, TokenKey};
+
+use crate::audit::{Action, Actor, Event, Object};
+use crate::caller::Caller;
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::limits::Limits;
+use crate::principal::Account;
+use crate::stamp::{Stamp, Stamper};
+use crate::store::{Counts, Store};
+
+pub use api_keys::{ApiKeyChange, ApiKeyDraft, Owner};
+pub use install::Installed;
+pub use secrets::{SecretChange, SecretDraft, VaultRef};
+pub use service_users::{ServiceUserChange, ServiceUserDraft};
+pub use vaults::{VaultChange, VaultDraft};
+
+/// How often a change that met another one is tried again before it is given up. Each try lost means that another change
+/// of the same thing won, so this bounds the wait and nothing else.
+const TRIES: usize = 64;
+
+/// The house: its store, its keys, and what is given to it.
+pub struct App {
+    store: Arc<dyn Store>,
+    rng: Arc<dyn Rng>,
+    clock: Arc<dyn Clock>,
+    stamper: Stamper,
+    root_key: RootKey,
+    token_key: TokenKey,
+    account: Account,
+    limits: Limits,
+}
+
+/// Why a house does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store has no account: nothing was installed in it.
+    #[error("the store is empty")]
+    NotInstalled,
+    /// The store was sealed under another root key.
+    #[error("this is not the store's root key: expected key {expected}, found key {found}")]
+    WrongRootKey {
+        /// The key that the store was sealed under.
+        expected: KeyId,
+        /// The key that was given.
+        found: KeyId,
+    },
+    /// Anything else.
+    #[error(transparent)]
+    Other(#[from] Error),
+}
+
+impl App {
+    /// Opens the house over a store that has an account.
+    ///
+    /// # Errors
+    /// [`OpenError`]; the store is not touched.
+    pub async fn open(
+        store: Arc<dyn Store>,
+        root_key: RootKey,
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+    ) -> Result<Self, OpenError> {
+        let account = store.account_find().await?.ok_or(OpenError::NotInstalled)?;
+        if account.root_key != root_key.id() {
+            return Err(OpenError::WrongRootKey { expected: account.root_key, found: root_key.id() });
+        }
+        let token_key = root_key
+            .open_token_key(&account.wrapped_token_key, account.id.ksuid().as_bytes())
+            .map_err(Error::from)?;
+        let stamper = Stamper::new(clock.clone(), rng.clone());
+        Ok(Self { store, rng, clock, stamper, root_key, token_key, account, limits })
+    }
+
+    /// The limits in force.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The account.
+    #[must_use]
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// The clock that was given.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// How much the store holds.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the store cannot tell: then the house is not ready.
+    pub async fn counts(&self) -> Result<Counts> {
+        self.store.counts().await
+    }
+
+    fn event(&self, caller: &Caller, stamp: Stamp, object: impl Into<Object>, action: Action) -> Result<Event> {
+        // An event has a number of its own, from the same second as the change.
+        let own = Stamp { ksuid: self.stamper.stamp()?.ksuid, at: stamp.at };
+        Ok(Event::new(own, caller.account, Actor::from(caller), object, action))
+    }
+}
+
+/// Tries a change again for as long as another one came first.
+async fn retry_stale<T>(mut attempt: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    for _ in 1..TRIES {
+        match attempt().await {
+            Err(Error::Stale) => {}
+            done => return done,
+        }
+    }
+    attempt().await
+}

@@ -1,0 +1,128 @@
+//! Service users. Only an admin changes them.
+
+use super::{App, retry_stale};
+use crate::api_key::ApiKey;
+use crate::audit::Action;
+use crate::caller::Caller;
+use crate::error::{Denial, Error, Missing, Noun, Result};
+use crate::ids::{PrincipalId, ServiceUserId};
+use crate::page::{Listing, Page, PageLimit, Query};
+use crate::principal::ServiceUser;
+use crate::text::DisplayName;
+
+/// A service user to be made.
+pub struct ServiceUserDraft {
+    /// Its name.
+    pub name: DisplayName,
+    /// Whether its keys work.
+    pub active: bool,
+}
+
+/// What to change of a service user; `None` leaves it as it is.
+#[derive(Default)]
+pub struct ServiceUserChange {
+    /// A new name.
+    pub name: Option<DisplayName>,
+    /// Whether its keys work.
+    pub active: Option<bool>,
+}
+
+impl App {
+    /// Makes a service user.
+    ///
+    /// # Errors
+    /// `Forbidden`, `NotUnique`.
+    pub async fn service_user_create(&self, caller: &Caller, draft: ServiceUserDraft) -> Result<ServiceUser> {
+        caller.must_be_admin(Denial::ServiceUsers)?;
+        let stamp = self.stamper.stamp()?;
+        let user = ServiceUser {
+            id: ServiceUserId::new(stamp.ksuid),
+            name: draft.name.into_string(),
+            active: draft.active,
+            created_at: stamp.at,
+            revision: 1,
+        };
+        let event = self.event(caller, stamp, &user, Action::Created)?;
+        self.store.service_user_insert(caller.account, user.clone(), event).await?;
+        Ok(user)
+    }
+
+    /// A service user.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn service_user_get(&self, caller: &Caller, id: ServiceUserId) -> Result<ServiceUser> {
+        let found = self.store.service_user_find(caller.account, id).await?;
+        found.ok_or(Error::NotFound(Missing::Resource(Noun::ServiceUser)))
+    }
+
+    /// A page of service users.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn service_user_list(&self, caller: &Caller, query: Query) -> Result<Listing<ServiceUser>> {
+        self.store.service_user_list(caller.account, query).await
+    }
+
+    /// Changes a service user. A change that changes nothing leaves no trace.
+    ///
+    /// # Errors
+    /// `Forbidden`, `NotFound`, `NotUnique`.
+    pub async fn service_user_change(
+        &self,
+        caller: &Caller,
+        id: ServiceUserId,
+        change: ServiceUserChange,
+    ) -> Result<ServiceUser> {
+        caller.must_be_admin(Denial::ServiceUsers)?;
+        let name = change.name.map(DisplayName::into_string);
+        retry_stale(async || {
+            let old = self.service_user_get(caller, id).await?;
+            let mut user = old.clone();
+            user.name = name.clone().unwrap_or(user.name);
+            user.active = change.active.unwrap_or(user.active);
+            if user == old {
+                return Ok(old);
+            }
+            user.revision += 1;
+            let event = self.event(caller, self.stamper.stamp()?, &user, Action::Updated)?;
+            self.store.service_user_update(caller.account, user.clone(), event).await?;
+            Ok(user)
+        })
+        .await
+    }
+
+    /// Removes a service user and its keys, which stop working at once.
+    ///
+    /// # Errors
+    /// `Forbidden`, `NotFound`.
+    pub async fn service_user_remove(&self, caller: &Caller, id: ServiceUserId) -> Result<()> {
+        caller.must_be_admin(Denial::ServiceUsers)?;
+        retry_stale(async || {
+            let user = self.service_user_get(caller, id).await?;
+            let keys = self.keys_of(caller, PrincipalId::ServiceUser(id)).await?;
+            let stamp = self.stamper.stamp()?;
+            let mut events = Vec::with_capacity(keys.len() + 1);
+            for key in &keys {
+                events.push(self.event(caller, stamp, key, Action::Deleted)?);
+            }
+            events.push(self.event(caller, stamp, &user, Action::Deleted)?);
+            let keys = keys.iter().map(|key| key.id).collect();
+            self.store.service_user_delete(caller.account, id, user.revision, keys, events).await
+        })
+        .await
+    }
+
+    async fn keys_of(&self, caller: &Caller, owner: PrincipalId) -> Result<Vec<ApiKey>> {
+        let mut keys: Vec<ApiKey> = Vec::new();
+        loop {
+            let before = keys.last().map(|key| key.id.ksuid());
+            let query = Query { page: Page { before, limit: PageLimit::MAX }, filter: None };
+            let page = self.store.api_key_list(caller.account, Some(owner), query).await?;
+            keys.extend(page.items);
+            if !page.more {
+                return Ok(keys);
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Vaults.
+
+use std::sync::Arc;
+
+use strongroom_crypto::VaultKey;
+
+use super::{App, retry_stale};
+use crate::audit::Action;
+use crate::caller::Caller;
+use crate::error::{Error, Missing, Noun, Result};
+use crate::ids::VaultId;
+use crate::page::{Listing, Query};
+use crate::text::{Description, Metadata, Name};
+use crate::vault::Vault;
+
+/// A vault to be made.
+pub struct VaultDraft {
+    /// Its id, when it is brought along from elsewhere.
+    pub id: Option<VaultId>,
+    /// Its name.
+    pub name: Name,
+    /// What it is for.
+    pub description: Description,
+    /// What its writer wants to remember.
+    pub metadata: Metadata,
+}
+
+/// What to change of a vault; `None` leaves it as it is.
+#[derive(Default)]
+pub struct VaultChange {
+    /// A new name.
+    pub name: Option<Name>,
+    /// A new description.
+    pub description: Option<Description>,
+    /// New metadata.
+    pub metadata: Option<Metadata>,
+}
+
+impl VaultChange {
+    fn apply_to(&self, vault: &mut Vault) {
+        if let Some(name) = &self.name {
+            name.as_str().clone_into(&mut vault.name);
+        }
+        if let Some(description) = &self.description {
+            vault.description = description.clone().into_string();
+        }
+        if let Some(metadata) = &self.metadata {
+            vault.metadata = metadata.clone().into_string();
+        }
+    }
+}
+
+impl App {
+    /// Makes a vault, with a key of its own.
+    ///
+    /// # Errors
+    /// `Forbidden`, `NotUnique`, `LimitReached`.
+    pub async fn vault_create(&self, caller: &Caller, draft: VaultDraft) -> Result<Vault> {
+        caller.must_write()?;
+        let stamp = self.stamper.stamp()?;
+        let mut vault = Vault {
+            id: draft.id.unwrap_or(VaultId::new(stamp.ksuid)),
+            name: draft.name.into_string(),
+            description: draft.description.into_string(),
+            metadata: draft.metadata.into_string(),
+            created_at: stamp.at,
+            created_by: caller.principal,
+            updated_at: stamp.at,
+            last_updated_by: caller.principal,
+            revision: 1,
+            wrapped_key: strongroom_crypto::WrappedKey::from_bytes(Vec::new()),
+        };
+        let key = VaultKey::make(&*self.rng)?;
+        vault.wrapped_key = self.root_key.wrap_vault_key(&key, &vault.place(caller.account), &*self.rng)?;
+        let event = self.event(caller, stamp, &vault, Action::Created)?;
+        self.store.vault_insert(caller.account, vault.clone(), self.limits.vaults, event).await?;
+        Ok(vault)
+    }
+
+    /// A vault.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn vault_get(&self, caller: &Caller, id: VaultId) -> Result<Arc<Vault>> {
+        let found = self.store.vault_find(caller.account, id).await?;
+        found.ok_or(Error::NotFound(Missing::Resource(Noun::Vault)))
+    }
+
+    /// A page of vaults.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn vault_list(&self, caller: &Caller, query: Query) -> Result<Listing<Vault>> {
+        self.store.vault_list(caller.account, query).await
+    }
+
+    /// Changes a vault. A change that changes nothing leaves no trace.
+    ///
+    /// # Errors
+    /// `Forbidden`, `NotFound`, `NotUnique`.
+    pub async fn vault_change(&self, caller: &Caller, id: VaultId, change: VaultChange) -> Result<Arc<Vault>> {
+        caller.must_write()?;
+        retry_stale(async || {
+            let old = self.vault_get(caller, id).await?;
+            let mut vault = (*old).clone();
+            change.apply_to(&mut vault);
+            if vault == *old {
+                return Ok(old);
+            }
+            let stamp = self.stamper.stamp()?;
+            vault.updated_at = stamp.at;
+            vault.last_updated_by = caller.principal;
+            vault.revision += 1;
+            let event = self.event(caller, stamp, &vault, Action::Updated)?;
+            self.store.vault_update(caller.account, vault.clone(), event).await?;
+            Ok(Arc::new(vault))
+        })
+        .await
+    }
+
+    /// Removes an empty vault and destroys its key.
+    ///
+    /// # Errors
+    /// `Forbidden`, `NotFound`, `NotEmpty`.
+    pub async fn vault_remove(&self, caller: &Caller, id: VaultId) -> Result<()> {
+        caller.must_write()?;
+        retry_stale(async || {
+            let vault = self.vault_get(caller, id).await?;
+            let event = self.event(caller, self.stamper.stamp()?, &*vault, Action::Deleted)?;
+            self.store.vault_delete(caller.account, id, vault.revision, event).await
+        })
+        .await
+    }
+}

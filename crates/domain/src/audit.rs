@@ -1,0 +1,408 @@
+//! The audit log: what happened, who did it, and a chain that shows when a record was altered, dropped or moved.
+//!
+//! An event's *canonical bytes* are its compact JSON in the order of the fields below. They are what is stored and what the
+//! chain is computed over. They hold no URL, so that they do not depend on where the server is reached; the envelope that
+//! people read (ngrok's, with URLs) is made from them.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use strongroom_crypto::{Digest, chain_digest};
+
+use crate::api_key::ApiKey;
+use crate::caller::Caller;
+use crate::error::{Error, Result};
+use crate::ids::{AccountId, ApiKeyId, EventId, PrincipalId, SecretId, ServiceUserId, VaultId};
+use crate::principal::ServiceUser;
+use crate::secret::Secret;
+use crate::stamp::Stamp;
+use crate::vault::Vault;
+
+/// What was done to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// It was made.
+    Created,
+    /// It was changed.
+    Updated,
+    /// It was removed.
+    Deleted,
+}
+
+impl Action {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its id.
+    #[serde(rename = "event_id")]
+    pub id: EventId,
+    /// `<object>_<action>.v0`, as in ngrok's list of event types.
+    #[serde(rename = "event_type")]
+    pub kind: Cow<'static, str>,
+    /// When it happened, to the second.
+    #[serde(rename = "event_timestamp")]
+    pub at: Timestamp,
+    /// The account that it happened in.
+    #[serde(rename = "account_id")]
+    pub account: AccountId,
+    /// Who did it.
+    pub principal: Actor,
+    /// What it was done to, as it was afterwards (deleted things: before).
+    pub object: Object,
+}
+
+/// Who did it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// The user or service user.
+    pub id: PrincipalId,
+    /// A user's e-mail address, a service user's name.
+    pub subject: String,
+    /// `API`, or `CLI` for what was done on the machine itself.
+    pub source: Cow<'static, str>,
+    /// The key that was used; none for what was done on the machine itself.
+    pub credential: Option<ApiKeyId>,
+}
+
+impl Actor {
+    /// Somebody who works on the machine itself, without a key.
+    #[must_use]
+    pub fn on_machine(id: PrincipalId, subject: String) -> Self {
+        Self { id, subject, source: Cow::Borrowed("CLI"), credential: None }
+    }
+}
+
+impl From<&Caller> for Actor {
+    fn from(caller: &Caller) -> Self {
+        Self {
+            id: caller.principal,
+            subject: caller.subject.clone(),
+            source: Cow::Borrowed("API"),
+            credential: Some(caller.key),
+        }
+    }
+}
+
+/// What it was done to: all that the API tells of it, which is never a value or a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the fields are those of the records they are taken from")]
+pub enum Object {
+    Vault {
+        id: VaultId,
+        created_at: Timestamp,
+        updated_at: Timestamp,
+        name: String,
+        description: String,
+        metadata: String,
+        created_by: PrincipalId,
+        last_updated_by: PrincipalId,
+    },
+    Secret {
+        id: SecretId,
+        created_at: Timestamp,
+        updated_at: Timestamp,
+        name: String,
+        description: String,
+        metadata: String,
+        created_by: PrincipalId,
+        last_updated_by: PrincipalId,
+        vault: VaultId,
+        vault_name: String,
+        version: u32,
+    },
+    ApiKey {
+        id: ApiKeyId,
+        description: String,
+        metadata: String,
+        created_at: Timestamp,
+        owner_id: PrincipalId,
+    },
+    ServiceUser {
+        id: ServiceUserId,
+        name: String,
+        active: bool,
+        created_at: Timestamp,
+    },
+}
+
+impl Object {
+    fn noun(&self) -> &'static str {
+        match self {
+            Self::Vault { .. } => "vault",
+            Self::Secret { .. } => "secret",
+            Self::ApiKey { .. } => "api_key",
+            Self::ServiceUser { .. } => "service_user",
+        }
+    }
+}
+
+impl From<&Vault> for Object {
+    fn from(vault: &Vault) -> Self {
+        Self::Vault {
+            id: vault.id,
+            created_at: vault.created_at,
+            updated_at: vault.updated_at,
+            name: vault.name.clone(),
+            description: vault.description.clone(),
+            metadata: vault.metadata.clone(),
+            created_by: vault.created_by,
+            last_updated_by: vault.last_updated_by,
+        }
+    }
+}
+
+impl From<&Secret> for Object {
+    fn from(secret: &Secret) -> Self {
+        Self::Secret {
+            id: secret.id,
+            created_at: secret.created_at,
+            updated_at: secret.updated_at,
+            name: secret.name.clone(),
+            description: secret.description.clone(),
+            metadata: secret.metadata.clone(),
+            created_by: secret.created_by,
+            last_updated_by: secret.last_updated_by,
+            vault: secret.vault_id,
+            vault_name: secret.vault_name.clone(),
+            version: secret.version,
+        }
+    }
+}
+
+impl From<&ApiKey> for Object {
+    fn from(key: &ApiKey) -> Self {
+        Self::ApiKey {
+            id: key.id,
+            description: key.description.clone(),
+            metadata: key.metadata.clone(),
+            created_at: key.created_at,
+            owner_id: key.owner,
+        }
+    }
+}
+
+impl From<&ServiceUser> for Object {
+    fn from(user: &ServiceUser) -> Self {
+        Self::ServiceUser { id: user.id, name: user.name.clone(), active: user.active, created_at: user.created_at }
+    }
+}
+
+impl Event {
+    /// What somebody did to something.
+    #[must_use]
+    pub fn new(stamp: Stamp, account: AccountId, actor: Actor, object: impl Into<Object>, action: Action) -> Self {
+        let object = object.into();
+        Self {
+            id: EventId::new(stamp.ksuid),
+            kind: Cow::Owned(format!("{}_{}.v0", object.noun(), action.as_str())),
+            at: stamp.at,
+            account,
+            principal: actor,
+            object,
+        }
+    }
+
+    /// Its canonical bytes.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if it cannot be written as JSON, which no event is known to do.
+    pub fn to_canonical(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec(self).map_err(|error| Error::Internal(Box::new(error)))
+    }
+
+    /// The event of canonical bytes.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the bytes are no event.
+    pub fn from_canonical(bytes: &[u8]) -> Result<Self> {
+        serde_json::from_slice(bytes).map_err(|error| Error::Internal(Box::new(error)))
+    }
+}
+
+/// An event as it is kept: numbered from 1 without gaps, and chained to the one before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its number.
+    pub sequence: u64,
+    /// Its chain value.
+    pub hash: Digest,
+    /// The event's canonical bytes.
+    pub canonical: Vec<u8>,
+}
+
+/// The end of the log: what the next record is chained to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The number of the last record; 0 before the first.
+    pub sequence: u64,
+    /// Its chain value; zeros before the first.
+    pub hash: Digest,
+}
+
+impl Head {
+    /// The head of an empty log.
+    pub const EMPTY: Self = Self { sequence: 0, hash: [0; 32] };
+
+    /// The record that follows with these canonical bytes. The head moves on to it.
+    #[must_use]
+    pub fn append(&mut self, canonical: Vec<u8>) -> Record {
+        self.sequence += 1;
+        self.hash = chain_digest(&self.hash, self.sequence, &canonical);
+        Record { sequence: self.sequence, hash: self.hash, canonical }
+    }
+}
+
+/// What is wrong with a log, and where first.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    /// A record is missing, or one stands where it does not belong.
+    #[error("record {expected} is missing: record {found} stands in its place")]
+    Gap {
+        /// The number that should come.
+        expected: u64,
+        /// The number that comes.
+        found: u64,
+    },
+    /// A record's chain value is not that of its bytes and the record before it.
+    #[error("record {sequence} was altered: it does not match its chain value")]
+    Altered {
+        /// The record.
+        sequence: u64,
+    },
+    /// A record's bytes are no event.
+    #[error("record {sequence} is not an audit event")]
+    Unreadable {
+        /// The record.
+        sequence: u64,
+    },
+    /// The log ends elsewhere than the store says.
+    #[error("the log ends at record {found}, the store says that it ends at record {expected}")]
+    WrongEnd {
+        /// Where it should end.
+        expected: u64,
+        /// Where it ends.
+        found: u64,
+    },
+}
+
+/// Walks the chain from its start; feed it every record in order, then ask [`Verifier::finish`].
+#[derive(Debug)]
+pub struct Verifier {
+    head: Head,
+}
+
+impl Default for Verifier {
+    fn default() -> Self {
+        Self { head: Head::EMPTY }
+    }
+}
+
+impl Verifier {
+    /// Checks the next record.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&mut self, record: &Record) -> Result<(), Broken> {
+        let expected = self.head.sequence + 1;
+        if record.sequence != expected {
+            return Err(Broken::Gap { expected, found: record.sequence });
+        }
+        let hash = chain_digest(&self.head.hash, expected, &record.canonical);
+        if hash != record.hash {
+            return Err(Broken::Altered { sequence: expected });
+        }
+        if Event::from_canonical(&record.canonical).is_err() {
+            return Err(Broken::Unreadable { sequence: expected });
+        }
+        self.head = Head { sequence: expected, hash };
+        Ok(())
+    }
+
+    /// Checks that the log ends where the store says.
+    ///
+    /// # Errors
+    /// [`Broken::WrongEnd`], or [`Broken::Altered`] when only the chain value differs.
+    pub fn finish(&self, head: &Head) -> Result<(), Broken> {
+        if self.head.sequence != head.sequence {
+            return Err(Broken::WrongEnd { expected: head.sequence, found: self.head.sequence });
+        }
+        if self.head.hash != head.hash {
+            return Err(Broken::Altered { sequence: head.sequence });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::ids::{Ksuid, UserId};
+
+    fn log(length: u64) -> (Vec<Record>, Head) {
+        let mut head = Head::EMPTY;
+        let at = Timestamp::from_second(1_700_000_000).unwrap();
+        let account = AccountId::new(Ksuid::MIN);
+        let actor = Actor::on_machine(PrincipalId::User(UserId::new(Ksuid::MIN)), "admin".to_owned());
+        let records = (0..length).map(|number| {
+            let object = Object::ServiceUser {
+                id: ServiceUserId::new(Ksuid::from_parts(at, number.into())),
+                name: format!("user {number}"),
+                active: true,
+                created_at: at,
+            };
+            let stamp = Stamp { ksuid: Ksuid::from_parts(at, number.into()), at };
+            let event = Event::new(stamp, account, actor.clone(), object, Action::Created);
+            assert_eq!(Event::from_canonical(&event.to_canonical().unwrap()).unwrap(), event);
+            head.append(event.to_canonical().unwrap())
+        });
+        let records = records.collect();
+        (records, head)
+    }
+
+    fn verify(records: &[Record], head: &Head) -> Result<(), Broken> {
+        let mut verifier = Verifier::default();
+        records.iter().try_for_each(|record| verifier.check(record))?;
+        verifier.finish(head)
+    }
+
+    #[test]
+    fn a_log_verifies() {
+        let (records, head) = log(10);
+        assert_eq!(verify(&records, &head), Ok(()));
+        assert_eq!(verify(&[], &Head::EMPTY), Ok(()));
+    }
+
+    #[test]
+    fn the_first_bad_record_is_named() {
+        let (records, head) = log(10);
+        let altered = |change: &dyn Fn(&mut Vec<Record>)| {
+            let mut records = records.clone();
+            change(&mut records);
+            verify(&records, &head)
+        };
+        assert_eq!(altered(&|r| r[3].canonical[20] ^= 1), Err(Broken::Altered { sequence: 4 }));
+        assert_eq!(altered(&|r| r[3].hash[0] ^= 1), Err(Broken::Altered { sequence: 4 }));
+        assert_eq!(altered(&|r| drop(r.remove(3))), Err(Broken::Gap { expected: 4, found: 5 }));
+        assert_eq!(altered(&|r| r.swap(3, 4)), Err(Broken::Gap { expected: 4, found: 5 }));
+        assert_eq!(altered(&|r| r.truncate(7)), Err(Broken::WrongEnd { expected: 10, found: 7 }));
+        assert_eq!(
+            altered(&|r| {
+                let copy = r[3].clone();
+                r.insert(4, copy);
+            }),
+            Err(Broken::Gap { expected: 5, found: 4 })
+        );
+    }
+}

@@ -1,0 +1,94 @@
+//! Who is asking, and what they may do.
+
+use crate::api_key::ApiKey;
+use crate::error::{BadCredential, Denial, Error, Result};
+use crate::ids::{AccountId, ApiKeyId, PrincipalId};
+
+/// What a principal may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Everything.
+    Admin,
+    /// Everything but looking after service users and other people's keys.
+    Developer,
+    /// Reading.
+    Viewer,
+}
+
+impl Role {
+    /// The word that is stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Developer => "developer",
+            Self::Viewer => "viewer",
+        }
+    }
+
+    /// The role of a stored word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Admin, Self::Developer, Self::Viewer].into_iter().find(|role| role.as_str() == text)
+    }
+}
+
+/// An API key and the principal behind it, as one lookup finds them.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// The account of both.
+    pub account: AccountId,
+    /// The key.
+    pub key: ApiKey,
+    /// What its owner is called in the audit log: an e-mail address or a service user's name.
+    pub subject: String,
+    /// What its owner may do.
+    pub role: Role,
+    /// Whether its owner is active.
+    pub active: bool,
+}
+
+/// Somebody who showed a valid API key. Only [`crate::app::App::authenticate`] makes one from a request.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The account that the caller belongs to: every query names it.
+    pub account: AccountId,
+    /// Who acts.
+    pub principal: PrincipalId,
+    /// What the principal is called.
+    pub subject: String,
+    /// What the principal may do.
+    pub role: Role,
+    /// The key that was shown.
+    pub key: ApiKeyId,
+}
+
+impl Caller {
+    pub(crate) fn from_credential(credential: &Credential) -> Result<Self> {
+        if !credential.active {
+            return Err(Error::Unauthenticated(BadCredential::OwnerInactive(credential.key.owner)));
+        }
+        Ok(Self {
+            account: credential.account,
+            principal: credential.key.owner,
+            subject: credential.subject.clone(),
+            role: credential.role,
+            key: credential.key.id,
+        })
+    }
+
+    /// Refuses those who may only read.
+    pub(crate) fn must_write(&self) -> Result<()> {
+        if self.role == Role::Viewer { Err(Error::Forbidden(Denial::ReadOnly)) } else { Ok(()) }
+    }
+
+    /// Refuses all but admins, for the reason given.
+    pub(crate) fn must_be_admin(&self, otherwise: Denial) -> Result<()> {
+        if self.role == Role::Admin { Ok(()) } else { Err(Error::Forbidden(otherwise)) }
+    }
+
+    /// Whether this caller sees a key: an admin sees all of the account's, everyone else their own.
+    pub(crate) fn sees_key(&self, key: &ApiKey) -> bool {
+        self.role == Role::Admin || key.owner == self.principal
+    }
+}

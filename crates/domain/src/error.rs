@@ -1,0 +1,225 @@
+//! What can go wrong, in the domain's own words. The server makes HTTP of it in one place.
+
+use std::fmt;
+use std::time::Duration;
+
+use strongroom_crypto::CryptoError;
+
+use crate::filter::FilterError;
+use crate::ids::{PrincipalId, VaultId};
+
+/// Short for a result with [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The kinds of things there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Noun {
+    /// A vault.
+    Vault,
+    /// A secret.
+    Secret,
+    /// An API key.
+    ApiKey,
+    /// A service user.
+    ServiceUser,
+}
+
+impl fmt::Display for Noun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Vault => "Vault",
+            Self::Secret => "Secret",
+            Self::ApiKey => "API Key",
+            Self::ServiceUser => "Service User",
+        })
+    }
+}
+
+/// A failure of a use case. `Display` is fit for everyone's eyes; a cause that is not stands in `source`.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something given breaks a rule.
+    #[error("{0}")]
+    Invalid(#[from] Rule),
+    /// There is no such thing, or none that this caller may see.
+    #[error("{0} not found")]
+    NotFound(Missing),
+    /// The name is taken.
+    #[error("{0} name is taken")]
+    NotUnique(Noun),
+    /// The vault still holds secrets.
+    #[error("the vault holds secrets")]
+    NotEmpty,
+    /// No more of these are allowed.
+    #[error("limited to {max} of {noun}")]
+    LimitReached {
+        /// What there are too many of.
+        noun: Noun,
+        /// How many are allowed.
+        max: u64,
+        /// The vault that was to take one more.
+        vault: Option<VaultId>,
+    },
+    /// The caller did not show who it is.
+    #[error("{0}")]
+    Unauthenticated(BadCredential),
+    /// The caller may not do this.
+    #[error("{0}")]
+    Forbidden(Denial),
+    /// The caller does this too often.
+    #[error("too many requests")]
+    RateLimited {
+        /// Requests a minute that are allowed.
+        max: u32,
+        /// How long until the next one is.
+        retry_after: Duration,
+    },
+    /// The thing changed since it was read. Use cases try again; callers do not see this.
+    #[error("changed in the meantime")]
+    Stale,
+    /// The store cannot answer now: disk full, database away, shutting down.
+    #[error("the store is not available")]
+    Unavailable(#[source] Cause),
+    /// Something that should not happen.
+    #[error("internal error")]
+    Internal(#[source] Cause),
+}
+
+/// What lies behind an error; for the log alone.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+impl From<CryptoError> for Error {
+    fn from(error: CryptoError) -> Self {
+        Self::Internal(Box::new(error))
+    }
+}
+
+impl From<FilterError> for Error {
+    fn from(error: FilterError) -> Self {
+        Self::Invalid(Rule::Filter(error))
+    }
+}
+
+/// What is missing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    /// The thing that the request is about.
+    #[error("{0}")]
+    Resource(Noun),
+    /// The vault, named by id, that a new secret was to go into.
+    #[error("vault with id {0}")]
+    VaultId(String),
+    /// The vault, named by name, that a new secret was to go into.
+    #[error("vault with name {0}")]
+    VaultName(String),
+}
+
+/// A rule about what is given. A text that is too long or too secret to repeat is left out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rule {
+    /// A name is needed.
+    #[error("the name of a {0} cannot be empty")]
+    NameEmpty(Noun),
+    /// The name is too long.
+    #[error("the name of a {noun} is limited to {max} bytes; it has {length}")]
+    NameTooLong {
+        /// Whose name.
+        noun: Noun,
+        /// Bytes allowed.
+        max: usize,
+        /// Bytes given.
+        length: usize,
+    },
+    /// The name has a character that is not allowed.
+    #[error("the name of a {noun} may hold only a-z A-Z 0-9 _ / . -")]
+    NameCharacters {
+        /// Whose name.
+        noun: Noun,
+        /// The name.
+        name: String,
+    },
+    /// A value is needed.
+    #[error("the value cannot be empty")]
+    ValueEmpty,
+    /// The value is too long.
+    #[error("the value is limited to {max} bytes")]
+    ValueTooLong {
+        /// Bytes allowed.
+        max: usize,
+    },
+    /// The description is too long.
+    #[error("the description is limited to {max} bytes; it has {length}")]
+    DescriptionTooLong {
+        /// Whose description.
+        noun: Noun,
+        /// Bytes allowed.
+        max: usize,
+        /// Bytes given.
+        length: usize,
+    },
+    /// The metadata is too long.
+    #[error("the metadata is limited to {max} bytes; it has {length}")]
+    MetadataTooLong {
+        /// Whose metadata.
+        noun: Noun,
+        /// Bytes allowed.
+        max: usize,
+        /// Bytes given.
+        length: usize,
+    },
+    /// A field has a value that it cannot have.
+    #[error("the value of '{0}' is invalid")]
+    Parameter(&'static str),
+    /// A new secret needs a vault.
+    #[error("a vault_id or vault_name is needed")]
+    VaultMissing,
+    /// More than one way to name an owner was used.
+    #[error("only one of owner_id and owner_email can be given")]
+    OwnerTwice,
+    /// The filter is none.
+    #[error("{0}")]
+    Filter(FilterError),
+}
+
+/// What is wrong with a credential. None of these holds it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadCredential {
+    /// There is no Authorization header.
+    #[error("no credential was given")]
+    Missing,
+    /// The Authorization header is neither Bearer nor Basic.
+    #[error("the Authorization header is neither Bearer nor Basic")]
+    Unparsable,
+    /// The credential does not have the form of a token.
+    #[error("the credential has not the form of an API key's token")]
+    Malformed,
+    /// It is the id of an authtoken.
+    #[error("the credential is the id of an authtoken")]
+    AuthtokenId,
+    /// It is the id of an API key and not its token.
+    #[error("the credential is the id of an API key, not its token")]
+    ApiKeyId,
+    /// It has the form of a token, and is not one that counts.
+    #[error("the credential is not a valid API key's token")]
+    Unknown,
+    /// The key's owner was switched off.
+    #[error("the owner of the API key, {0}, is not active")]
+    OwnerInactive(PrincipalId),
+}
+
+/// Why a known caller may not do something.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denial {
+    /// Only those who may write change things.
+    #[error("the caller may read and not change")]
+    ReadOnly,
+    /// Only an admin makes keys for somebody else.
+    #[error("only an admin may name another owner")]
+    OtherOwner,
+    /// Only an admin looks after service users.
+    #[error("only an admin may create, update or delete service users")]
+    ServiceUsers,
+    /// The named owner does not exist or is not active.
+    #[error("the owner of the API key is inactive")]
+    OwnerInactive,
+}

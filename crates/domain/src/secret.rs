@@ -1,0 +1,74 @@
+//! A secret: a named value in a vault. What is here is its metadata; the value is sealed in a [`Version`].
+
+use jiff::Timestamp;
+use strongroom_crypto::SealedValue;
+use strongroom_crypto::context::ValuePlace;
+
+use crate::filter::{Field, Kind};
+use crate::ids::{AccountId, PrincipalId, SecretId, VaultId};
+
+/// All of a secret but its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// Its id.
+    pub id: SecretId,
+    /// The vault it is in.
+    pub vault_id: VaultId,
+    /// That vault's name.
+    pub vault_name: String,
+    /// Its name, unique in the vault.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// What its writer wants to remember.
+    pub metadata: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Who made it.
+    pub created_by: PrincipalId,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Who changed it last.
+    pub last_updated_by: PrincipalId,
+    /// How often it changed, from 1: what a change says it is based on.
+    pub revision: u64,
+    /// Which version of its value is current, from 1.
+    pub version: u32,
+}
+
+impl Secret {
+    /// What a filter may ask about.
+    pub const FIELDS: &'static [Field] = &[
+        Field { name: "id", kind: Kind::Id { decode: SecretId::decode } },
+        Field { name: "name", kind: Kind::Text },
+        Field { name: "description", kind: Kind::Text },
+        Field { name: "metadata", kind: Kind::Text },
+        Field { name: "created_at", kind: Kind::Time },
+        Field { name: "updated_at", kind: Kind::Time },
+        Field { name: "created_by", kind: Kind::Id { decode: PrincipalId::decode } },
+        Field { name: "vault.id", kind: Kind::Id { decode: VaultId::decode } },
+        Field { name: "vault_name", kind: Kind::Text },
+    ];
+
+    /// What the current version of its value is bound to.
+    #[must_use]
+    pub fn place(&self, account: AccountId) -> ValuePlace {
+        ValuePlace {
+            account: *account.ksuid().as_bytes(),
+            vault: *self.vault_id.ksuid().as_bytes(),
+            secret: *self.id.ksuid().as_bytes(),
+            version: self.version,
+        }
+    }
+}
+
+/// One value that a secret has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Its number, from 1.
+    pub number: u32,
+    /// When it was written.
+    pub created_at: Timestamp,
+    /// The value, sealed.
+    pub sealed: SealedValue,
+}

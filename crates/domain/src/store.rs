@@ -1,0 +1,166 @@
+//! What the domain asks of a database.
+//!
+//! One method is one atomic step: transactions and retries stay inside. Lookups return `Option`. A change takes the audit
+//! events that tell of it and commits all or nothing; when it returns `Ok`, everything in it is on disk.
+//!
+//! A change of something that exists says which revision it is based on, in the record it brings: the record's `revision`
+//! must be one more than the stored one. If it is not, the answer is [`Error::Stale`](crate::Error::Stale) and nothing
+//! happened.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::api_key::ApiKey;
+use crate::audit::{Event, Head, Record};
+use crate::caller::Credential;
+use crate::error::Result;
+use crate::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
+use crate::page::{Listing, Query};
+use crate::principal::{Account, ServiceUser, User};
+use crate::secret::{Secret, Version};
+use crate::vault::Vault;
+
+/// How much a store holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Vaults.
+    pub vaults: u64,
+    /// Secrets.
+    pub secrets: u64,
+    /// API keys.
+    pub api_keys: u64,
+    /// Audit events.
+    pub events: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Commits since the store was opened.
+    pub commits: u64,
+    /// Changes in those commits.
+    pub changes: u64,
+}
+
+/// A store of accounts and what they own.
+///
+/// # Errors
+/// Every method can answer [`Error::Unavailable`](crate::Error::Unavailable) and
+/// [`Error::Internal`](crate::Error::Internal); the others it can answer are named at the method.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// The account, once there is one.
+    async fn account_find(&self) -> Result<Option<Account>>;
+
+    /// Makes the account, its first user and that user's first key. `Stale` if there is an account already.
+    async fn account_insert(&self, account: Account, user: User, key: ApiKey, events: Vec<Event>) -> Result<()>;
+
+    /// A key with its owner.
+    async fn credential_find(&self, id: ApiKeyId) -> Result<Option<Arc<Credential>>>;
+
+    /// The user of an account with that e-mail address.
+    async fn user_find(&self, account: AccountId, email: &str) -> Result<Option<User>>;
+
+    /// Whether a principal exists and is active.
+    async fn principal_is_active(&self, account: AccountId, id: PrincipalId) -> Result<bool>;
+
+    /// Adds a vault. `NotUnique`; `LimitReached` if there are `max` already.
+    async fn vault_insert(&self, account: AccountId, vault: Vault, max: Option<u64>, event: Event) -> Result<()>;
+
+    /// A vault by id.
+    async fn vault_find(&self, account: AccountId, id: VaultId) -> Result<Option<Arc<Vault>>>;
+
+    /// A vault by name.
+    async fn vault_find_by_name(&self, account: AccountId, name: &str) -> Result<Option<Arc<Vault>>>;
+
+    /// Vaults, newest first.
+    async fn vault_list(&self, account: AccountId, query: Query) -> Result<Listing<Vault>>;
+
+    /// Changes a vault. `NotUnique`, `Stale`.
+    async fn vault_update(&self, account: AccountId, vault: Vault, event: Event) -> Result<()>;
+
+    /// Removes a vault and its key. `NotEmpty`, `Stale`.
+    async fn vault_delete(&self, account: AccountId, id: VaultId, revision: u64, event: Event) -> Result<()>;
+
+    /// Adds a secret with its first version. `NotUnique`; `LimitReached` if the account has `max` already; `Stale` if the
+    /// vault is gone or has another name or key by now.
+    async fn secret_insert(
+        &self,
+        account: AccountId,
+        vault: Arc<Vault>,
+        secret: Secret,
+        version: Version,
+        max: Option<u64>,
+        event: Event,
+    ) -> Result<()>;
+
+    /// A secret's metadata by id.
+    async fn secret_find(&self, account: AccountId, id: SecretId) -> Result<Option<Arc<Secret>>>;
+
+    /// Secrets, newest first: all of the account, or of one vault.
+    async fn secret_list(&self, account: AccountId, vault: Option<VaultId>, query: Query) -> Result<Listing<Secret>>;
+
+    /// Changes a secret; with a version, its value too, and the version before it is destroyed. `NotUnique`, `Stale`.
+    async fn secret_update(
+        &self,
+        account: AccountId,
+        secret: Secret,
+        version: Option<Version>,
+        event: Event,
+    ) -> Result<()>;
+
+    /// Removes a secret and its versions. `Stale`.
+    async fn secret_delete(&self, account: AccountId, id: SecretId, revision: u64, event: Event) -> Result<()>;
+
+    /// One version of a secret.
+    async fn version_find(&self, account: AccountId, secret: SecretId, number: u32) -> Result<Option<Version>>;
+
+    /// Adds a key.
+    async fn api_key_insert(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()>;
+
+    /// A key by id.
+    async fn api_key_find(&self, account: AccountId, id: ApiKeyId) -> Result<Option<ApiKey>>;
+
+    /// Keys, newest first: all of the account, or of one owner.
+    async fn api_key_list(
+        &self,
+        account: AccountId,
+        owner: Option<PrincipalId>,
+        query: Query,
+    ) -> Result<Listing<ApiKey>>;
+
+    /// Changes a key's description and metadata. `Stale`.
+    async fn api_key_update(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()>;
+
+    /// Removes a key. When this returns, the key opens nothing any more. `Stale`.
+    async fn api_key_delete(&self, account: AccountId, id: ApiKeyId, revision: u64, event: Event) -> Result<()>;
+
+    /// Adds a service user. `NotUnique`.
+    async fn service_user_insert(&self, account: AccountId, user: ServiceUser, event: Event) -> Result<()>;
+
+    /// A service user by id.
+    async fn service_user_find(&self, account: AccountId, id: ServiceUserId) -> Result<Option<ServiceUser>>;
+
+    /// Service users, newest first.
+    async fn service_user_list(&self, account: AccountId, query: Query) -> Result<Listing<ServiceUser>>;
+
+    /// Changes a service user. `NotUnique`, `Stale`.
+    async fn service_user_update(&self, account: AccountId, user: ServiceUser, event: Event) -> Result<()>;
+
+    /// Removes a service user and its keys. `Stale` if it changed, or if `keys` are not just the keys that it has.
+    async fn service_user_delete(
+        &self,
+        account: AccountId,
+        id: ServiceUserId,
+        revision: u64,
+        keys: Vec<ApiKeyId>,
+        events: Vec<Event>,
+    ) -> Result<()>;
+
+    /// Up to `limit` audit records after a number, oldest first.
+    async fn audit_list(&self, after: u64, limit: usize) -> Result<Vec<Record>>;
+
+    /// The end of the audit log.
+    async fn audit_head(&self) -> Result<Head>;
+
+    /// How much there is.
+    async fn counts(&self) -> Result<Counts>;
+}

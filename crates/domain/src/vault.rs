@@ -1,0 +1,52 @@
+//! A vault: a named container of secrets, with a key of its own.
+
+use jiff::Timestamp;
+use strongroom_crypto::WrappedKey;
+use strongroom_crypto::context::VaultPlace;
+
+use crate::filter::{Field, Kind};
+use crate::ids::{AccountId, PrincipalId, VaultId};
+
+/// A vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vault {
+    /// Its id.
+    pub id: VaultId,
+    /// Its name, unique in the account.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// What its writer wants to remember.
+    pub metadata: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Who made it.
+    pub created_by: PrincipalId,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Who changed it last.
+    pub last_updated_by: PrincipalId,
+    /// How often it changed, from 1: what a change says it is based on.
+    pub revision: u64,
+    /// Its key, wrapped by the root key.
+    pub wrapped_key: WrappedKey,
+}
+
+impl Vault {
+    /// What a filter may ask about.
+    pub const FIELDS: &'static [Field] = &[
+        Field { name: "id", kind: Kind::Id { decode: VaultId::decode } },
+        Field { name: "name", kind: Kind::Text },
+        Field { name: "description", kind: Kind::Text },
+        Field { name: "metadata", kind: Kind::Text },
+        Field { name: "created_at", kind: Kind::Time },
+        Field { name: "updated_at", kind: Kind::Time },
+        Field { name: "created_by", kind: Kind::Id { decode: PrincipalId::decode } },
+    ];
+
+    /// What its wrapped key is bound to.
+    #[must_use]
+    pub fn place(&self, account: AccountId) -> VaultPlace {
+        VaultPlace { account: *account.ksuid().as_bytes(), vault: *self.id.ksuid().as_bytes() }
+    }
+}
