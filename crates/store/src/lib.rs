@@ -1,1 +1,5 @@
-//! x
+#![doc = include_str!("../README.md")]
+
+pub mod cache;
+pub mod filter_sql;
+pub mod sqlite;

@@ -1,0 +1,388 @@
+//! The hottest lookups from memory.
+//!
+//! A cached answer is never older than the last acknowledged change: what is being changed is taken out before the change
+//! is sent to the store, and stays out until the change is done or failed. Memory is bounded by weight.
+
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use quick_cache::sync::Cache;
+use strongroom_domain::api_key::ApiKey;
+use strongroom_domain::audit::{Event, Head, Record};
+use strongroom_domain::caller::Credential;
+use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
+use strongroom_domain::page::{Listing, Query};
+use strongroom_domain::principal::{Account, ServiceUser, User};
+use strongroom_domain::secret::{Secret, Version};
+use strongroom_domain::store::{Counts, Store};
+use strongroom_domain::vault::Vault;
+use strongroom_domain::{Error, Result};
+
+/// Bytes of memory for secrets' metadata, about.
+const SECRETS_WEIGHT: u64 = 24 << 20;
+/// Bytes of memory for vaults, about.
+const VAULTS_WEIGHT: u64 = 4 << 20;
+/// Bytes of memory for credentials, about.
+const CREDENTIALS_WEIGHT: u64 = 4 << 20;
+/// What an entry weighs beside its texts: the record itself, the map's own notes.
+const ENTRY_WEIGHT: usize = 400;
+/// Keys are spread over this many locks.
+const STRIPES: usize = 64;
+
+/// What is known of the keys that share a lock.
+#[derive(Default)]
+struct Stripe {
+    /// Changes under way.
+    changing: usize,
+    /// Changes ever begun: tells a reader that one began while it read.
+    begun: u64,
+}
+
+type Weigh<V> = fn(&V) -> usize;
+
+struct Weighter<V>(Weigh<V>);
+
+impl<V> Clone for Weighter<V> {
+    fn clone(&self) -> Self {
+        Self(self.0)
+    }
+}
+
+impl<K, V> quick_cache::Weighter<K, Arc<V>> for Weighter<V> {
+    fn weight(&self, _: &K, value: &Arc<V>) -> u64 {
+        (ENTRY_WEIGHT + (self.0)(value)) as u64
+    }
+}
+
+/// A bounded map that never answers with what a finished change has replaced.
+struct Coherent<K, V> {
+    entries: Cache<K, Arc<V>, Weighter<V>>,
+    stripes: Box<[Mutex<Stripe>]>,
+    hasher: RandomState,
+}
+
+impl<K: Copy + Eq + Hash, V> Coherent<K, V> {
+    fn new(weight: u64, weigh: Weigh<V>) -> Self {
+        let items = usize::try_from(weight).unwrap_or(usize::MAX) / ENTRY_WEIGHT;
+        Self {
+            entries: Cache::with_weighter(items, weight, Weighter(weigh)),
+            stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    fn stripe(&self, key: K) -> MutexGuard<'_, Stripe> {
+        let place = self.hasher.hash_one(key) as usize % STRIPES;
+        self.stripes[place].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, key: K) -> Option<Arc<V>> {
+        self.entries.get(&key)
+    }
+
+    /// To be asked before the store is read; without a ticket the answer is not to be kept.
+    fn ticket(&self, key: K) -> Option<u64> {
+        let stripe = self.stripe(key);
+        (stripe.changing == 0).then_some(stripe.begun)
+    }
+
+    /// Keeps an answer of the store, unless a change began since the ticket was given.
+    fn keep(&self, key: K, ticket: Option<u64>, value: &Arc<V>) {
+        let stripe = self.stripe(key);
+        if ticket == Some(stripe.begun) {
+            self.entries.insert(key, value.clone());
+        }
+    }
+
+    fn begin(&self, key: K) {
+        let mut stripe = self.stripe(key);
+        stripe.changing += 1;
+        stripe.begun += 1;
+        self.entries.remove(&key);
+    }
+
+    fn end(&self, key: K) {
+        self.stripe(key).changing -= 1;
+    }
+
+    fn begin_all(&self) {
+        for stripe in &self.stripes {
+            let mut stripe = stripe.lock().unwrap_or_else(PoisonError::into_inner);
+            stripe.changing += 1;
+            stripe.begun += 1;
+        }
+        self.entries.clear();
+    }
+
+    fn end_all(&self) {
+        for stripe in &self.stripes {
+            stripe.lock().unwrap_or_else(PoisonError::into_inner).changing -= 1;
+        }
+    }
+}
+
+struct Caches {
+    secrets: Coherent<SecretId, Secret>,
+    vaults: Coherent<VaultId, Vault>,
+    credentials: Coherent<ApiKeyId, Credential>,
+}
+
+/// What a change replaces.
+#[derive(Clone, Copy)]
+enum Replaced {
+    Secret(SecretId),
+    /// The vault, and with it the name that its secrets show.
+    Vault(VaultId),
+    Key(ApiKeyId),
+    /// A service user, and with it all credentials that are its.
+    ServiceUser,
+}
+
+impl Caches {
+    fn begin(&self, replaced: Replaced) {
+        match replaced {
+            Replaced::Secret(id) => self.secrets.begin(id),
+            Replaced::Vault(id) => {
+                self.vaults.begin(id);
+                self.secrets.begin_all();
+            }
+            Replaced::Key(id) => self.credentials.begin(id),
+            Replaced::ServiceUser => self.credentials.begin_all(),
+        }
+    }
+
+    fn end(&self, replaced: Replaced) {
+        match replaced {
+            Replaced::Secret(id) => self.secrets.end(id),
+            Replaced::Vault(id) => {
+                self.secrets.end_all();
+                self.vaults.end(id);
+            }
+            Replaced::Key(id) => self.credentials.end(id),
+            Replaced::ServiceUser => self.credentials.end_all(),
+        }
+    }
+}
+
+/// A store whose hottest lookups are answered from memory.
+pub struct CachedStore {
+    store: Arc<dyn Store>,
+    caches: Arc<Caches>,
+}
+
+impl CachedStore {
+    /// A cache in front of that store. All changes must come through it.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        let caches = Caches {
+            secrets: Coherent::new(SECRETS_WEIGHT, |secret| {
+                secret.name.len() + secret.vault_name.len() + secret.description.len() + secret.metadata.len()
+            }),
+            vaults: Coherent::new(VAULTS_WEIGHT, |vault| {
+                vault.name.len() + vault.description.len() + vault.metadata.len()
+            }),
+            credentials: Coherent::new(CREDENTIALS_WEIGHT, |credential| {
+                credential.key.description.len() + credential.key.metadata.len() + credential.subject.len()
+            }),
+        };
+        Self { store, caches: Arc::new(caches) }
+    }
+
+    /// Has a change done that replaces what may be cached. It runs to its end also when the caller goes away: otherwise
+    /// nobody would know when the store is done with it.
+    async fn replacing<F>(&self, replaced: Replaced, change: impl FnOnce(Arc<dyn Store>) -> F) -> Result<()>
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        let caches = self.caches.clone();
+        let change = change(self.store.clone());
+        caches.begin(replaced);
+        let task = tokio::spawn(async move {
+            let result = change.await;
+            caches.end(replaced);
+            result
+        });
+        task.await.map_err(|error| Error::Internal(Box::new(error)))?
+    }
+}
+
+#[async_trait]
+impl Store for CachedStore {
+    async fn account_find(&self) -> Result<Option<Account>> {
+        self.store.account_find().await
+    }
+
+    async fn account_insert(&self, account: Account, user: User, key: ApiKey, events: Vec<Event>) -> Result<()> {
+        self.store.account_insert(account, user, key, events).await
+    }
+
+    async fn credential_find(&self, id: ApiKeyId) -> Result<Option<Arc<Credential>>> {
+        let cache = &self.caches.credentials;
+        if let Some(known) = cache.get(id) {
+            return Ok(Some(known));
+        }
+        let ticket = cache.ticket(id);
+        let found = self.store.credential_find(id).await?;
+        found.iter().for_each(|found| cache.keep(id, ticket, found));
+        Ok(found)
+    }
+
+    async fn user_find(&self, account: AccountId, email: &str) -> Result<Option<User>> {
+        self.store.user_find(account, email).await
+    }
+
+    async fn principal_is_active(&self, account: AccountId, id: PrincipalId) -> Result<bool> {
+        self.store.principal_is_active(account, id).await
+    }
+
+    async fn vault_insert(&self, account: AccountId, vault: Vault, max: Option<u64>, event: Event) -> Result<()> {
+        self.store.vault_insert(account, vault, max, event).await
+    }
+
+    async fn vault_find(&self, account: AccountId, id: VaultId) -> Result<Option<Arc<Vault>>> {
+        let cache = &self.caches.vaults;
+        if let Some(known) = cache.get(id) {
+            return Ok(Some(known));
+        }
+        let ticket = cache.ticket(id);
+        let found = self.store.vault_find(account, id).await?;
+        found.iter().for_each(|found| cache.keep(id, ticket, found));
+        Ok(found)
+    }
+
+    async fn vault_find_by_name(&self, account: AccountId, name: &str) -> Result<Option<Arc<Vault>>> {
+        self.store.vault_find_by_name(account, name).await
+    }
+
+    async fn vault_list(&self, account: AccountId, query: Query) -> Result<Listing<Vault>> {
+        self.store.vault_list(account, query).await
+    }
+
+    async fn vault_update(&self, account: AccountId, vault: Vault, event: Event) -> Result<()> {
+        let replaced = Replaced::Vault(vault.id);
+        self.replacing(replaced, async move |store: Arc<dyn Store>| store.vault_update(account, vault, event).await).await
+    }
+
+    async fn vault_delete(&self, account: AccountId, id: VaultId, revision: u64, event: Event) -> Result<()> {
+        let replaced = Replaced::Vault(id);
+        self.replacing(replaced, async move |store: Arc<dyn Store>| store.vault_delete(account, id, revision, event).await).await
+    }
+
+    async fn secret_insert(
+        &self,
+        account: AccountId,
+        vault: Arc<Vault>,
+        secret: Secret,
+        version: Version,
+        max: Option<u64>,
+        event: Event,
+    ) -> Result<()> {
+        self.store.secret_insert(account, vault, secret, version, max, event).await
+    }
+
+    async fn secret_find(&self, account: AccountId, id: SecretId) -> Result<Option<Arc<Secret>>> {
+        let cache = &self.caches.secrets;
+        if let Some(known) = cache.get(id) {
+            return Ok(Some(known));
+        }
+        let ticket = cache.ticket(id);
+        let found = self.store.secret_find(account, id).await?;
+        found.iter().for_each(|found| cache.keep(id, ticket, found));
+        Ok(found)
+    }
+
+    async fn secret_list(&self, account: AccountId, vault: Option<VaultId>, query: Query) -> Result<Listing<Secret>> {
+        self.store.secret_list(account, vault, query).await
+    }
+
+    async fn secret_update(
+        &self,
+        account: AccountId,
+        secret: Secret,
+        version: Option<Version>,
+        event: Event,
+    ) -> Result<()> {
+        let replaced = Replaced::Secret(secret.id);
+        let change = async move |store: Arc<dyn Store>| store.secret_update(account, secret, version, event).await;
+        self.replacing(replaced, change).await
+    }
+
+    async fn secret_delete(&self, account: AccountId, id: SecretId, revision: u64, event: Event) -> Result<()> {
+        let change = async move |store: Arc<dyn Store>| store.secret_delete(account, id, revision, event).await;
+        self.replacing(Replaced::Secret(id), change).await
+    }
+
+    async fn version_find(&self, account: AccountId, secret: SecretId, number: u32) -> Result<Option<Version>> {
+        self.store.version_find(account, secret, number).await
+    }
+
+    async fn api_key_insert(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()> {
+        self.store.api_key_insert(account, key, event).await
+    }
+
+    async fn api_key_find(&self, account: AccountId, id: ApiKeyId) -> Result<Option<ApiKey>> {
+        self.store.api_key_find(account, id).await
+    }
+
+    async fn api_key_list(
+        &self,
+        account: AccountId,
+        owner: Option<PrincipalId>,
+        query: Query,
+    ) -> Result<Listing<ApiKey>> {
+        self.store.api_key_list(account, owner, query).await
+    }
+
+    async fn api_key_update(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()> {
+        let replaced = Replaced::Key(key.id);
+        self.replacing(replaced, async move |store: Arc<dyn Store>| store.api_key_update(account, key, event).await).await
+    }
+
+    async fn api_key_delete(&self, account: AccountId, id: ApiKeyId, revision: u64, event: Event) -> Result<()> {
+        let change = async move |store: Arc<dyn Store>| store.api_key_delete(account, id, revision, event).await;
+        self.replacing(Replaced::Key(id), change).await
+    }
+
+    async fn service_user_insert(&self, account: AccountId, user: ServiceUser, event: Event) -> Result<()> {
+        self.store.service_user_insert(account, user, event).await
+    }
+
+    async fn service_user_find(&self, account: AccountId, id: ServiceUserId) -> Result<Option<ServiceUser>> {
+        self.store.service_user_find(account, id).await
+    }
+
+    async fn service_user_list(&self, account: AccountId, query: Query) -> Result<Listing<ServiceUser>> {
+        self.store.service_user_list(account, query).await
+    }
+
+    async fn service_user_update(&self, account: AccountId, user: ServiceUser, event: Event) -> Result<()> {
+        let change = async move |store: Arc<dyn Store>| store.service_user_update(account, user, event).await;
+        self.replacing(Replaced::ServiceUser, change).await
+    }
+
+    async fn service_user_delete(
+        &self,
+        account: AccountId,
+        id: ServiceUserId,
+        revision: u64,
+        keys: Vec<ApiKeyId>,
+        events: Vec<Event>,
+    ) -> Result<()> {
+        let change =
+            async move |store: Arc<dyn Store>| store.service_user_delete(account, id, revision, keys, events).await;
+        self.replacing(Replaced::ServiceUser, change).await
+    }
+
+    async fn audit_list(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
+        self.store.audit_list(after, limit).await
+    }
+
+    async fn audit_head(&self) -> Result<Head> {
+        self.store.audit_head().await
+    }
+
+    async fn counts(&self) -> Result<Counts> {
+        self.store.counts().await
+    }
+}

@@ -1,0 +1,114 @@
+//! Accounts, users, and the lookup of a key with its owner.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension};
+use strongroom_crypto::{KeyId, WrappedKey};
+use strongroom_domain::api_key::ApiKey;
+use strongroom_domain::caller::{Credential, Role};
+use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, UserId};
+use strongroom_domain::principal::{Account, User};
+use strongroom_domain::{Error, Result};
+
+use super::error::{self, Corrupt};
+use super::row::get;
+use super::writer::Step;
+use super::api_keys;
+
+/// The account and its number in the other tables.
+pub(super) fn find(connection: &Connection) -> rusqlite::Result<Option<(i64, Account)>> {
+    connection
+        .prepare_cached("SELECT number, id, name, created_at, root_key, wrapped_token_key FROM account")?
+        .query_row([], |row| {
+            let account = Account {
+                id: AccountId::new(get(row, 1)?),
+                name: row.get(2)?,
+                created_at: get(row, 3)?,
+                root_key: KeyId::from_bytes(row.get(4)?),
+                wrapped_token_key: WrappedKey::from_bytes(row.get(5)?),
+            };
+            Ok((row.get(0)?, account))
+        })
+        .optional()
+}
+
+pub(super) fn insert(step: &mut Step<'_>, account: &Account, user: &User, key: &ApiKey) -> Result<i64> {
+    if find(step.connection).map_err(error::plain)?.is_some() {
+        return Err(Error::Stale);
+    }
+    let number = step
+        .connection
+        .prepare_cached(
+            "INSERT INTO account (id, name, created_at, root_key, wrapped_token_key) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )
+        .and_then(|mut insert| {
+            insert.insert((
+                account.id.ksuid().as_bytes(),
+                &account.name,
+                account.created_at.as_second(),
+                account.root_key.as_bytes(),
+                account.wrapped_token_key.as_bytes(),
+            ))
+        })
+        .map_err(error::plain)?;
+    step.connection
+        .prepare_cached("INSERT INTO user (account, id, email, role, created_at) VALUES (?1, ?2, ?3, ?4, ?5)")
+        .and_then(|mut insert| {
+            let created_at = user.created_at.as_second();
+            insert.execute((number, user.id.ksuid().as_bytes(), &user.email, user.role.as_str(), created_at))
+        })
+        .map_err(error::plain)?;
+    api_keys::insert(step, number, key)?;
+    Ok(number)
+}
+
+pub(super) fn user_find(connection: &Connection, account: i64, email: &str) -> rusqlite::Result<Option<User>> {
+    connection
+        .prepare_cached("SELECT id, email, role, created_at FROM user WHERE account = ?1 AND email = ?2")?
+        .query_row((account, email), |row| {
+            Ok(User {
+                id: UserId::new(get(row, 0)?),
+                email: row.get(1)?,
+                role: role(&row.get::<_, String>(2)?)?,
+                created_at: get(row, 3)?,
+            })
+        })
+        .optional()
+}
+
+/// What a principal is called, what it may do, and whether it is active.
+type Owner = (String, Role, bool);
+
+fn owner_find(connection: &Connection, account: i64, id: PrincipalId) -> rusqlite::Result<Option<Owner>> {
+    match id {
+        PrincipalId::User(id) => connection
+            .prepare_cached("SELECT email, role FROM user WHERE account = ?1 AND id = ?2")?
+            .query_row((account, id.ksuid().as_bytes()), |row| {
+                Ok((row.get(0)?, role(&row.get::<_, String>(1)?)?, true))
+            })
+            .optional(),
+        PrincipalId::ServiceUser(id) => connection
+            .prepare_cached("SELECT name, active FROM service_user WHERE account = ?1 AND id = ?2")?
+            .query_row((account, id.ksuid().as_bytes()), |row| Ok((row.get(0)?, Role::Developer, row.get(1)?)))
+            .optional(),
+    }
+}
+
+pub(super) fn principal_is_active(connection: &Connection, account: i64, id: PrincipalId) -> rusqlite::Result<bool> {
+    Ok(owner_find(connection, account, id)?.is_some_and(|(_, _, active)| active))
+}
+
+/// A key with its owner. A key whose owner is gone is no key.
+pub(super) fn credential_find(
+    connection: &Connection,
+    (account, id): (i64, AccountId),
+    key: ApiKeyId,
+) -> rusqlite::Result<Option<Arc<Credential>>> {
+    let Some(key) = api_keys::find(connection, account, key)? else { return Ok(None) };
+    let owner = owner_find(connection, account, key.owner)?;
+    Ok(owner.map(|(subject, role, active)| Arc::new(Credential { account: id, key, subject, role, active })))
+}
+
+fn role(text: &str) -> rusqlite::Result<Role> {
+    Role::parse(text).ok_or_else(|| rusqlite::types::FromSqlError::Other(Box::new(Corrupt("role"))).into())
+}

@@ -1,0 +1,137 @@
+//! API keys.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row};
+use strongroom_domain::api_key::ApiKey;
+use strongroom_domain::error::Noun;
+use strongroom_domain::ids::{ApiKeyId, PrincipalId};
+use strongroom_domain::page::{Listing, Query};
+use strongroom_domain::{Error, Result};
+
+use super::error;
+use super::list::{self, Select};
+use super::row::get;
+use super::writer::Step;
+
+const SELECT: &str = "SELECT id, owner, description, metadata, created_at, revision, hash FROM api_key";
+
+fn view(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
+    Ok(ApiKey {
+        id: ApiKeyId::new(get(row, 0)?),
+        owner: get(row, 1)?,
+        description: row.get(2)?,
+        metadata: row.get(3)?,
+        created_at: get(row, 4)?,
+        revision: row.get(5)?,
+        hash: get(row, 6)?,
+    })
+}
+
+pub(super) fn insert(step: &mut Step<'_>, account: i64, key: &ApiKey) -> Result<()> {
+    step.connection
+        .prepare_cached(
+            "INSERT INTO api_key (account, id, owner, description, metadata, created_at, revision, hash) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )
+        .and_then(|mut insert| {
+            insert.execute((
+                account,
+                key.id.ksuid().as_bytes(),
+                key.owner.to_bytes(),
+                &key.description,
+                &key.metadata,
+                key.created_at.as_second(),
+                key.revision,
+                key.hash.as_bytes(),
+            ))
+        })
+        .map_err(error::writing(Noun::ApiKey))?;
+    step.tallies.count(account, |tally| tally.api_keys += 1);
+    Ok(())
+}
+
+pub(super) fn find(connection: &Connection, account: i64, id: ApiKeyId) -> rusqlite::Result<Option<ApiKey>> {
+    connection
+        .prepare_cached(&format!("{SELECT} WHERE account = ?1 AND id = ?2"))?
+        .query_row((account, id.ksuid().as_bytes()), view)
+        .optional()
+}
+
+pub(super) fn list(
+    connection: &Connection,
+    account: i64,
+    owner: Option<PrincipalId>,
+    query: &Query,
+) -> rusqlite::Result<Listing<ApiKey>> {
+    let mut select = Select {
+        sql: format!("{SELECT} WHERE account = ?"),
+        params: vec![Value::Integer(account)],
+        id: "id",
+        column: |field| match field {
+            "id" => "id",
+            "description" => "description",
+            "metadata" => "metadata",
+            "created_at" => "created_at",
+            // The parser lets no other field through than those of `ApiKey::FIELDS`.
+            _ => "owner",
+        },
+    };
+    if let Some(owner) = owner {
+        select.sql += " AND owner = ?";
+        select.params.push(Value::Blob(owner.to_bytes().to_vec()));
+    }
+    list::list(connection, select, query, view)
+}
+
+pub(super) fn update(step: &mut Step<'_>, account: i64, key: &ApiKey) -> Result<()> {
+    let changed = step
+        .connection
+        .prepare_cached(
+            "UPDATE api_key SET description = ?4, metadata = ?5, revision = ?3 \
+             WHERE account = ?1 AND id = ?2 AND revision = ?3 - 1",
+        )
+        .and_then(|mut update| {
+            update.execute((account, key.id.ksuid().as_bytes(), key.revision, &key.description, &key.metadata))
+        })
+        .map_err(error::plain)?;
+    if changed == 1 { Ok(()) } else { Err(Error::Stale) }
+}
+
+pub(super) fn delete(step: &mut Step<'_>, account: i64, id: ApiKeyId, revision: u64) -> Result<()> {
+    let deleted = step
+        .connection
+        .prepare_cached("DELETE FROM api_key WHERE account = ?1 AND id = ?2 AND revision = ?3")
+        .and_then(|mut delete| delete.execute((account, id.ksuid().as_bytes(), revision)))
+        .map_err(error::plain)?;
+    if deleted == 0 {
+        return Err(Error::Stale);
+    }
+    step.tallies.count(account, |tally| tally.api_keys -= 1);
+    Ok(())
+}
+
+/// Removes all keys of an owner; `Stale` if they are not just those named.
+pub(super) fn delete_of_owner(
+    step: &mut Step<'_>,
+    account: i64,
+    owner: PrincipalId,
+    named: &[ApiKeyId],
+) -> Result<()> {
+    let found: Vec<ApiKeyId> = step
+        .connection
+        .prepare_cached("SELECT id FROM api_key WHERE account = ?1 AND owner = ?2 ORDER BY id DESC")
+        .and_then(|mut select| {
+            select.query_map((account, owner.to_bytes()), |row| get(row, 0).map(ApiKeyId::new))?.collect()
+        })
+        .map_err(error::plain)?;
+    if found != named {
+        return Err(Error::Stale);
+    }
+    let deleted = step
+        .connection
+        .prepare_cached("DELETE FROM api_key WHERE account = ?1 AND owner = ?2")
+        .and_then(|mut delete| delete.execute((account, owner.to_bytes())))
+        .map_err(error::plain)?;
+    step.tallies.count(account, |tally| tally.api_keys -= deleted as u64);
+    Ok(())
+}

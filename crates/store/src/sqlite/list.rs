@@ -1,0 +1,44 @@
+//! What all lists have in common: newest first, before an id, under a filter, one item more than asked.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params_from_iter};
+use strongroom_domain::page::{Listing, Query};
+
+use crate::filter_sql;
+
+/// The select of a list, up to its conditions.
+pub(super) struct Select {
+    /// `SELECT … FROM … WHERE …`, with `?` for the values.
+    pub(super) sql: String,
+    /// The values.
+    pub(super) params: Vec<Value>,
+    /// The column of the id, which the list is ordered by.
+    pub(super) id: &'static str,
+    /// The column of each field that a filter may name.
+    pub(super) column: fn(&str) -> &'static str,
+}
+
+pub(super) fn list<T>(
+    connection: &Connection,
+    select: Select,
+    query: &Query,
+    view: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Listing<T>> {
+    let Select { mut sql, mut params, id, column } = select;
+    if let Some(before) = query.page.before {
+        sql += &format!(" AND {id} < ?");
+        params.push(Value::Blob(before.as_bytes().to_vec()));
+    }
+    if let Some(filter) = &query.filter {
+        let fragment = filter_sql::compile(filter, &column);
+        sql += &format!(" AND ({})", fragment.sql);
+        params.extend(fragment.params);
+    }
+    sql += &format!(" ORDER BY {id} DESC LIMIT ?");
+    params.push(Value::Integer(query.page.limit.get() as i64 + 1));
+    let items = connection
+        .prepare_cached(&sql)?
+        .query_map(params_from_iter(params), view)?
+        .collect::<rusqlite::Result<Vec<T>>>()?;
+    Ok(Listing::from_lookahead(items, query.page.limit))
+}

@@ -1,0 +1,321 @@
+//! The store on SQLite.
+
+mod accounts;
+mod api_keys;
+mod audit;
+mod backup;
+mod error;
+mod list;
+mod readers;
+mod row;
+mod schema;
+mod secrets;
+mod service_users;
+mod tally;
+mod vaults;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use strongroom_domain::api_key::ApiKey;
+use strongroom_domain::audit::{Event, Head, Record};
+use strongroom_domain::caller::Credential;
+use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
+use strongroom_domain::page::{Listing, Query};
+use strongroom_domain::principal::{Account, ServiceUser, User};
+use strongroom_domain::secret::{Secret, Version};
+use strongroom_domain::store::{Counts, Store};
+use strongroom_domain::vault::Vault;
+use strongroom_domain::{Error, Result};
+
+pub use backup::{BackupError, copy_store};
+pub use schema::OpenError;
+
+use readers::Readers;
+use writer::{Step, Writer};
+
+/// A store in one SQLite file.
+pub struct SqliteStore {
+    path: PathBuf,
+    readers: Readers,
+    /// `None` in a store that is only read.
+    writer: Option<Writer>,
+    /// The account and its number, once there is one: it never changes.
+    account: OnceLock<(i64, AccountId)>,
+}
+
+/// A change was asked of a store that was opened for reading.
+#[derive(Debug, thiserror::Error)]
+#[error("the store was opened for reading")]
+struct ReadOnly;
+
+impl SqliteStore {
+    /// Opens a store for reading and writing, and makes it when there is none. One process at a time may do so: the caller
+    /// sees to that with a lock on the data folder.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let failed = |error: std::io::Error| OpenError::Sqlite {
+            path: path.to_owned(),
+            source: rusqlite::Error::ToSqlConversionFailure(Box::new(error)),
+        };
+        let writer = Writer::start(schema::open_writer(path)?).map_err(failed)?;
+        Ok(Self { writer: Some(writer), ..Self::over(path) })
+    }
+
+    /// Opens a store for reading alone, in use by another process or not.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_to_read(path: &Path) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        schema::check_version(&schema::connect(path, schema::Access::Read).map_err(failed)?, path)?;
+        Ok(Self::over(path))
+    }
+
+    fn over(path: &Path) -> Self {
+        Self { path: path.to_owned(), readers: Readers::new(path), writer: None, account: OnceLock::new() }
+    }
+
+    /// Asks SQLite to look for damage in the file.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]. What was found is in the value; `None` is no damage.
+    pub async fn check(&self) -> Result<Option<String>> {
+        let finding: String = self
+            .readers
+            .scan(|connection| connection.pragma_query_value(None, "quick_check", |row| row.get(0)))
+            .await?;
+        Ok((finding != "ok").then_some(finding))
+    }
+
+    /// The number of an account. Another account's things are not found: they have another number.
+    fn number(&self, account: AccountId) -> Result<i64> {
+        match self.known_account()? {
+            Some((number, id)) if id == account => Ok(number),
+            _ => Err(Error::Internal(Box::new(error::Corrupt("account")))),
+        }
+    }
+
+    fn known_account(&self) -> Result<Option<(i64, AccountId)>> {
+        if let Some(known) = self.account.get() {
+            return Ok(Some(*known));
+        }
+        let found = self.readers.lookup(accounts::find)?.map(|(number, account)| (number, account.id));
+        Ok(found.map(|found| *self.account.get_or_init(|| found)))
+    }
+
+    async fn change<T: Send + 'static>(
+        &self,
+        events: Vec<Event>,
+        work: impl FnOnce(&mut Step<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let writer = self.writer.as_ref().ok_or_else(|| Error::Internal(Box::new(ReadOnly)))?;
+        // Written out here, so that the one thread that writes need not.
+        let events = events.iter().map(Event::to_canonical).collect::<Result<Vec<_>>>()?;
+        writer
+            .change(move |step| {
+                let done = work(step)?;
+                step.append(events)?;
+                Ok(done)
+            })
+            .await
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn account_find(&self) -> Result<Option<Account>> {
+        Ok(self.readers.lookup(accounts::find)?.map(|(_, account)| account))
+    }
+
+    async fn account_insert(&self, account: Account, user: User, key: ApiKey, events: Vec<Event>) -> Result<()> {
+        self.change(events, move |step| accounts::insert(step, &account, &user, &key).map(drop)).await
+    }
+
+    async fn credential_find(&self, id: ApiKeyId) -> Result<Option<Arc<Credential>>> {
+        let Some(account) = self.known_account()? else { return Ok(None) };
+        self.readers.lookup(|connection| accounts::credential_find(connection, account, id))
+    }
+
+    async fn user_find(&self, account: AccountId, email: &str) -> Result<Option<User>> {
+        let number = self.number(account)?;
+        self.readers.lookup(|connection| accounts::user_find(connection, number, email))
+    }
+
+    async fn principal_is_active(&self, account: AccountId, id: PrincipalId) -> Result<bool> {
+        let number = self.number(account)?;
+        self.readers.lookup(|connection| accounts::principal_is_active(connection, number, id))
+    }
+
+    async fn vault_insert(&self, account: AccountId, vault: Vault, max: Option<u64>, event: Event) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(vec![event], move |step| vaults::insert(step, number, &vault, max)).await
+    }
+
+    async fn vault_find(&self, account: AccountId, id: VaultId) -> Result<Option<Arc<Vault>>> {
+        let number = self.number(account)?;
+        self.readers.lookup(|connection| vaults::find(connection, number, id))
+    }
+
+    async fn vault_find_by_name(&self, account: AccountId, name: &str) -> Result<Option<Arc<Vault>>> {
+        let number = self.number(account)?;
+        self.readers.lookup(|connection| vaults::find_by_name(connection, number, name))
+    }
+
+    async fn vault_list(&self, account: AccountId, query: Query) -> Result<Listing<Vault>> {
+        let number = self.number(account)?;
+        self.readers.scan(move |connection| vaults::list(connection, number, &query)).await
+    }
+
+    async fn vault_update(&self, account: AccountId, vault: Vault, event: Event) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(vec![event], move |step| vaults::update(step, number, &vault)).await
+    }
+
+    async fn vault_delete(&self, account: AccountId, id: VaultId, revision: u64, event: Event) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(vec![event], move |step| vaults::delete(step, number, id, revision)).await
+    }
+
+    async fn secret_insert(
+        &self,
+        account: AccountId,
+        vault: Arc<Vault>,
+        secret: Secret,
+        version: Version,
+        max: Option<u64>,
+        event: Event,
+    ) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(vec![event], move |step| secrets::insert(step, number, &vault, &secret, &version, max)).await
+    }
+
+    async fn secret_find(&self, account: AccountId, id: SecretId) -> Result<Option<Arc<Secret>>> {
+        let number = self.number(account)?;
+        self.readers.lookup(|connection| secrets::find(connection, number, id))
+    }
+
+    async fn secret_list(&self, account: AccountId, vault: Option<VaultId>, query: Query) -> Result<Listing<Secret>> {
+        let number = self.number(account)?;
+        self.readers.scan(move |connection| secrets::list(connection, number, vault, &query)).await
+    }
+
+    async fn secret_update(
+        &self,
+        account: AccountId,
+        secret: Secret,
+        version: Option<Version>,
+        event: Event,
+    ) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(vec![event], move |step| secrets::update(step, number, &secret, version.as_ref())).await
+    }
+
+    async fn secret_delete(&self, account: AccountId, id: SecretId, revision: u64, event: Event) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(vec![event], move |step| secrets::delete(step, number, id, revision)).await
+    }
+
+    async fn version_find(&self, account: AccountId, secret: SecretId, number: u32) -> Result<Option<Version>> {
+        let account = self.number(account)?;
+        self.readers.lookup(|connection| secrets::version_find(connection, account, secret, number))
+    }
+
+    async fn api_key_insert(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(vec![event], move |step| api_keys::insert(step, number, &key)).await
+    }
+
+    async fn api_key_find(&self, account: AccountId, id: ApiKeyId) -> Result<Option<ApiKey>> {
+        let number = self.number(account)?;
+        self.readers.lookup(|connection| api_keys::find(connection, number, id))
+    }
+
+    async fn api_key_list(
+        &self,
+        account: AccountId,
+        owner: Option<PrincipalId>,
+        query: Query,
+    ) -> Result<Listing<ApiKey>> {
+        let number = self.number(account)?;
+        self.readers.scan(move |connection| api_keys::list(connection, number, owner, &query)).await
+    }
+
+    async fn api_key_update(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(vec![event], move |step| api_keys::update(step, number, &key)).await
+    }
+
+    async fn api_key_delete(&self, account: AccountId, id: ApiKeyId, revision: u64, event: Event) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(vec![event], move |step| api_keys::delete(step, number, id, revision)).await
+    }
+
+    async fn service_user_insert(&self, account: AccountId, user: ServiceUser, event: Event) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(vec![event], move |step| service_users::insert(step, number, &user)).await
+    }
+
+    async fn service_user_find(&self, account: AccountId, id: ServiceUserId) -> Result<Option<ServiceUser>> {
+        let number = self.number(account)?;
+        self.readers.lookup(|connection| service_users::find(connection, number, id))
+    }
+
+    async fn service_user_list(&self, account: AccountId, query: Query) -> Result<Listing<ServiceUser>> {
+        let number = self.number(account)?;
+        self.readers.scan(move |connection| service_users::list(connection, number, &query)).await
+    }
+
+    async fn service_user_update(&self, account: AccountId, user: ServiceUser, event: Event) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(vec![event], move |step| service_users::update(step, number, &user)).await
+    }
+
+    async fn service_user_delete(
+        &self,
+        account: AccountId,
+        id: ServiceUserId,
+        revision: u64,
+        keys: Vec<ApiKeyId>,
+        events: Vec<Event>,
+    ) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(events, move |step| service_users::delete(step, number, id, revision, &keys)).await
+    }
+
+    async fn audit_list(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
+        self.readers.scan(move |connection| audit::list(connection, after, limit)).await
+    }
+
+    async fn audit_head(&self) -> Result<Head> {
+        self.readers.lookup(audit::head)
+    }
+
+    async fn counts(&self) -> Result<Counts> {
+        let tallies = self.readers.lookup(tally::Tallies::read)?;
+        let total = tallies.total();
+        let events = self.readers.lookup(audit::head)?.sequence;
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+        let mut wal = self.path.clone().into_os_string();
+        wal.push("-wal");
+        let wal = PathBuf::from(wal);
+        let written = self.writer.as_ref().map(|writer| &writer.written);
+        let number = |counter: fn(&writer::Written) -> &std::sync::atomic::AtomicU64| {
+            written.map_or(0, |written| counter(written).load(Ordering::Relaxed))
+        };
+        Ok(Counts {
+            vaults: total.vaults,
+            secrets: total.secrets,
+            api_keys: total.api_keys,
+            events,
+            bytes: size(&self.path) + size(&wal),
+            commits: number(|written| &written.commits),
+            changes: number(|written| &written.changes),
+        })
+    }
+}

@@ -1,0 +1,195 @@
+//! The database file: how it is opened, and how it gets from one shape to the next.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+/// The migrations, in order; each is run once, in a transaction of its own. Numbers are never reused and nothing goes back.
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_first.sql")];
+
+/// Marks the file as Strongroom's: `SRm1`.
+const APPLICATION_ID: i32 = 0x5352_6d31;
+
+/// How long SQLite waits for a lock that another process holds (a backup, a verification).
+const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Prepared statements that each connection keeps.
+const STATEMENTS: usize = 64;
+
+/// Pages in the write-ahead log before it is moved into the database: 16 MiB.
+const CHECKPOINT_PAGES: u32 = 4096;
+
+/// Why a database file cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file belongs to another program.
+    #[error("{path} is not a Strongroom store")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file was written by a later version of Strongroom.
+    #[error(
+        "{path} was written by a newer Strongroom (store version {found}, this one knows up to {known}); \
+         nothing was changed: start the newer version"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The version that it has.
+        found: usize,
+        /// The last version that is known.
+        known: usize,
+    },
+    /// SQLite refuses.
+    #[error("{path} cannot be opened")]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+}
+
+/// How a connection is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Reading and writing; makes the file when there is none.
+    Write,
+    /// Reading alone.
+    Read,
+}
+
+/// Opens a connection with the settings that all of them share.
+pub(super) fn connect(path: &Path, access: Access) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | match access {
+            Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+            // A reader of a write-ahead log writes to its shared memory, so the file itself is opened for both.
+            Access::Read => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        };
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Temporary tables and indices stay out of files.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    if access == Access::Read {
+        connection.pragma_update(None, "query_only", true)?;
+    }
+    Ok(connection)
+}
+
+/// Opens the connection that writes, and brings the file to the current shape.
+///
+/// # Errors
+/// [`OpenError`]. A file that is foreign or newer is left untouched.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
+    let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    // Looked at before anything is set: setting the journal mode would already write.
+    let fresh = !path.exists();
+    if !fresh {
+        check_version(&connect(path, Access::Read).map_err(failed)?, path)?;
+    }
+    let mut connection = connect(path, Access::Write).map_err(failed)?;
+    configure_writer(&connection).map_err(failed)?;
+    migrate(&mut connection, path, MIGRATIONS).map_err(failed)?;
+    Ok(connection)
+}
+
+fn configure_writer(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // A commit returns when the log is on disk: this is what "answered means kept" rests on.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // What is deleted is overwritten, so that no sealed value stays behind in a free page.
+    connection.pragma_update(None, "secure_delete", true)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    connection.pragma_update(None, "cache_size", -16 * 1024)
+}
+
+/// Refuses a file that is not ours, or newer than what we know.
+pub(super) fn check_version(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    let application: i32 =
+        connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
+    let found = version(connection).map_err(failed)?;
+    let empty = application == 0 && found == 0;
+    if application != APPLICATION_ID && !empty {
+        return Err(OpenError::Foreign { path: path.to_owned() });
+    }
+    if found > MIGRATIONS.len() {
+        return Err(OpenError::Newer { path: path.to_owned(), found, known: MIGRATIONS.len() });
+    }
+    Ok(())
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<usize> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Runs the migrations that the file has not seen. A copy is made before a file with data in it is changed.
+fn migrate(connection: &mut Connection, path: &Path, migrations: &[&str]) -> rusqlite::Result<()> {
+    let done = version(connection)?;
+    if (1..migrations.len()).contains(&done) {
+        let copy = path.with_extension(format!("before-version-{}.db", done + 1));
+        super::backup::copy(connection, &copy, |_, _| ())?;
+    }
+    for (index, migration) in migrations.iter().enumerate().skip(done) {
+        let step = connection.transaction()?;
+        step.execute_batch(migration)?;
+        step.pragma_update(None, "application_id", APPLICATION_ID)?;
+        step.pragma_update(None, "user_version", index + 1)?;
+        step.commit()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_migration_runs_once_and_leaves_a_copy_of_what_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let mut connection = open_writer(&path).unwrap();
+        connection.execute("UPDATE audit_head SET sequence = 7", []).unwrap();
+        let more: Vec<&str> = MIGRATIONS.iter().copied().chain(["UPDATE audit_head SET sequence = 8"]).collect();
+        for _ in 0..2 {
+            migrate(&mut connection, &path, &more).unwrap();
+        }
+        let sequence = |connection: &Connection| {
+            connection.query_row("SELECT sequence FROM audit_head", [], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        assert_eq!((version(&connection).unwrap(), sequence(&connection)), (2, 8));
+        let copy = connect(&folder.path().join("store.before-version-2.db"), Access::Read).unwrap();
+        assert_eq!((version(&copy).unwrap(), sequence(&copy)), (1, 7));
+    }
+
+    #[test]
+    fn a_failed_migration_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let mut connection = open_writer(&path).unwrap();
+        let bad = [MIGRATIONS[0], "CREATE TABLE half (x); SELECT * FROM nowhere"];
+        assert!(migrate(&mut connection, &path, &bad).is_err());
+        assert_eq!(version(&connection).unwrap(), 1);
+        assert!(connection.prepare("SELECT * FROM half").is_err());
+    }
+
+    #[test]
+    fn foreign_and_newer_files_are_refused_untouched() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, pragma) in [("foreign.db", "application_id"), ("newer.db", "user_version")] {
+            let path = folder.path().join(name);
+            drop(open_writer(&path).unwrap());
+            Connection::open(&path).unwrap().pragma_update(None, pragma, 99).unwrap();
+            let before = std::fs::read(&path).unwrap();
+            let error = open_writer(&path).unwrap_err();
+            assert!(matches!(error, OpenError::Foreign { .. } | OpenError::Newer { found: 99, .. }), "{error}");
+            assert_eq!(std::fs::read(&path).unwrap(), before, "{name}");
+        }
+    }
+}

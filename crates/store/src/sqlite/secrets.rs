@@ -1,0 +1,231 @@
+//! Secrets and their versions.
+
+use std::sync::Arc;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row};
+use strongroom_crypto::{SealedValue, WrappedKey};
+use strongroom_domain::error::Noun;
+use strongroom_domain::ids::{SecretId, VaultId};
+use strongroom_domain::page::{Listing, Query};
+use strongroom_domain::secret::{Secret, Version};
+use strongroom_domain::vault::Vault;
+use strongroom_domain::{Error, Result};
+
+use super::error;
+use super::list::{self, Select};
+use super::row::get;
+use super::writer::Step;
+
+const COLUMNS: &str = "secret.id, secret.vault, vault.name, secret.name, secret.description, secret.metadata, \
+                       secret.created_at, secret.created_by, secret.updated_at, secret.last_updated_by, \
+                       secret.revision, secret.version";
+
+/// The vault is joined to the secrets and never the other way round, so that a page's order comes from the secrets.
+const JOIN: &str = "CROSS JOIN vault ON vault.account = secret.account AND vault.id = secret.vault";
+
+fn view(row: &Row<'_>) -> rusqlite::Result<Secret> {
+    Ok(Secret {
+        id: SecretId::new(get(row, 0)?),
+        vault_id: VaultId::new(get(row, 1)?),
+        vault_name: row.get(2)?,
+        name: row.get(3)?,
+        description: row.get(4)?,
+        metadata: row.get(5)?,
+        created_at: get(row, 6)?,
+        created_by: get(row, 7)?,
+        updated_at: get(row, 8)?,
+        last_updated_by: get(row, 9)?,
+        revision: row.get(10)?,
+        version: row.get(11)?,
+    })
+}
+
+pub(super) fn insert(
+    step: &mut Step<'_>,
+    account: i64,
+    vault: &Vault,
+    secret: &Secret,
+    version: &Version,
+    max: Option<u64>,
+) -> Result<()> {
+    check_vault(step, account, vault)?;
+    if let Some(max) = max
+        && step.tallies.of(account).secrets >= max
+    {
+        return Err(Error::LimitReached { noun: Noun::Secret, max, vault: Some(vault.id) });
+    }
+    step.connection
+        .prepare_cached(
+            "INSERT INTO secret (account, id, vault, name, description, metadata, created_at, created_by, updated_at, \
+             last_updated_by, revision, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        )
+        .and_then(|mut insert| {
+            insert.execute((
+                account,
+                secret.id.ksuid().as_bytes(),
+                secret.vault_id.ksuid().as_bytes(),
+                &secret.name,
+                &secret.description,
+                &secret.metadata,
+                secret.created_at.as_second(),
+                secret.created_by.to_bytes(),
+                secret.updated_at.as_second(),
+                secret.last_updated_by.to_bytes(),
+                secret.revision,
+                secret.version,
+            ))
+        })
+        .map_err(error::writing(Noun::Secret))?;
+    version_insert(step, account, secret.id, version)?;
+    step.tallies.count(account, |tally| tally.secrets += 1);
+    Ok(())
+}
+
+/// The vault must be as it was when the value was sealed for it.
+fn check_vault(step: &Step<'_>, account: i64, vault: &Vault) -> Result<()> {
+    let same: bool = step
+        .connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM vault WHERE account = ?1 AND id = ?2 AND revision = ?3)")
+        .and_then(|mut select| {
+            select.query_row((account, vault.id.ksuid().as_bytes(), vault.revision), |row| row.get(0))
+        })
+        .map_err(error::plain)?;
+    if same { Ok(()) } else { Err(Error::Stale) }
+}
+
+fn version_insert(step: &Step<'_>, account: i64, secret: SecretId, version: &Version) -> Result<()> {
+    step.connection
+        .prepare_cached(
+            "INSERT INTO version (account, secret, number, created_at, wrapped_key, ciphertext) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )
+        .and_then(|mut insert| {
+            insert.execute((
+                account,
+                secret.ksuid().as_bytes(),
+                version.number,
+                version.created_at.as_second(),
+                version.sealed.wrapped_key.as_bytes(),
+                &version.sealed.ciphertext,
+            ))
+        })
+        .map_err(error::plain)?;
+    Ok(())
+}
+
+pub(super) fn find(connection: &Connection, account: i64, id: SecretId) -> rusqlite::Result<Option<Arc<Secret>>> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM secret {JOIN} WHERE secret.account = ?1 AND secret.id = ?2"))?
+        .query_row((account, id.ksuid().as_bytes()), view)
+        .optional()
+        .map(|found| found.map(Arc::new))
+}
+
+pub(super) fn version_find(
+    connection: &Connection,
+    account: i64,
+    secret: SecretId,
+    number: u32,
+) -> rusqlite::Result<Option<Version>> {
+    connection
+        .prepare_cached(
+            "SELECT number, created_at, wrapped_key, ciphertext FROM version \
+             WHERE account = ?1 AND secret = ?2 AND number = ?3",
+        )?
+        .query_row((account, secret.ksuid().as_bytes(), number), |row| {
+            let wrapped_key = WrappedKey::from_bytes(row.get(2)?);
+            let sealed = SealedValue { wrapped_key, ciphertext: row.get(3)? };
+            Ok(Version { number: row.get(0)?, created_at: get(row, 1)?, sealed })
+        })
+        .optional()
+}
+
+pub(super) fn list(
+    connection: &Connection,
+    account: i64,
+    vault: Option<VaultId>,
+    query: &Query,
+) -> rusqlite::Result<Listing<Secret>> {
+    // Told which index to use: the planner has no statistics, and the order by id tempts it to walk the whole table.
+    let index = match &query.filter {
+        Some(filter) if filter.required_equal("name").is_some() => "INDEXED BY secret_name",
+        _ if vault.is_some() => "INDEXED BY secret_vault",
+        _ => "",
+    };
+    let mut select = Select {
+        sql: format!("SELECT {COLUMNS} FROM secret {index} {JOIN} WHERE secret.account = ?"),
+        params: vec![Value::Integer(account)],
+        id: "secret.id",
+        column: |field| match field {
+            "id" => "secret.id",
+            "name" => "secret.name",
+            "description" => "secret.description",
+            "metadata" => "secret.metadata",
+            "created_at" => "secret.created_at",
+            "updated_at" => "secret.updated_at",
+            "created_by" => "secret.created_by",
+            "vault.id" => "secret.vault",
+            // The parser lets no other field through than those of `Secret::FIELDS`.
+            _ => "vault.name",
+        },
+    };
+    if let Some(vault) = vault {
+        select.sql += " AND secret.vault = ?";
+        select.params.push(Value::Blob(vault.ksuid().as_bytes().to_vec()));
+    }
+    list::list(connection, select, query, view)
+}
+
+pub(super) fn update(step: &mut Step<'_>, account: i64, secret: &Secret, version: Option<&Version>) -> Result<()> {
+    let changed = step
+        .connection
+        .prepare_cached(
+            "UPDATE secret SET name = ?4, description = ?5, metadata = ?6, updated_at = ?7, last_updated_by = ?8, \
+             version = ?9, revision = ?3 WHERE account = ?1 AND id = ?2 AND revision = ?3 - 1",
+        )
+        .and_then(|mut update| {
+            update.execute((
+                account,
+                secret.id.ksuid().as_bytes(),
+                secret.revision,
+                &secret.name,
+                &secret.description,
+                &secret.metadata,
+                secret.updated_at.as_second(),
+                secret.last_updated_by.to_bytes(),
+                secret.version,
+            ))
+        })
+        .map_err(error::writing(Noun::Secret))?;
+    if changed == 0 {
+        return Err(Error::Stale);
+    }
+    if let Some(version) = version {
+        versions_delete(step, account, secret.id)?;
+        version_insert(step, account, secret.id, version)?;
+    }
+    Ok(())
+}
+
+pub(super) fn delete(step: &mut Step<'_>, account: i64, id: SecretId, revision: u64) -> Result<()> {
+    let deleted = step
+        .connection
+        .prepare_cached("DELETE FROM secret WHERE account = ?1 AND id = ?2 AND revision = ?3")
+        .and_then(|mut delete| delete.execute((account, id.ksuid().as_bytes(), revision)))
+        .map_err(error::plain)?;
+    if deleted == 0 {
+        return Err(Error::Stale);
+    }
+    versions_delete(step, account, id)?;
+    step.tallies.count(account, |tally| tally.secrets -= 1);
+    Ok(())
+}
+
+fn versions_delete(step: &Step<'_>, account: i64, secret: SecretId) -> Result<()> {
+    step.connection
+        .prepare_cached("DELETE FROM version WHERE account = ?1 AND secret = ?2")
+        .and_then(|mut delete| delete.execute((account, secret.ksuid().as_bytes())))
+        .map_err(error::plain)?;
+    Ok(())
+}
