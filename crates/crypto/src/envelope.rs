@@ -45,7 +45,12 @@ pub struct SealedValue {
     pub ciphertext: Vec<u8>,
 }
 
-pub(crate) fn seal(key: &KeyBytes, plain: &[u8], context: &[u8], rng: &dyn Rng) -> Result<Vec<u8>, CryptoError> {
+pub(crate) fn seal(
+    key: &KeyBytes,
+    plain: &[u8],
+    context: &[u8],
+    rng: &dyn Rng,
+) -> Result<Vec<u8>, CryptoError> {
     let mut nonce = [0; NONCE_LEN];
     rng.fill(&mut nonce)?;
     let mut sealed = Vec::with_capacity(HEADER + plain.len() + TAG);
@@ -176,7 +181,10 @@ mod tests {
         let sealed = key.seal(&SecretValue::new(b"known answer".to_vec()), &place(), &rng).unwrap();
         let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
         assert_eq!(hex(&sealed.ciphertext), include_str!("../testdata/sealed-value.hex").trim());
-        assert_eq!(hex(sealed.wrapped_key.as_bytes()), include_str!("../testdata/wrapped-data-key.hex").trim());
+        assert_eq!(
+            hex(sealed.wrapped_key.as_bytes()),
+            include_str!("../testdata/wrapped-data-key.hex").trim()
+        );
     }
 
     proptest! {

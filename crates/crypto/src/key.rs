@@ -129,7 +129,12 @@ impl RootKey {
     ///
     /// # Errors
     /// [`CryptoError::Random`].
-    pub fn wrap_vault_key(&self, key: &VaultKey, place: &VaultPlace, rng: &dyn Rng) -> Result<WrappedKey, CryptoError> {
+    pub fn wrap_vault_key(
+        &self,
+        key: &VaultKey,
+        place: &VaultPlace,
+        rng: &dyn Rng,
+    ) -> Result<WrappedKey, CryptoError> {
         envelope::wrap(&self.bytes, self.id, &key.bytes, &place.wrap_context(self.id), rng)
     }
 
@@ -146,7 +151,12 @@ impl RootKey {
     ///
     /// # Errors
     /// [`CryptoError::Random`].
-    pub fn wrap_token_key(&self, key: &TokenKey, account: &RawId, rng: &dyn Rng) -> Result<WrappedKey, CryptoError> {
+    pub fn wrap_token_key(
+        &self,
+        key: &TokenKey,
+        account: &RawId,
+        rng: &dyn Rng,
+    ) -> Result<WrappedKey, CryptoError> {
         envelope::wrap(&self.bytes, self.id, key.bytes(), &context::token_key_context(account, self.id), rng)
     }
 
@@ -184,7 +194,12 @@ impl VaultKey {
     ///
     /// # Errors
     /// [`CryptoError::Random`].
-    pub fn seal(&self, value: &SecretValue, place: &ValuePlace, rng: &dyn Rng) -> Result<SealedValue, CryptoError> {
+    pub fn seal(
+        &self,
+        value: &SecretValue,
+        place: &ValuePlace,
+        rng: &dyn Rng,
+    ) -> Result<SealedValue, CryptoError> {
         let data_key = KeyBytes::make(rng)?;
         // Sealing is what the plaintext was taken in for.
         let ciphertext = envelope::seal(&data_key, value.expose_secret(), &place.value_context(), rng)?;

@@ -15,6 +15,7 @@ pub trait Rng: Send + Sync {
 pub struct SystemRng;
 
 impl Rng for SystemRng {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the library")]
     fn fill(&self, bytes: &mut [u8]) -> Result<(), CryptoError> {
         aws_lc_rs::rand::fill(bytes).map_err(|_| CryptoError::Random)
     }

@@ -38,7 +38,8 @@ pub enum RootKeyFileError {
 /// # Errors
 /// [`RootKeyFileError`] says what is wrong with the text.
 pub fn parse_root_key_file(text: &str) -> Result<RootKey, RootKeyFileError> {
-    let line = text.lines().map(str::trim).find(|line| line.starts_with(MARK)).ok_or(RootKeyFileError::NoKeyLine)?;
+    let line =
+        text.lines().map(str::trim).find(|line| line.starts_with(MARK)).ok_or(RootKeyFileError::NoKeyLine)?;
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
     let [MARK, key, id] = words[..] else { return Err(RootKeyFileError::Damaged) };
     let bytes = Zeroizing::new(STANDARD.decode(key).map_err(|_| RootKeyFileError::Damaged)?);

@@ -87,8 +87,8 @@ impl From<&Caller> for Actor {
         Self {
             id: caller.principal,
             subject: caller.subject.clone(),
-            source: Cow::Borrowed("API"),
-            credential: Some(caller.key),
+            source: Cow::Borrowed(if caller.key.is_some() { "API" } else { "CLI" }),
+            credential: caller.key,
         }
     }
 }
@@ -194,14 +194,25 @@ impl From<&ApiKey> for Object {
 
 impl From<&ServiceUser> for Object {
     fn from(user: &ServiceUser) -> Self {
-        Self::ServiceUser { id: user.id, name: user.name.clone(), active: user.active, created_at: user.created_at }
+        Self::ServiceUser {
+            id: user.id,
+            name: user.name.clone(),
+            active: user.active,
+            created_at: user.created_at,
+        }
     }
 }
 
 impl Event {
     /// What somebody did to something.
     #[must_use]
-    pub fn new(stamp: Stamp, account: AccountId, actor: Actor, object: impl Into<Object>, action: Action) -> Self {
+    pub fn new(
+        stamp: Stamp,
+        account: AccountId,
+        actor: Actor,
+        object: impl Into<Object>,
+        action: Action,
+    ) -> Self {
         let object = object.into();
         Self {
             id: EventId::new(stamp.ksuid),

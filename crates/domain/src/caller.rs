@@ -48,7 +48,8 @@ pub struct Credential {
     pub active: bool,
 }
 
-/// Somebody who showed a valid API key. Only [`crate::app::App::authenticate`] makes one from a request.
+/// Somebody who showed a valid API key, or works on the machine itself. Only [`crate::app::App::authenticate`] and
+/// [`crate::app::App::operator`] make one.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// The account that the caller belongs to: every query names it.
@@ -59,8 +60,8 @@ pub struct Caller {
     pub subject: String,
     /// What the principal may do.
     pub role: Role,
-    /// The key that was shown.
-    pub key: ApiKeyId,
+    /// The key that was shown; none for somebody who works on the machine itself.
+    pub key: Option<ApiKeyId>,
 }
 
 impl Caller {
@@ -73,7 +74,7 @@ impl Caller {
             principal: credential.key.owner,
             subject: credential.subject.clone(),
             role: credential.role,
-            key: credential.key.id,
+            key: Some(credential.key.id),
         })
     }
 

@@ -329,7 +329,9 @@ mod tests {
 
     #[test]
     fn foreign_and_malformed_ids_are_refused() {
-        for text in ["", "vault_", "secret_32ELIL9nzEhwlvjSpNSI6xXGNcE", "vault_32ELIL9nzEhwlvjSpNSI6xXGNc-", "1000"] {
+        for text in
+            ["", "vault_", "secret_32ELIL9nzEhwlvjSpNSI6xXGNcE", "vault_32ELIL9nzEhwlvjSpNSI6xXGNc-", "1000"]
+        {
             assert_eq!(text.parse::<VaultId>(), Err(InvalidId), "{text}");
         }
         let bot = "bot_32ELIL9nzEhwlvjSpNSI6xXGNcE";

@@ -19,3 +19,4 @@ pub mod token;
 pub mod vault;
 
 pub use error::{Error, Result};
+pub use strongroom_crypto::SecretValue;

@@ -51,7 +51,13 @@ pub trait Store: Send + Sync {
     async fn account_find(&self) -> Result<Option<Account>>;
 
     /// Makes the account, its first user and that user's first key. `Stale` if there is an account already.
-    async fn account_insert(&self, account: Account, user: User, key: ApiKey, events: Vec<Event>) -> Result<()>;
+    async fn account_insert(
+        &self,
+        account: Account,
+        user: User,
+        key: ApiKey,
+        events: Vec<Event>,
+    ) -> Result<()>;
 
     /// A key with its owner.
     async fn credential_find(&self, id: ApiKeyId) -> Result<Option<Arc<Credential>>>;
@@ -63,7 +69,13 @@ pub trait Store: Send + Sync {
     async fn principal_is_active(&self, account: AccountId, id: PrincipalId) -> Result<bool>;
 
     /// Adds a vault. `NotUnique`; `LimitReached` if there are `max` already.
-    async fn vault_insert(&self, account: AccountId, vault: Vault, max: Option<u64>, event: Event) -> Result<()>;
+    async fn vault_insert(
+        &self,
+        account: AccountId,
+        vault: Vault,
+        max: Option<u64>,
+        event: Event,
+    ) -> Result<()>;
 
     /// A vault by id.
     async fn vault_find(&self, account: AccountId, id: VaultId) -> Result<Option<Arc<Vault>>>;
@@ -96,7 +108,12 @@ pub trait Store: Send + Sync {
     async fn secret_find(&self, account: AccountId, id: SecretId) -> Result<Option<Arc<Secret>>>;
 
     /// Secrets, newest first: all of the account, or of one vault.
-    async fn secret_list(&self, account: AccountId, vault: Option<VaultId>, query: Query) -> Result<Listing<Secret>>;
+    async fn secret_list(
+        &self,
+        account: AccountId,
+        vault: Option<VaultId>,
+        query: Query,
+    ) -> Result<Listing<Secret>>;
 
     /// Changes a secret; with a version, its value too, and the version before it is destroyed. `NotUnique`, `Stale`.
     async fn secret_update(
@@ -108,10 +125,21 @@ pub trait Store: Send + Sync {
     ) -> Result<()>;
 
     /// Removes a secret and its versions. `Stale`.
-    async fn secret_delete(&self, account: AccountId, id: SecretId, revision: u64, event: Event) -> Result<()>;
+    async fn secret_delete(
+        &self,
+        account: AccountId,
+        id: SecretId,
+        revision: u64,
+        event: Event,
+    ) -> Result<()>;
 
     /// One version of a secret.
-    async fn version_find(&self, account: AccountId, secret: SecretId, number: u32) -> Result<Option<Version>>;
+    async fn version_find(
+        &self,
+        account: AccountId,
+        secret: SecretId,
+        number: u32,
+    ) -> Result<Option<Version>>;
 
     /// Adds a key.
     async fn api_key_insert(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()>;
@@ -131,7 +159,13 @@ pub trait Store: Send + Sync {
     async fn api_key_update(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()>;
 
     /// Removes a key. When this returns, the key opens nothing any more. `Stale`.
-    async fn api_key_delete(&self, account: AccountId, id: ApiKeyId, revision: u64, event: Event) -> Result<()>;
+    async fn api_key_delete(
+        &self,
+        account: AccountId,
+        id: ApiKeyId,
+        revision: u64,
+        event: Event,
+    ) -> Result<()>;
 
     /// Adds a service user. `NotUnique`.
     async fn service_user_insert(&self, account: AccountId, user: ServiceUser, event: Event) -> Result<()>;

@@ -17,7 +17,11 @@ impl Name {
     pub fn parse(noun: Noun, text: String, limits: &Limits) -> Result<Self, Rule> {
         check_length(noun, &text, limits.name)?;
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_/.-".contains(&byte);
-        if text.bytes().all(allowed) { Ok(Self(text)) } else { Err(Rule::NameCharacters { noun, name: text }) }
+        if text.bytes().all(allowed) {
+            Ok(Self(text))
+        } else {
+            Err(Rule::NameCharacters { noun, name: text })
+        }
     }
 
     /// The text.
@@ -125,7 +129,10 @@ mod tests {
             assert_eq!(parse(good).map(Name::into_string).as_deref(), Ok(good));
         }
         assert_eq!(parse(""), Err(Rule::NameEmpty(Noun::Secret)));
-        assert_eq!(parse(&"x".repeat(256)), Err(Rule::NameTooLong { noun: Noun::Secret, max: 255, length: 256 }));
+        assert_eq!(
+            parse(&"x".repeat(256)),
+            Err(Rule::NameTooLong { noun: Noun::Secret, max: 255, length: 256 })
+        );
         for bad in ["a b", "a:b", "ä", "a\0", "a\n", "*"] {
             assert_eq!(parse(bad), Err(Rule::NameCharacters { noun: Noun::Secret, name: bad.to_owned() }));
         }

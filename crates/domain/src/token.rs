@@ -47,7 +47,8 @@ impl Token {
             return Err(BadCredential::AuthtokenId);
         }
         let (id, random) = text.split_once('_').ok_or(BadCredential::Malformed)?;
-        let well_formed = (1..=RANDOM_MAX).contains(&random.len()) && random.bytes().all(|b| b.is_ascii_alphanumeric());
+        let well_formed =
+            (1..=RANDOM_MAX).contains(&random.len()) && random.bytes().all(|b| b.is_ascii_alphanumeric());
         let id = id.parse().map_err(|_| BadCredential::Malformed)?;
         if well_formed { Ok(ApiKeyId::new(id)) } else { Err(BadCredential::Malformed) }
     }

@@ -1,1 +1,67 @@
-//! x
+#![doc = include_str!("../README.md")]
+
+pub mod error;
+pub mod front;
+pub mod listen;
+pub mod metrics;
+mod openapi;
+pub mod origin;
+pub mod parse;
+mod rate;
+pub mod routes;
+mod session;
+pub mod view;
+
+use std::sync::Arc;
+
+use strongroom_domain::app::App;
+
+pub use front::Front;
+pub use openapi::openapi;
+pub use routes::ROUTES;
+
+use metrics::Metrics;
+use origin::Origin;
+use rate::Rate;
+
+/// What the server is told beside the house it serves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where clients reach the server; otherwise each request tells.
+    pub external_url: Option<Origin>,
+    /// Ignore body fields and query parameters that are unknown, instead of refusing them.
+    pub lenient: bool,
+    /// Time for a request's body.
+    pub body_timeout: std::time::Duration,
+    /// Requests a minute and account; `None` is no limit.
+    pub requests_per_minute: Option<std::num::NonZeroU32>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            external_url: None,
+            lenient: false,
+            body_timeout: std::time::Duration::from_secs(30),
+            requests_per_minute: None,
+        }
+    }
+}
+
+/// What every request shares.
+pub struct Shared {
+    pub(crate) app: App,
+    pub(crate) settings: Settings,
+    pub(crate) rate: Option<Rate>,
+    /// The server's counters.
+    pub metrics: Metrics,
+}
+
+impl Shared {
+    /// Puts a server together.
+    #[must_use]
+    pub fn new(app: App, settings: Settings) -> Arc<Self> {
+        let rate = settings.requests_per_minute.map(Rate::per_minute);
+        Arc::new(Self { app, settings, rate, metrics: Metrics::default() })
+    }
+}

@@ -213,7 +213,13 @@ impl Store for CachedStore {
         self.store.account_find().await
     }
 
-    async fn account_insert(&self, account: Account, user: User, key: ApiKey, events: Vec<Event>) -> Result<()> {
+    async fn account_insert(
+        &self,
+        account: Account,
+        user: User,
+        key: ApiKey,
+        events: Vec<Event>,
+    ) -> Result<()> {
         self.store.account_insert(account, user, key, events).await
     }
 
@@ -236,7 +242,13 @@ impl Store for CachedStore {
         self.store.principal_is_active(account, id).await
     }
 
-    async fn vault_insert(&self, account: AccountId, vault: Vault, max: Option<u64>, event: Event) -> Result<()> {
+    async fn vault_insert(
+        &self,
+        account: AccountId,
+        vault: Vault,
+        max: Option<u64>,
+        event: Event,
+    ) -> Result<()> {
         self.store.vault_insert(account, vault, max, event).await
     }
 
@@ -261,12 +273,18 @@ impl Store for CachedStore {
 
     async fn vault_update(&self, account: AccountId, vault: Vault, event: Event) -> Result<()> {
         let replaced = Replaced::Vault(vault.id);
-        self.replacing(replaced, async move |store: Arc<dyn Store>| store.vault_update(account, vault, event).await).await
+        self.replacing(replaced, async move |store: Arc<dyn Store>| {
+            store.vault_update(account, vault, event).await
+        })
+        .await
     }
 
     async fn vault_delete(&self, account: AccountId, id: VaultId, revision: u64, event: Event) -> Result<()> {
         let replaced = Replaced::Vault(id);
-        self.replacing(replaced, async move |store: Arc<dyn Store>| store.vault_delete(account, id, revision, event).await).await
+        self.replacing(replaced, async move |store: Arc<dyn Store>| {
+            store.vault_delete(account, id, revision, event).await
+        })
+        .await
     }
 
     async fn secret_insert(
@@ -292,7 +310,12 @@ impl Store for CachedStore {
         Ok(found)
     }
 
-    async fn secret_list(&self, account: AccountId, vault: Option<VaultId>, query: Query) -> Result<Listing<Secret>> {
+    async fn secret_list(
+        &self,
+        account: AccountId,
+        vault: Option<VaultId>,
+        query: Query,
+    ) -> Result<Listing<Secret>> {
         self.store.secret_list(account, vault, query).await
     }
 
@@ -304,16 +327,29 @@ impl Store for CachedStore {
         event: Event,
     ) -> Result<()> {
         let replaced = Replaced::Secret(secret.id);
-        let change = async move |store: Arc<dyn Store>| store.secret_update(account, secret, version, event).await;
+        let change =
+            async move |store: Arc<dyn Store>| store.secret_update(account, secret, version, event).await;
         self.replacing(replaced, change).await
     }
 
-    async fn secret_delete(&self, account: AccountId, id: SecretId, revision: u64, event: Event) -> Result<()> {
-        let change = async move |store: Arc<dyn Store>| store.secret_delete(account, id, revision, event).await;
+    async fn secret_delete(
+        &self,
+        account: AccountId,
+        id: SecretId,
+        revision: u64,
+        event: Event,
+    ) -> Result<()> {
+        let change =
+            async move |store: Arc<dyn Store>| store.secret_delete(account, id, revision, event).await;
         self.replacing(Replaced::Secret(id), change).await
     }
 
-    async fn version_find(&self, account: AccountId, secret: SecretId, number: u32) -> Result<Option<Version>> {
+    async fn version_find(
+        &self,
+        account: AccountId,
+        secret: SecretId,
+        number: u32,
+    ) -> Result<Option<Version>> {
         self.store.version_find(account, secret, number).await
     }
 
@@ -336,11 +372,21 @@ impl Store for CachedStore {
 
     async fn api_key_update(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()> {
         let replaced = Replaced::Key(key.id);
-        self.replacing(replaced, async move |store: Arc<dyn Store>| store.api_key_update(account, key, event).await).await
+        self.replacing(replaced, async move |store: Arc<dyn Store>| {
+            store.api_key_update(account, key, event).await
+        })
+        .await
     }
 
-    async fn api_key_delete(&self, account: AccountId, id: ApiKeyId, revision: u64, event: Event) -> Result<()> {
-        let change = async move |store: Arc<dyn Store>| store.api_key_delete(account, id, revision, event).await;
+    async fn api_key_delete(
+        &self,
+        account: AccountId,
+        id: ApiKeyId,
+        revision: u64,
+        event: Event,
+    ) -> Result<()> {
+        let change =
+            async move |store: Arc<dyn Store>| store.api_key_delete(account, id, revision, event).await;
         self.replacing(Replaced::Key(id), change).await
     }
 
@@ -369,8 +415,9 @@ impl Store for CachedStore {
         keys: Vec<ApiKeyId>,
         events: Vec<Event>,
     ) -> Result<()> {
-        let change =
-            async move |store: Arc<dyn Store>| store.service_user_delete(account, id, revision, keys, events).await;
+        let change = async move |store: Arc<dyn Store>| {
+            store.service_user_delete(account, id, revision, keys, events).await
+        };
         self.replacing(Replaced::ServiceUser, change).await
     }
 

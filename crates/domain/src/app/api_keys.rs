@@ -90,11 +90,16 @@ impl App {
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`.
-    pub async fn api_key_change(&self, caller: &Caller, id: ApiKeyId, change: ApiKeyChange) -> Result<ApiKey> {
+    pub async fn api_key_change(
+        &self,
+        caller: &Caller,
+        id: ApiKeyId,
+        change: ApiKeyChange,
+    ) -> Result<ApiKey> {
         caller.must_write()?;
         let description = change.description.map(Description::into_string);
         let metadata = change.metadata.map(Metadata::into_string);
-        retry_stale(async || {
+        retry_stale(|| async {
             let mut key = self.api_key_get(caller, id).await?;
             let same = description.as_ref().is_none_or(|new| *new == key.description)
                 && metadata.as_ref().is_none_or(|new| *new == key.metadata);
@@ -117,7 +122,7 @@ impl App {
     /// `Forbidden`, `NotFound`.
     pub async fn api_key_remove(&self, caller: &Caller, id: ApiKeyId) -> Result<()> {
         caller.must_write()?;
-        retry_stale(async || {
+        retry_stale(|| async {
             let key = self.api_key_get(caller, id).await?;
             let event = self.event(caller, self.stamper.stamp()?, &key, Action::Deleted)?;
             self.store.api_key_delete(caller.account, id, key.revision, event).await

@@ -16,6 +16,9 @@ use crate::stamp::Stamper;
 use crate::store::Store;
 use crate::token::Token;
 
+/// What the first user is called.
+pub(super) const FIRST_ADMIN: &str = "admin@localhost";
+
 /// What the first start makes, before it is stored: the token must be safe first, as it cannot be had again.
 pub struct Installed {
     account: Account,
@@ -32,12 +35,13 @@ impl Installed {
         &self.token
     }
 
-    /// Stores it.
+    /// Stores it, and gives the token to be shown.
     ///
     /// # Errors
     /// [`Error::Stale`](crate::Error::Stale) when somebody else was first.
-    pub async fn commit(self, store: &dyn Store) -> Result<()> {
-        store.account_insert(self.account, self.user, self.key, self.events).await
+    pub async fn commit(self, store: &dyn Store) -> Result<Token> {
+        store.account_insert(self.account, self.user, self.key, self.events).await?;
+        Ok(self.token)
     }
 }
 
@@ -59,8 +63,7 @@ impl App {
             wrapped_token_key: root_key.wrap_token_key(&token_key, id.ksuid().as_bytes(), &*rng)?,
         };
         let user_id = UserId::new(stamper.stamp()?.ksuid);
-        let user =
-            User { id: user_id, email: "admin@localhost".to_owned(), role: Role::Admin, created_at: at.at };
+        let user = User { id: user_id, email: FIRST_ADMIN.to_owned(), role: Role::Admin, created_at: at.at };
         let key_stamp = stamper.stamp()?;
         let key_id = ApiKeyId::new(key_stamp.ksuid);
         let token = Token::make(key_id, &*rng)?;

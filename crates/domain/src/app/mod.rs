@@ -113,7 +113,13 @@ impl App {
         self.store.counts().await
     }
 
-    fn event(&self, caller: &Caller, stamp: Stamp, object: impl Into<Object>, action: Action) -> Result<Event> {
+    fn event(
+        &self,
+        caller: &Caller,
+        stamp: Stamp,
+        object: impl Into<Object>,
+        action: Action,
+    ) -> Result<Event> {
         // An event has a number of its own, from the same second as the change.
         let own = Stamp { ksuid: self.stamper.stamp()?.ksuid, at: stamp.at };
         Ok(Event::new(own, caller.account, Actor::from(caller), object, action))
@@ -121,7 +127,7 @@ impl App {
 }
 
 /// Tries a change again for as long as another one came first.
-async fn retry_stale<T>(mut attempt: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+async fn retry_stale<T, F: Future<Output = Result<T>>>(mut attempt: impl FnMut() -> F) -> Result<T> {
     for _ in 1..TRIES {
         match attempt().await {
             Err(Error::Stale) => {}

@@ -94,7 +94,7 @@ impl App {
         let id = draft.id;
         let (name, description, metadata) =
             (draft.name.into_string(), draft.description.into_string(), draft.metadata.into_string());
-        retry_stale(async || {
+        retry_stale(|| async {
             let vault = self.vault_of(caller, &draft.vault).await?;
             let stamp = self.stamper.stamp()?;
             let secret = Secret {
@@ -141,7 +141,12 @@ impl App {
     ///
     /// # Errors
     /// `NotFound` for the vault.
-    pub async fn secret_list_of_vault(&self, caller: &Caller, vault: VaultId, query: Query) -> Result<Listing<Secret>> {
+    pub async fn secret_list_of_vault(
+        &self,
+        caller: &Caller,
+        vault: VaultId,
+        query: Query,
+    ) -> Result<Listing<Secret>> {
         let vault = self.vault_get(caller, vault).await?;
         self.store.secret_list(caller.account, Some(vault.id), query).await
     }
@@ -150,12 +155,17 @@ impl App {
     ///
     /// # Errors
     /// `Forbidden`, `Invalid`, `NotFound`, `NotUnique`.
-    pub async fn secret_change(&self, caller: &Caller, id: SecretId, change: SecretChange) -> Result<Arc<Secret>> {
+    pub async fn secret_change(
+        &self,
+        caller: &Caller,
+        id: SecretId,
+        change: SecretChange,
+    ) -> Result<Arc<Secret>> {
         caller.must_write()?;
         if let Some(value) = &change.value {
             check_value(value, &self.limits)?;
         }
-        retry_stale(async || {
+        retry_stale(|| async {
             let old = self.secret_get(caller, id).await?;
             let mut secret = (*old).clone();
             change.apply_to(&mut secret);
@@ -189,7 +199,7 @@ impl App {
     /// `Forbidden`, `NotFound`.
     pub async fn secret_remove(&self, caller: &Caller, id: SecretId) -> Result<()> {
         caller.must_write()?;
-        retry_stale(async || {
+        retry_stale(|| async {
             let secret = self.secret_get(caller, id).await?;
             let event = self.event(caller, self.stamper.stamp()?, &*secret, Action::Deleted)?;
             self.store.secret_delete(caller.account, id, secret.revision, event).await

@@ -76,7 +76,7 @@ impl App {
     ) -> Result<ServiceUser> {
         caller.must_be_admin(Denial::ServiceUsers)?;
         let name = change.name.map(DisplayName::into_string);
-        retry_stale(async || {
+        retry_stale(|| async {
             let old = self.service_user_get(caller, id).await?;
             let mut user = old.clone();
             user.name = name.clone().unwrap_or(user.name);
@@ -98,7 +98,7 @@ impl App {
     /// `Forbidden`, `NotFound`.
     pub async fn service_user_remove(&self, caller: &Caller, id: ServiceUserId) -> Result<()> {
         caller.must_be_admin(Denial::ServiceUsers)?;
-        retry_stale(async || {
+        retry_stale(|| async {
             let user = self.service_user_get(caller, id).await?;
             let keys = self.keys_of(caller, PrincipalId::ServiceUser(id)).await?;
             let stamp = self.stamper.stamp()?;

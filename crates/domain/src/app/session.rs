@@ -1,8 +1,10 @@
 //! Finding out who is asking.
 
 use super::App;
+use super::install::FIRST_ADMIN;
 use crate::caller::Caller;
 use crate::error::{BadCredential, Error, Result};
+use crate::ids::PrincipalId;
 use crate::token::Token;
 
 impl App {
@@ -18,5 +20,21 @@ impl App {
             Some(credential) if credential.key.hash.same_as(&hash) => Caller::from_credential(&credential),
             _ => Err(Error::Unauthenticated(BadCredential::Unknown)),
         }
+    }
+
+    /// The caller for somebody who works on the machine itself and has the root key: the first admin.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] when there is no such user any more.
+    pub async fn operator(&self) -> Result<Caller> {
+        let user = self.store.user_find(self.account.id, FIRST_ADMIN).await?;
+        let user = user.ok_or(Error::Unauthenticated(BadCredential::Unknown))?;
+        Ok(Caller {
+            account: self.account.id,
+            principal: PrincipalId::User(user.id),
+            subject: user.email,
+            role: user.role,
+            key: None,
+        })
     }
 }

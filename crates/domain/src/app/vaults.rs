@@ -98,9 +98,14 @@ impl App {
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`, `NotUnique`.
-    pub async fn vault_change(&self, caller: &Caller, id: VaultId, change: VaultChange) -> Result<Arc<Vault>> {
+    pub async fn vault_change(
+        &self,
+        caller: &Caller,
+        id: VaultId,
+        change: VaultChange,
+    ) -> Result<Arc<Vault>> {
         caller.must_write()?;
-        retry_stale(async || {
+        retry_stale(|| async {
             let old = self.vault_get(caller, id).await?;
             let mut vault = (*old).clone();
             change.apply_to(&mut vault);
@@ -124,7 +129,7 @@ impl App {
     /// `Forbidden`, `NotFound`, `NotEmpty`.
     pub async fn vault_remove(&self, caller: &Caller, id: VaultId) -> Result<()> {
         caller.must_write()?;
-        retry_stale(async || {
+        retry_stale(|| async {
             let vault = self.vault_get(caller, id).await?;
             let event = self.event(caller, self.stamper.stamp()?, &*vault, Action::Deleted)?;
             self.store.vault_delete(caller.account, id, vault.revision, event).await

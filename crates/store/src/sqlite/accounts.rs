@@ -10,10 +10,10 @@ use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, UserId};
 use strongroom_domain::principal::{Account, User};
 use strongroom_domain::{Error, Result};
 
+use super::api_keys;
 use super::error::{self, Corrupt};
 use super::row::get;
 use super::writer::Step;
-use super::api_keys;
 
 /// The account and its number in the other tables.
 pub(super) fn find(connection: &Connection) -> rusqlite::Result<Option<(i64, Account)>> {
@@ -62,7 +62,11 @@ pub(super) fn insert(step: &mut Step<'_>, account: &Account, user: &User, key: &
     Ok(number)
 }
 
-pub(super) fn user_find(connection: &Connection, account: i64, email: &str) -> rusqlite::Result<Option<User>> {
+pub(super) fn user_find(
+    connection: &Connection,
+    account: i64,
+    email: &str,
+) -> rusqlite::Result<Option<User>> {
     connection
         .prepare_cached("SELECT id, email, role, created_at FROM user WHERE account = ?1 AND email = ?2")?
         .query_row((account, email), |row| {
@@ -89,12 +93,18 @@ fn owner_find(connection: &Connection, account: i64, id: PrincipalId) -> rusqlit
             .optional(),
         PrincipalId::ServiceUser(id) => connection
             .prepare_cached("SELECT name, active FROM service_user WHERE account = ?1 AND id = ?2")?
-            .query_row((account, id.ksuid().as_bytes()), |row| Ok((row.get(0)?, Role::Developer, row.get(1)?)))
+            .query_row((account, id.ksuid().as_bytes()), |row| {
+                Ok((row.get(0)?, Role::Developer, row.get(1)?))
+            })
             .optional(),
     }
 }
 
-pub(super) fn principal_is_active(connection: &Connection, account: i64, id: PrincipalId) -> rusqlite::Result<bool> {
+pub(super) fn principal_is_active(
+    connection: &Connection,
+    account: i64,
+    id: PrincipalId,
+) -> rusqlite::Result<bool> {
     Ok(owner_find(connection, account, id)?.is_some_and(|(_, _, active)| active))
 }
 

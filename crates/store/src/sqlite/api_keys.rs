@@ -91,7 +91,13 @@ pub(super) fn update(step: &mut Step<'_>, account: i64, key: &ApiKey) -> Result<
              WHERE account = ?1 AND id = ?2 AND revision = ?3 - 1",
         )
         .and_then(|mut update| {
-            update.execute((account, key.id.ksuid().as_bytes(), key.revision, &key.description, &key.metadata))
+            update.execute((
+                account,
+                key.id.ksuid().as_bytes(),
+                key.revision,
+                &key.description,
+                &key.metadata,
+            ))
         })
         .map_err(error::plain)?;
     if changed == 1 { Ok(()) } else { Err(Error::Stale) }

@@ -11,7 +11,9 @@ pub(super) fn head(connection: &Connection) -> rusqlite::Result<Head> {
 
 pub(super) fn list(connection: &Connection, after: u64, limit: usize) -> rusqlite::Result<Vec<Record>> {
     connection
-        .prepare_cached("SELECT sequence, hash, canonical FROM audit WHERE sequence > ?1 ORDER BY sequence LIMIT ?2")?
+        .prepare_cached(
+            "SELECT sequence, hash, canonical FROM audit WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
+        )?
         .query_map((after, limit), |row| {
             Ok(Record { sequence: row.get(0)?, hash: row.get(1)?, canonical: row.get(2)? })
         })?

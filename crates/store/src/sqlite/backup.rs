@@ -63,8 +63,8 @@ pub fn copy_store(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Res
 
 /// Copies an open database into a new file that is readable by its owner alone.
 pub(super) fn copy(from: &Connection, to: &Path, mut progress: impl FnMut(u64, u64)) -> rusqlite::Result<()> {
+    schema::make_private(to).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     let mut target = schema::connect(to, Access::Write)?;
-    restrict(to).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     {
         // One read transaction for the whole copy: a writer that goes on does not make it start again.
         let snapshot = from.unchecked_transaction()?;
@@ -85,11 +85,6 @@ pub(super) fn copy(from: &Connection, to: &Path, mut progress: impl FnMut(u64, u
     // One file, with no log beside it; `close` would leave the header saying otherwise.
     target.pragma_update(None, "journal_mode", "DELETE")?;
     target.close().map_err(|(_, error)| error)
-}
-
-fn restrict(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
 }
 
 fn check(path: &Path) -> Result<(), BackupError> {

@@ -133,7 +133,13 @@ impl Store for SqliteStore {
         Ok(self.readers.lookup(accounts::find)?.map(|(_, account)| account))
     }
 
-    async fn account_insert(&self, account: Account, user: User, key: ApiKey, events: Vec<Event>) -> Result<()> {
+    async fn account_insert(
+        &self,
+        account: Account,
+        user: User,
+        key: ApiKey,
+        events: Vec<Event>,
+    ) -> Result<()> {
         self.change(events, move |step| accounts::insert(step, &account, &user, &key).map(drop)).await
     }
 
@@ -152,7 +158,13 @@ impl Store for SqliteStore {
         self.readers.lookup(|connection| accounts::principal_is_active(connection, number, id))
     }
 
-    async fn vault_insert(&self, account: AccountId, vault: Vault, max: Option<u64>, event: Event) -> Result<()> {
+    async fn vault_insert(
+        &self,
+        account: AccountId,
+        vault: Vault,
+        max: Option<u64>,
+        event: Event,
+    ) -> Result<()> {
         let number = self.number(account)?;
         self.change(vec![event], move |step| vaults::insert(step, number, &vault, max)).await
     }
@@ -192,7 +204,8 @@ impl Store for SqliteStore {
         event: Event,
     ) -> Result<()> {
         let number = self.number(account)?;
-        self.change(vec![event], move |step| secrets::insert(step, number, &vault, &secret, &version, max)).await
+        self.change(vec![event], move |step| secrets::insert(step, number, &vault, &secret, &version, max))
+            .await
     }
 
     async fn secret_find(&self, account: AccountId, id: SecretId) -> Result<Option<Arc<Secret>>> {
@@ -200,7 +213,12 @@ impl Store for SqliteStore {
         self.readers.lookup(|connection| secrets::find(connection, number, id))
     }
 
-    async fn secret_list(&self, account: AccountId, vault: Option<VaultId>, query: Query) -> Result<Listing<Secret>> {
+    async fn secret_list(
+        &self,
+        account: AccountId,
+        vault: Option<VaultId>,
+        query: Query,
+    ) -> Result<Listing<Secret>> {
         let number = self.number(account)?;
         self.readers.scan(move |connection| secrets::list(connection, number, vault, &query)).await
     }
@@ -216,12 +234,23 @@ impl Store for SqliteStore {
         self.change(vec![event], move |step| secrets::update(step, number, &secret, version.as_ref())).await
     }
 
-    async fn secret_delete(&self, account: AccountId, id: SecretId, revision: u64, event: Event) -> Result<()> {
+    async fn secret_delete(
+        &self,
+        account: AccountId,
+        id: SecretId,
+        revision: u64,
+        event: Event,
+    ) -> Result<()> {
         let number = self.number(account)?;
         self.change(vec![event], move |step| secrets::delete(step, number, id, revision)).await
     }
 
-    async fn version_find(&self, account: AccountId, secret: SecretId, number: u32) -> Result<Option<Version>> {
+    async fn version_find(
+        &self,
+        account: AccountId,
+        secret: SecretId,
+        number: u32,
+    ) -> Result<Option<Version>> {
         let account = self.number(account)?;
         self.readers.lookup(|connection| secrets::version_find(connection, account, secret, number))
     }
@@ -251,7 +280,13 @@ impl Store for SqliteStore {
         self.change(vec![event], move |step| api_keys::update(step, number, &key)).await
     }
 
-    async fn api_key_delete(&self, account: AccountId, id: ApiKeyId, revision: u64, event: Event) -> Result<()> {
+    async fn api_key_delete(
+        &self,
+        account: AccountId,
+        id: ApiKeyId,
+        revision: u64,
+        event: Event,
+    ) -> Result<()> {
         let number = self.number(account)?;
         self.change(vec![event], move |step| api_keys::delete(step, number, id, revision)).await
     }

@@ -62,7 +62,8 @@ impl Readers {
         &self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
-        let permit = self.scanning.clone().acquire_owned().await.map_err(|e| Error::Unavailable(Box::new(e)))?;
+        let permit =
+            self.scanning.clone().acquire_owned().await.map_err(|e| Error::Unavailable(Box::new(e)))?;
         let pool = self.scans.clone();
         let scan = move || {
             let _permit = permit;

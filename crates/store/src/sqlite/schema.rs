@@ -87,14 +87,23 @@ pub(super) fn connect(path: &Path, access: Access) -> rusqlite::Result<Connectio
 pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
     // Looked at before anything is set: setting the journal mode would already write.
-    let fresh = !path.exists();
-    if !fresh {
+    if path.exists() {
         check_version(&connect(path, Access::Read).map_err(failed)?, path)?;
+    } else {
+        // SQLite gives its log the mode of the file that is there already.
+        make_private(path)
+            .map_err(|error| failed(rusqlite::Error::ToSqlConversionFailure(Box::new(error))))?;
     }
     let mut connection = connect(path, Access::Write).map_err(failed)?;
     configure_writer(&connection).map_err(failed)?;
     migrate(&mut connection, path, MIGRATIONS).map_err(failed)?;
     Ok(connection)
+}
+
+/// Makes an empty file that only its owner may read.
+pub(super) fn make_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path).map(drop)
 }
 
 fn configure_writer(connection: &Connection) -> rusqlite::Result<()> {
@@ -156,7 +165,8 @@ mod tests {
         let path = folder.path().join("store.db");
         let mut connection = open_writer(&path).unwrap();
         connection.execute("UPDATE audit_head SET sequence = 7", []).unwrap();
-        let more: Vec<&str> = MIGRATIONS.iter().copied().chain(["UPDATE audit_head SET sequence = 8"]).collect();
+        let more: Vec<&str> =
+            MIGRATIONS.iter().copied().chain(["UPDATE audit_head SET sequence = 8"]).collect();
         for _ in 0..2 {
             migrate(&mut connection, &path, &more).unwrap();
         }
@@ -188,7 +198,10 @@ mod tests {
             Connection::open(&path).unwrap().pragma_update(None, pragma, 99).unwrap();
             let before = std::fs::read(&path).unwrap();
             let error = open_writer(&path).unwrap_err();
-            assert!(matches!(error, OpenError::Foreign { .. } | OpenError::Newer { found: 99, .. }), "{error}");
+            assert!(
+                matches!(error, OpenError::Foreign { .. } | OpenError::Newer { found: 99, .. }),
+                "{error}"
+            );
             assert_eq!(std::fs::read(&path).unwrap(), before, "{name}");
         }
     }

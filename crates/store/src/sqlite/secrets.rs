@@ -86,7 +86,9 @@ pub(super) fn insert(
 fn check_vault(step: &Step<'_>, account: i64, vault: &Vault) -> Result<()> {
     let same: bool = step
         .connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM vault WHERE account = ?1 AND id = ?2 AND revision = ?3)")
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM vault WHERE account = ?1 AND id = ?2 AND revision = ?3)",
+        )
         .and_then(|mut select| {
             select.query_row((account, vault.id.ksuid().as_bytes(), vault.revision), |row| row.get(0))
         })
@@ -114,9 +116,15 @@ fn version_insert(step: &Step<'_>, account: i64, secret: SecretId, version: &Ver
     Ok(())
 }
 
-pub(super) fn find(connection: &Connection, account: i64, id: SecretId) -> rusqlite::Result<Option<Arc<Secret>>> {
+pub(super) fn find(
+    connection: &Connection,
+    account: i64,
+    id: SecretId,
+) -> rusqlite::Result<Option<Arc<Secret>>> {
     connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM secret {JOIN} WHERE secret.account = ?1 AND secret.id = ?2"))?
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM secret {JOIN} WHERE secret.account = ?1 AND secret.id = ?2"
+        ))?
         .query_row((account, id.ksuid().as_bytes()), view)
         .optional()
         .map(|found| found.map(Arc::new))
@@ -177,7 +185,12 @@ pub(super) fn list(
     list::list(connection, select, query, view)
 }
 
-pub(super) fn update(step: &mut Step<'_>, account: i64, secret: &Secret, version: Option<&Version>) -> Result<()> {
+pub(super) fn update(
+    step: &mut Step<'_>,
+    account: i64,
+    secret: &Secret,
+    version: Option<&Version>,
+) -> Result<()> {
     let changed = step
         .connection
         .prepare_cached(

@@ -49,7 +49,11 @@ pub(super) fn find(
         .optional()
 }
 
-pub(super) fn list(connection: &Connection, account: i64, query: &Query) -> rusqlite::Result<Listing<ServiceUser>> {
+pub(super) fn list(
+    connection: &Connection,
+    account: i64,
+    query: &Query,
+) -> rusqlite::Result<Listing<ServiceUser>> {
     let select = Select {
         sql: format!("{SELECT} WHERE account = ?"),
         params: vec![Value::Integer(account)],

@@ -23,7 +23,8 @@ pub(super) struct Tallies(Vec<Entry>);
 
 impl Tallies {
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
-        let mut select = connection.prepare_cached("SELECT number, vaults, secrets, api_keys FROM account")?;
+        let mut select =
+            connection.prepare_cached("SELECT number, vaults, secrets, api_keys FROM account")?;
         let entries = select.query_map([], |row| {
             let tally = Tally { vaults: row.get(1)?, secrets: row.get(2)?, api_keys: row.get(3)? };
             Ok(Entry { account: row.get(0)?, tally, changed: false })
@@ -60,7 +61,9 @@ impl Tallies {
         for entry in self.0.iter_mut().filter(|entry| entry.changed) {
             let Tally { vaults, secrets, api_keys } = entry.tally;
             connection
-                .prepare_cached("UPDATE account SET vaults = ?2, secrets = ?3, api_keys = ?4 WHERE number = ?1")?
+                .prepare_cached(
+                    "UPDATE account SET vaults = ?2, secrets = ?3, api_keys = ?4 WHERE number = ?1",
+                )?
                 .execute((entry.account, vaults, secrets, api_keys))?;
             entry.changed = false;
         }

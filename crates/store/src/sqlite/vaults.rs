@@ -65,7 +65,11 @@ pub(super) fn insert(step: &mut Step<'_>, account: i64, vault: &Vault, max: Opti
     Ok(())
 }
 
-pub(super) fn find(connection: &Connection, account: i64, id: VaultId) -> rusqlite::Result<Option<Arc<Vault>>> {
+pub(super) fn find(
+    connection: &Connection,
+    account: i64,
+    id: VaultId,
+) -> rusqlite::Result<Option<Arc<Vault>>> {
     connection
         .prepare_cached(&format!("{SELECT} WHERE account = ?1 AND id = ?2"))?
         .query_row((account, id.ksuid().as_bytes()), view)
@@ -73,7 +77,11 @@ pub(super) fn find(connection: &Connection, account: i64, id: VaultId) -> rusqli
         .map(|found| found.map(Arc::new))
 }
 
-pub(super) fn find_by_name(connection: &Connection, account: i64, name: &str) -> rusqlite::Result<Option<Arc<Vault>>> {
+pub(super) fn find_by_name(
+    connection: &Connection,
+    account: i64,
+    name: &str,
+) -> rusqlite::Result<Option<Arc<Vault>>> {
     connection
         .prepare_cached(&format!("{SELECT} WHERE account = ?1 AND name = ?2"))?
         .query_row((account, name), view)

@@ -169,7 +169,11 @@ impl Batches {
         }
     }
 
-    fn write(&mut self, jobs: &mut impl Iterator<Item = Job>, answers: &mut Vec<Answer>) -> rusqlite::Result<()> {
+    fn write(
+        &mut self,
+        jobs: &mut impl Iterator<Item = Job>,
+        answers: &mut Vec<Answer>,
+    ) -> rusqlite::Result<()> {
         let connection = &self.connection;
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut notes = match self.notes.take() {

@@ -1,0 +1,111 @@
+//! `strongroom backup` and `strongroom restore`.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use strongroom_domain::store::Store;
+use strongroom_store::sqlite::{SqliteStore, copy_store};
+
+use crate::audit::block_on;
+use crate::failure::Failure;
+use crate::folder::{self, Folder};
+use crate::settings::{Place, Settings};
+
+#[derive(Args)]
+pub(crate) struct Backup {
+    /// The file to make
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Args)]
+pub(crate) struct Restore {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl Backup {
+    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        let settings = self.place.resolve()?;
+        let store = folder::store_path(&settings.data_dir);
+        if !store.exists() {
+            return Err(Failure::new(format!("there is no store in {}", settings.data_dir.display()))
+                .todo("name the data folder with --data-dir"));
+        }
+        copy_store(&store, &self.file, progress())
+            .map_err(|error| Failure::new("the backup failed").because(error))?;
+        let key = expected_key(&self.file)?;
+        crate::out(&format!(
+            "{} holds the store, sealed. To use it, root key {key} is needed: keep a copy of {} in another place.\n",
+            self.file.display(),
+            settings.root_key_file.display()
+        ))
+    }
+}
+
+impl Restore {
+    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        let settings = self.place.resolve()?;
+        if !self.file.exists() {
+            return Err(Failure::new(format!("there is no file {}", self.file.display())));
+        }
+        refuse_occupied(&settings)?;
+        let _folder = Folder::take(&settings.data_dir)?;
+        let store = folder::store_path(&settings.data_dir);
+        copy_store(&self.file, &store, progress())
+            .map_err(|error| Failure::new("the restore failed").because(error))?;
+        let expected = expected_key(&store)?;
+        let found = folder::root_key_read(&settings.root_key_file)?.map(|key| key.id().to_string());
+        let file = settings.root_key_file.display();
+        let next = match found {
+            Some(found) if found == expected => {
+                format!("Its root key is in {file}: start it with strongroom serve.")
+            }
+            Some(found) => {
+                format!("It needs root key {expected}, and {file} holds {found}: put the right one there.")
+            }
+            None => format!("It needs root key {expected}: put its file at {file}, mode 0600."),
+        };
+        crate::out(&format!("The store is restored into {}. {next}\n", settings.data_dir.display()))
+    }
+}
+
+/// A folder that holds anything but a root key is in use, or was.
+fn refuse_occupied(settings: &Settings) -> Result<(), Failure> {
+    let harmless =
+        |path: &Path| path == settings.root_key_file || path.file_name().is_some_and(|name| name == "lock");
+    let occupied = std::fs::read_dir(&settings.data_dir)
+        .is_ok_and(|entries| entries.flatten().any(|entry| !harmless(&entry.path())));
+    if occupied {
+        return Err(Failure::new(format!("{} is not empty", settings.data_dir.display()))
+            .todo("restore into an empty folder, named with --data-dir"));
+    }
+    Ok(())
+}
+
+fn expected_key(store: &Path) -> Result<String, Failure> {
+    let failed = || Failure::new(format!("{} cannot be read", store.display()));
+    let opened = SqliteStore::open_to_read(store).map_err(|error| failed().because(error))?;
+    let account = block_on(async { opened.account_find().await.map_err(|error| failed().because(error)) })?;
+    Ok(account.ok_or_else(|| failed().because("it holds no account"))?.root_key.to_string())
+}
+
+#[expect(clippy::print_stderr, reason = "progress belongs on the terminal")]
+fn progress() -> impl FnMut(u64, u64) {
+    let terminal = std::io::stderr().is_terminal();
+    let mut told = 0;
+    move |done, all| {
+        let percent = (done * 100).checked_div(all).unwrap_or(100);
+        if terminal && percent >= told + 10 {
+            told = percent;
+            eprintln!("{percent} %");
+        }
+    }
+}

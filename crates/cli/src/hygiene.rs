@@ -1,0 +1,26 @@
+//! What keeps keys out of dumps.
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use strongroom_crypto::{MemoryLock, RootKey};
+
+/// Makes this process write no core file and lets no other process of the same user read its memory.
+///
+/// To be called before any key is in memory.
+pub(crate) fn harden() {
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "the process can be dumped by others of the same user: the system refuses to forbid it");
+    }
+    let limit = Rlimit { current: Some(0), maximum: getrlimit(Resource::Core).maximum };
+    if let Err(error) = setrlimit(Resource::Core, limit) {
+        tracing::warn!(%error, "a crash may write a core file with keys in it: the system refuses to forbid it");
+    }
+}
+
+/// Keeps the root key out of swap, or says loudly that it is not.
+pub(crate) fn lock(key: &RootKey) {
+    if key.lock_memory() == MemoryLock::Refused {
+        tracing::warn!(
+            "THE ROOT KEY MAY BE SWAPPED TO DISK: the system refuses to lock memory; raise `ulimit -l` (LimitMEMLOCK)"
+        );
+    }
+}

@@ -1,0 +1,160 @@
+//! `strongroom seed`: fills a store from JSON lines, through the same use cases as the API.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use serde::Deserialize;
+use strongroom_domain::SecretValue;
+use strongroom_domain::app::{App, SecretDraft, VaultDraft, VaultRef};
+use strongroom_domain::caller::Caller;
+use strongroom_domain::error::{Noun, Rule};
+use strongroom_domain::limits::Limits;
+use strongroom_domain::text::{Description, Metadata, Name};
+use tokio::task::JoinSet;
+
+use crate::audit::progress;
+use crate::failure::Failure;
+use crate::house;
+use crate::settings::Place;
+
+#[derive(Args)]
+pub(crate) struct Seed {
+    /// The JSON lines; - is standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// One line. It has no `Debug`, since it may hold a value.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+enum Line {
+    Vault {
+        id: Option<String>,
+        name: String,
+        #[serde(default)]
+        description: String,
+        #[serde(default)]
+        metadata: String,
+    },
+    Secret {
+        id: Option<String>,
+        vault_id: Option<String>,
+        vault_name: Option<String>,
+        name: String,
+        value: String,
+        #[serde(default)]
+        description: String,
+        #[serde(default)]
+        metadata: String,
+    },
+}
+
+/// Lines under way at once: enough to fill the store's batches.
+const UNDER_WAY: usize = 512;
+
+impl Seed {
+    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        let settings = self.place.resolve()?;
+        let failed = |error| Failure::new(format!("{} cannot be read", self.file.display())).because(error);
+        let input: Box<dyn BufRead> = if self.file.as_os_str() == "-" {
+            Box::new(std::io::stdin().lock())
+        } else {
+            Box::new(BufReader::new(File::open(&self.file).map_err(failed)?))
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        runtime.map_err(|error| Failure::new("the runtime cannot be started").because(error))?.block_on(
+            async {
+                let house = house::open(&settings).await?;
+                let told = |error| Failure::new("the store cannot be read").because(error);
+                let caller = house.app.operator().await.map_err(told)?;
+                let count = fill(Arc::new(house.app), caller, input).await?;
+                crate::out(&format!("{count} lines are in the store\n"))
+            },
+        )
+    }
+}
+
+async fn fill(app: Arc<App>, caller: Caller, input: Box<dyn BufRead>) -> Result<u64, Failure> {
+    let mut tell = progress("lines");
+    let mut under_way: JoinSet<Result<(), Failure>> = JoinSet::new();
+    let mut count = 0;
+    for line in input.lines() {
+        count += 1;
+        // What serde says of a line may repeat its value, so only the number is told.
+        let unreadable = || {
+            Failure::new(format!(
+                "line {count} is not a vault or secret; the lines before it are in the store"
+            ))
+        };
+        let line = zeroize::Zeroizing::new(line.map_err(|error| unreadable().because(error))?);
+        let line: Line = serde_json::from_str(&line).map_err(|_| unreadable())?;
+        // A vault is there before the secrets that come after it.
+        let alone = matches!(line, Line::Vault { .. });
+        while (alone && !under_way.is_empty()) || under_way.len() >= UNDER_WAY {
+            finish_one(&mut under_way).await?;
+        }
+        let (app, caller) = (app.clone(), caller.clone());
+        under_way.spawn(async move {
+            let done = add(&app, &caller, line).await;
+            done.map_err(|error| Failure::new(format!("line {count} is refused")).because(error))
+        });
+        if alone {
+            finish_one(&mut under_way).await?;
+        }
+        tell(count);
+    }
+    while !under_way.is_empty() {
+        finish_one(&mut under_way).await?;
+    }
+    Ok(count)
+}
+
+async fn finish_one(under_way: &mut JoinSet<Result<(), Failure>>) -> Result<(), Failure> {
+    match under_way.join_next().await {
+        Some(Ok(done)) => done,
+        Some(Err(error)) => Err(Failure::new("a line failed").because(error)),
+        None => Ok(()),
+    }
+}
+
+async fn add(app: &App, caller: &Caller, line: Line) -> strongroom_domain::Result<()> {
+    let limits: &Limits = app.limits();
+    match line {
+        Line::Vault { id, name, description, metadata } => {
+            let draft = VaultDraft {
+                id: parsed(id, "id")?,
+                name: Name::parse(Noun::Vault, name, limits)?,
+                description: Description::parse(Noun::Vault, description, limits)?,
+                metadata: Metadata::parse(Noun::Vault, metadata, limits)?,
+            };
+            app.vault_create(caller, draft).await.map(drop)
+        }
+        Line::Secret { id, vault_id, vault_name, name, value, description, metadata } => {
+            let vault = match (parsed(vault_id, "vault_id")?, vault_name) {
+                (Some(id), None) => VaultRef::Id(id),
+                (None, Some(name)) => VaultRef::Name(name),
+                (Some(id), Some(name)) => VaultRef::Both(id, name),
+                (None, None) => return Err(Rule::VaultMissing.into()),
+            };
+            let draft = SecretDraft {
+                id: parsed(id, "id")?,
+                vault,
+                name: Name::parse(Noun::Secret, name, limits)?,
+                value: SecretValue::new(value.into_bytes()),
+                description: Description::parse(Noun::Secret, description, limits)?,
+                metadata: Metadata::parse(Noun::Secret, metadata, limits)?,
+            };
+            app.secret_create(caller, draft).await.map(drop)
+        }
+    }
+}
+
+fn parsed<T: std::str::FromStr>(text: Option<String>, name: &'static str) -> Result<Option<T>, Rule> {
+    text.map(|text| text.parse().map_err(|_| Rule::Parameter(name))).transpose()
+}

@@ -1,0 +1,158 @@
+//! `strongroom serve`.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use strongroom_domain::token::Token;
+use strongroom_server::listen::{self, Answers, Tls};
+use strongroom_server::{Front, Shared};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::failure::Failure;
+use crate::settings::Settings;
+use crate::{folder, house, hygiene, logging};
+
+pub(crate) fn run(settings: Settings) -> Result<ExitCode, Failure> {
+    let _log = logging::start(settings.log_format, &settings.log_level)?;
+    hygiene::harden();
+    refuse_clear_text(&settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new("the runtime cannot be started").because(error))?;
+    runtime.block_on(serve(settings))
+}
+
+/// Tokens and values would cross the network for everyone to read.
+fn refuse_clear_text(settings: &Settings) -> Result<(), Failure> {
+    if settings.listen.ip().is_loopback() || settings.tls.is_some() || settings.plain_http {
+        return Ok(());
+    }
+    Err(Failure::new(format!("{} is not a loopback address, and TLS is off", settings.listen))
+        .todo("give --tls-cert and --tls-key, or --plain-http if a proxy in front of this server ends TLS"))
+}
+
+async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
+    let tls = match &settings.tls {
+        Some((cert, key)) => Some(Tls::load(cert, key).map_err(|error| Failure::new("TLS").because(error))?),
+        None => None,
+    };
+    let listener = bind(settings.listen).await?;
+    let metrics_listener = match settings.metrics_listen {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
+    let house = house::open(&settings).await?;
+    let address =
+        listener.local_addr().map_err(|error| Failure::new("the address is unknown").because(error))?;
+    let external = settings.server.external_url.as_ref().map(ToString::to_string);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let url = external.unwrap_or_else(|| format!("{scheme}://{address}"));
+    let front = std::sync::Arc::new(Front::new(Shared::new(house.app, settings.server.clone())));
+
+    let stop = signals(tls.clone())?;
+    let api = listen::serve(
+        listener,
+        tls,
+        Answers::Api(front.clone()),
+        settings.connections,
+        stopped(stop.clone()),
+    );
+    let metrics = async {
+        if let Some(listener) = metrics_listener {
+            let answers = Answers::Metrics(front.clone());
+            listen::serve(listener, None, answers, settings.connections, stopped(stop)).await;
+        }
+    };
+    crate::out(&greeting(&settings, &url, house.first_token))?;
+    tracing::info!(%address, "serving");
+    tokio::join!(api, metrics);
+    tracing::info!("stopped");
+    // The store writes what waits and closes before the folder is given up.
+    drop(front);
+    drop(house.folder);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let busy = error.kind() == std::io::ErrorKind::AddrInUse;
+        let failure = Failure::new(format!("{address} cannot be served")).because(error);
+        if busy { failure.todo("stop what uses it, or name another address with --listen") } else { failure }
+    })
+}
+
+/// Listens to SIGTERM and SIGINT, which stop the server, and to SIGHUP, which has the certificate read again.
+fn signals(tls: Option<Tls>) -> Result<watch::Receiver<bool>, Failure> {
+    let on = |kind| signal(kind).map_err(|error| Failure::new("signals cannot be received").because(error));
+    let (mut term, mut int, mut hup) =
+        (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = term.recv() => break,
+                _ = int.recv() => break,
+                () = received(&mut hup) => reload(tls.as_ref()),
+            }
+        }
+        tracing::info!("stopping: running requests are finished, new ones refused");
+        // Nobody listens only when the server has ended already.
+        let _ = stop.send(true);
+    });
+    Ok(stopped)
+}
+
+async fn received(signal: &mut Signal) {
+    signal.recv().await;
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // The sender goes away only after it has sent.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+fn reload(tls: Option<&Tls>) {
+    let Some(tls) = tls else { return };
+    match tls.reload() {
+        Ok(()) => tracing::info!("the certificate was read again"),
+        Err(error) => {
+            tracing::error!(%error, "the certificate could not be read again; the one before stays in use")
+        }
+    }
+}
+
+fn greeting(settings: &Settings, url: &str, first_token: Option<Token>) -> String {
+    let data = absolute(&settings.data_dir);
+    let mut text =
+        format!("Strongroom {}\n\n  URL        {url}\n  Data       {data}\n", env!("CARGO_PKG_VERSION"));
+    let key_file = absolute(&folder::first_key_path(&settings.data_dir));
+    if let Some(token) = first_token {
+        let root_key = absolute(&settings.root_key_file);
+        text += &format!(
+            "  Root key   {root_key} (keep a copy in another place: without it no value can be read)\n"
+        );
+        // The first start shows the one token that nobody could ask for.
+        text += &format!("  API key    {} (shown this once; also in {key_file})\n", token.expose_secret());
+    }
+    if Path::new(&key_file).exists() {
+        let file = quoted(&key_file);
+        text += &format!(
+            "\nTry it:\n  curl -H \"Authorization: Bearer $(cat {file})\" -H 'Ngrok-Version: 2' {url}/vaults\n"
+        );
+    }
+    text + "\n"
+}
+
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+/// A path as one word of a shell command inside double quotes.
+fn quoted(path: &str) -> String {
+    let plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte));
+    if plain { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
+}

@@ -1,0 +1,368 @@
+//! The settings: flags, then environment, then the config file, then defaults.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, ValueEnum};
+use serde::Deserialize;
+use strongroom_domain::limits::Limits;
+use strongroom_server::listen;
+use strongroom_server::origin::Origin;
+
+use crate::failure::Failure;
+use crate::units::{Bytes, Time};
+
+const DATA_DIR: &str = "strongroom-data";
+const ROOT_KEY: &str = "root.key";
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Each setting as it may be given. A field that is added here is a flag, a variable and a key of the config file at once.
+#[derive(Args, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Options {
+    /// A file of settings, TOML; its keys are these flags with _ for -
+    #[arg(long, env = "STRONGROOM_CONFIG", value_name = "FILE", hide_env_values = true)]
+    #[serde(skip)]
+    pub(crate) config: Option<PathBuf>,
+    /// The folder that everything is kept in [default: strongroom-data]
+    #[arg(long, env = "STRONGROOM_DATA_DIR", value_name = "DIR", hide_env_values = true)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The root key's file [default: root.key in the data folder]
+    #[arg(long, env = "STRONGROOM_ROOT_KEY_FILE", value_name = "FILE", hide_env_values = true)]
+    pub(crate) root_key_file: Option<PathBuf>,
+    /// The address to serve [default: 127.0.0.1:7070]
+    #[arg(long, env = "STRONGROOM_LISTEN", value_name = "ADDRESS", hide_env_values = true)]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Where clients reach the server [default: the origin that each request came to]
+    #[arg(long, env = "STRONGROOM_EXTERNAL_URL", value_name = "URL", hide_env_values = true)]
+    pub(crate) external_url: Option<String>,
+    /// The certificate chain, PEM; read again on SIGHUP
+    #[arg(long, env = "STRONGROOM_TLS_CERT", value_name = "FILE", hide_env_values = true)]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The certificate's private key, PEM; read again on SIGHUP
+    #[arg(long, env = "STRONGROOM_TLS_KEY", value_name = "FILE", hide_env_values = true)]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// A proxy in front ends TLS: serve an address other than loopback without it
+    #[arg(long, env = "STRONGROOM_PLAIN_HTTP", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true, hide_env_values = true)]
+    pub(crate) plain_http: Option<bool>,
+    /// An address for /metrics alone, without a key
+    #[arg(long, env = "STRONGROOM_METRICS_LISTEN", value_name = "ADDRESS", hide_env_values = true)]
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    /// How log lines are written [default: text]
+    #[arg(long, env = "STRONGROOM_LOG_FORMAT", value_name = "FORMAT", hide_env_values = true)]
+    pub(crate) log_format: Option<LogFormat>,
+    /// How much is logged: error, warn, info, debug (every read too) [default: info]
+    #[arg(long, env = "STRONGROOM_LOG_LEVEL", value_name = "LEVEL", hide_env_values = true)]
+    pub(crate) log_level: Option<String>,
+    /// Ignore unknown body fields and query parameters instead of refusing them
+    #[arg(long, env = "STRONGROOM_LENIENT", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true, hide_env_values = true)]
+    pub(crate) lenient: Option<bool>,
+    /// Bytes of a name [default: 255]
+    #[arg(long, env = "STRONGROOM_MAX_NAME", value_name = "SIZE", hide_env_values = true)]
+    pub(crate) max_name: Option<Bytes>,
+    /// Bytes of a description [default: 255]
+    #[arg(long, env = "STRONGROOM_MAX_DESCRIPTION", value_name = "SIZE", hide_env_values = true)]
+    pub(crate) max_description: Option<Bytes>,
+    /// Bytes of metadata [default: 4096]
+    #[arg(long, env = "STRONGROOM_MAX_METADATA", value_name = "SIZE", hide_env_values = true)]
+    pub(crate) max_metadata: Option<Bytes>,
+    /// Bytes of a value, at most 1MiB [default: 64KiB]
+    #[arg(long, env = "STRONGROOM_MAX_VALUE", value_name = "SIZE", hide_env_values = true)]
+    pub(crate) max_value: Option<Bytes>,
+    /// Vaults of the account [default: unlimited]
+    #[arg(long, env = "STRONGROOM_MAX_VAULTS", value_name = "NUMBER", hide_env_values = true)]
+    pub(crate) max_vaults: Option<u64>,
+    /// Secrets of the account [default: unlimited]
+    #[arg(long, env = "STRONGROOM_MAX_SECRETS", value_name = "NUMBER", hide_env_values = true)]
+    pub(crate) max_secrets: Option<u64>,
+    /// API requests a minute and account; ngrok's is 120 [default: unlimited]
+    #[arg(long, env = "STRONGROOM_REQUESTS_PER_MINUTE", value_name = "NUMBER", hide_env_values = true)]
+    pub(crate) requests_per_minute: Option<NonZeroU32>,
+    /// Open connections [default: 10000]
+    #[arg(long, env = "STRONGROOM_MAX_CONNECTIONS", value_name = "NUMBER", hide_env_values = true)]
+    pub(crate) max_connections: Option<NonZeroU32>,
+    /// Time for a request's head, and for a connection to idle [default: 30s]
+    #[arg(long, env = "STRONGROOM_HEADER_TIMEOUT", value_name = "TIME", hide_env_values = true)]
+    pub(crate) header_timeout: Option<Time>,
+    /// Time for a request's body [default: 30s]
+    #[arg(long, env = "STRONGROOM_BODY_TIMEOUT", value_name = "TIME", hide_env_values = true)]
+    pub(crate) body_timeout: Option<Time>,
+    /// Time for the TLS handshake [default: 10s]
+    #[arg(long, env = "STRONGROOM_HANDSHAKE_TIMEOUT", value_name = "TIME", hide_env_values = true)]
+    pub(crate) handshake_timeout: Option<Time>,
+    /// Time that running requests have to finish on SIGTERM [default: 30s]
+    #[arg(long, env = "STRONGROOM_DRAIN_TIMEOUT", value_name = "TIME", hide_env_values = true)]
+    pub(crate) drain_timeout: Option<Time>,
+}
+
+impl Options {
+    /// What was given, and below it what the config file says.
+    fn over_file(self) -> Result<Self, Failure> {
+        let Some(path) = self.config else { return Ok(self) };
+        let unreadable = || Failure::new(format!("the config file {} cannot be read", path.display()));
+        let text = std::fs::read_to_string(&path).map_err(|error| unreadable().because(error))?;
+        let file: Self = toml::from_str(&text).map_err(|error| {
+            unreadable()
+                .because(error)
+                .todo("strongroom serve --help lists the settings; its keys have _ for -")
+        })?;
+        Ok(Self {
+            data_dir: self.data_dir.or(file.data_dir),
+            root_key_file: self.root_key_file.or(file.root_key_file),
+            listen: self.listen.or(file.listen),
+            external_url: self.external_url.or(file.external_url),
+            tls_cert: self.tls_cert.or(file.tls_cert),
+            tls_key: self.tls_key.or(file.tls_key),
+            plain_http: self.plain_http.or(file.plain_http),
+            metrics_listen: self.metrics_listen.or(file.metrics_listen),
+            log_format: self.log_format.or(file.log_format),
+            log_level: self.log_level.or(file.log_level),
+            lenient: self.lenient.or(file.lenient),
+            max_name: self.max_name.or(file.max_name),
+            max_description: self.max_description.or(file.max_description),
+            max_metadata: self.max_metadata.or(file.max_metadata),
+            max_value: self.max_value.or(file.max_value),
+            max_vaults: self.max_vaults.or(file.max_vaults),
+            max_secrets: self.max_secrets.or(file.max_secrets),
+            requests_per_minute: self.requests_per_minute.or(file.requests_per_minute),
+            max_connections: self.max_connections.or(file.max_connections),
+            header_timeout: self.header_timeout.or(file.header_timeout),
+            body_timeout: self.body_timeout.or(file.body_timeout),
+            handshake_timeout: self.handshake_timeout.or(file.handshake_timeout),
+            drain_timeout: self.drain_timeout.or(file.drain_timeout),
+            config: Some(path),
+        })
+    }
+}
+
+/// Where an installation is, for commands that need no more.
+#[derive(Args)]
+pub(crate) struct Place {
+    /// A file of settings, TOML
+    #[arg(long, env = "STRONGROOM_CONFIG", value_name = "FILE", hide_env_values = true)]
+    config: Option<PathBuf>,
+    /// The folder that everything is kept in [default: strongroom-data]
+    #[arg(long, env = "STRONGROOM_DATA_DIR", value_name = "DIR", hide_env_values = true)]
+    data_dir: Option<PathBuf>,
+    /// The root key's file [default: root.key in the data folder]
+    #[arg(long, env = "STRONGROOM_ROOT_KEY_FILE", value_name = "FILE", hide_env_values = true)]
+    root_key_file: Option<PathBuf>,
+}
+
+impl Place {
+    pub(crate) fn resolve(self) -> Result<Settings, Failure> {
+        let Self { config, data_dir, root_key_file } = self;
+        Settings::resolve(Options { config, data_dir, root_key_file, ..Options::default() })
+    }
+}
+
+/// The settings in force.
+pub(crate) struct Settings {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) root_key_file: PathBuf,
+    pub(crate) listen: SocketAddr,
+    pub(crate) tls: Option<(PathBuf, PathBuf)>,
+    pub(crate) plain_http: bool,
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    pub(crate) log_format: LogFormat,
+    pub(crate) log_level: String,
+    pub(crate) limits: Limits,
+    pub(crate) server: strongroom_server::Settings,
+    pub(crate) connections: listen::Limits,
+}
+
+impl Settings {
+    pub(crate) fn resolve(options: Options) -> Result<Self, Failure> {
+        let options = options.over_file()?;
+        let data_dir = options.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
+        let tls = match (&options.tls_cert, &options.tls_key) {
+            (Some(cert), Some(key)) => Some((cert.clone(), key.clone())),
+            (None, None) => None,
+            _ => return Err(Failure::new("TLS needs both --tls-cert and --tls-key")),
+        };
+        Ok(Self {
+            root_key_file: options.root_key_file.clone().unwrap_or_else(|| data_dir.join(ROOT_KEY)),
+            listen: options.listen.unwrap_or_else(default_listen),
+            tls,
+            plain_http: options.plain_http.unwrap_or(false),
+            metrics_listen: options.metrics_listen,
+            log_format: options.log_format.unwrap_or(LogFormat::Text),
+            log_level: options.log_level.clone().unwrap_or_else(|| "info".to_owned()),
+            limits: limits(&options)?,
+            server: server(&options)?,
+            connections: connections(&options),
+            data_dir,
+        })
+    }
+}
+
+fn default_listen() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 7070))
+}
+
+fn limits(options: &Options) -> Result<Limits, Failure> {
+    let default = Limits::default();
+    let or = |given: Option<Bytes>, default| given.map_or(default, |bytes| bytes.0);
+    let limits = Limits {
+        name: or(options.max_name, default.name),
+        description: or(options.max_description, default.description),
+        metadata: or(options.max_metadata, default.metadata),
+        value: or(options.max_value, default.value),
+        vaults: options.max_vaults,
+        secrets: options.max_secrets,
+    };
+    if limits.value > Limits::VALUE_MAX {
+        return Err(Failure::new(format!("max_value is {} bytes, and 1MiB is the most", limits.value)));
+    }
+    Ok(limits)
+}
+
+fn server(options: &Options) -> Result<strongroom_server::Settings, Failure> {
+    let default = strongroom_server::Settings::default();
+    let external_url = options.external_url.as_deref().map(str::parse::<Origin>).transpose();
+    Ok(strongroom_server::Settings {
+        external_url: external_url
+            .map_err(|error| Failure::new("the external URL cannot be used").because(error))?,
+        lenient: options.lenient.unwrap_or(default.lenient),
+        body_timeout: options.body_timeout.map_or(default.body_timeout, |time| time.0),
+        requests_per_minute: options.requests_per_minute,
+    })
+}
+
+fn connections(options: &Options) -> listen::Limits {
+    let default = listen::Limits::default();
+    let or = |given: Option<Time>, default| given.map_or(default, |time| time.0);
+    listen::Limits {
+        connections: options.max_connections.map_or(default.connections, |number| number.get() as usize),
+        head: or(options.header_timeout, default.head),
+        handshake: or(options.handshake_timeout, default.handshake),
+        drain: or(options.drain_timeout, default.drain),
+    }
+}
+
+/// The settings in force as a table: name, value, source. No setting holds a secret: keys are named by their files.
+pub(crate) fn show(options: Options, given: Option<&ArgMatches>) -> Result<String, Failure> {
+    let in_file = match &options.config {
+        Some(path) => std::fs::read_to_string(path).ok().and_then(|text| text.parse::<toml::Table>().ok()),
+        None => None,
+    };
+    let source = |name: &str| {
+        let from = given.and_then(|given| {
+            given.try_contains_id(name).ok().filter(|is| *is).and(given.value_source(name))
+        });
+        match from {
+            Some(ValueSource::CommandLine) => "flag",
+            Some(ValueSource::EnvVariable) => "environment",
+            _ if in_file.as_ref().is_some_and(|file| file.contains_key(name)) => "file",
+            _ => "default",
+        }
+    };
+    let mut out = String::new();
+    for (name, value) in rows(&Settings::resolve(options)?) {
+        out += &format!("{name:<20} {value:<36} # {}\n", source(name));
+    }
+    Ok(out)
+}
+
+fn rows(settings: &Settings) -> Vec<(&'static str, String)> {
+    let path = |path: &PathBuf| path.display().to_string();
+    let number =
+        |number: Option<u64>| number.map_or_else(|| "unlimited".to_owned(), |number| number.to_string());
+    let Settings { limits, server, connections, .. } = settings;
+    let url = server.external_url.as_ref().map_or_else(|| "each request's own".to_owned(), Origin::to_string);
+    let none = || "none".to_owned();
+    vec![
+        ("data_dir", path(&settings.data_dir)),
+        ("root_key_file", path(&settings.root_key_file)),
+        ("listen", settings.listen.to_string()),
+        ("external_url", url),
+        ("tls_cert", settings.tls.as_ref().map_or_else(none, |(cert, _)| path(cert))),
+        ("tls_key", settings.tls.as_ref().map_or_else(none, |(_, key)| path(key))),
+        ("plain_http", settings.plain_http.to_string()),
+        ("metrics_listen", settings.metrics_listen.map_or_else(none, |address| address.to_string())),
+        ("log_format", if settings.log_format == LogFormat::Json { "json" } else { "text" }.to_owned()),
+        ("log_level", settings.log_level.clone()),
+        ("lenient", server.lenient.to_string()),
+        ("max_name", limits.name.to_string()),
+        ("max_description", limits.description.to_string()),
+        ("max_metadata", limits.metadata.to_string()),
+        ("max_value", limits.value.to_string()),
+        ("max_vaults", number(limits.vaults)),
+        ("max_secrets", number(limits.secrets)),
+        ("requests_per_minute", number(server.requests_per_minute.map(|number| number.get().into()))),
+        ("max_connections", connections.connections.to_string()),
+        ("header_timeout", format!("{:?}", connections.head)),
+        ("body_timeout", format!("{:?}", server.body_timeout)),
+        ("handshake_timeout", format!("{:?}", connections.handshake)),
+        ("drain_timeout", format!("{:?}", connections.drain)),
+    ]
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use clap::{Command, CommandFactory, FromArgMatches, Parser};
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn the_defaults_in_the_help_are_the_defaults() {
+        let settings = Settings::resolve(Options::default()).unwrap();
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:7070");
+        let help = Flags::command().render_long_help().to_string();
+        for (name, value) in rows(&settings) {
+            let flag = format!("--{}", name.replace('_', "-"));
+            let at = help
+                .find(&format!("{flag} "))
+                .or_else(|| help.find(&format!("{flag}[")))
+                .unwrap_or_else(|| panic!("{flag} is not in the help"));
+            if let Some(told) = help[at..].split("[default: ").nth(1).and_then(|rest| rest.split(']').next())
+                && let Ok(bytes) = told.parse::<Bytes>()
+                && value.parse::<usize>().is_ok()
+            {
+                assert_eq!(bytes.to_string(), value, "{flag}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_flag_has_its_variable() {
+        let command: Command = Flags::command();
+        for arg in command.get_arguments().filter(|arg| arg.get_long().is_some_and(|long| long != "help")) {
+            let expected = format!("STRONGROOM_{}", arg.get_id().as_str().to_uppercase());
+            assert_eq!(arg.get_env().and_then(|name| name.to_str()), Some(expected.as_str()));
+        }
+    }
+
+    #[test]
+    fn flags_come_before_the_file_and_unknown_keys_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.toml");
+        std::fs::write(&path, "max_value = \"1MiB\"\nmax_name = 100\nheader_timeout = \"5s\"\n").unwrap();
+        let args = ["x", "--config", path.to_str().unwrap(), "--max-name", "50"];
+        let matches = Flags::command().get_matches_from(args);
+        let settings = Settings::resolve(Flags::from_arg_matches(&matches).unwrap().options).unwrap();
+        assert_eq!((settings.limits.name, settings.limits.value), (50, 1 << 20));
+        std::fs::write(&path, "max_nam = 1\n").unwrap();
+        let options =
+            Flags::from_arg_matches(&Flags::command().get_matches_from(&args[..3])).unwrap().options;
+        let told = Settings::resolve(options).err().unwrap().to_string();
+        assert!(told.contains("max_nam"), "{told}");
+    }
+}

@@ -1,0 +1,93 @@
+//! Sizes and times as people write them.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+
+/// A number of bytes: `65536`, `64KiB`, `1MiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bytes(pub(crate) usize);
+
+impl FromStr for Bytes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let units = [("KiB", 1 << 10), ("MiB", 1 << 20)];
+        let (number, unit) = units
+            .iter()
+            .find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))
+            .unwrap_or((text, 1));
+        let bytes = number.trim().parse::<usize>().ok().and_then(|number| number.checked_mul(unit));
+        bytes.map(Self).ok_or_else(|| "expected a number of bytes, such as 65536, 64KiB or 1MiB".to_owned())
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A span of time: `30s`, `1m 30s`, `500ms`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Time(pub(crate) Duration);
+
+impl FromStr for Time {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
+        parsed
+            .filter(|time| !time.is_zero())
+            .map(Self)
+            .ok_or_else(|| "expected a time above zero, such as 30s or 1m".to_owned())
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+macro_rules! deserialize_from_text {
+    ($($Type:ty),*) => {$(
+        impl<'de> Deserialize<'de> for $Type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                #[derive(Deserialize)]
+                #[serde(untagged)]
+                enum Written {
+                    Text(String),
+                    Number(u64),
+                }
+                let text = match Written::deserialize(deserializer)? {
+                    Written::Text(text) => text,
+                    Written::Number(number) => number.to_string(),
+                };
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+
+deserialize_from_text!(Bytes, Time);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_read() {
+        assert_eq!("64KiB".parse(), Ok(Bytes(65536)));
+        assert_eq!("12".parse(), Ok(Bytes(12)));
+        for bad in ["", "-1", "1GB", "x", "99999999999999999999MiB"] {
+            assert!(bad.parse::<Bytes>().is_err(), "{bad}");
+        }
+        assert_eq!("1m 30s".parse(), Ok(Time(Duration::from_secs(90))));
+        for bad in ["", "0s", "-5s", "5"] {
+            assert!(bad.parse::<Time>().is_err(), "{bad}");
+        }
+    }
+}

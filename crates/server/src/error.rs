@@ -1,0 +1,476 @@
+//! The one place where a failure becomes a status, one of ngrok's codes and a text.
+//!
+//! The codes and texts are those of ngrok's error catalogue; its advice to look at ngrok's own pages is left out. The catalogue
+//! gives no statuses: those here are the recorded ones, and otherwise those of the family.
+
+use std::collections::BTreeMap;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use strongroom_domain::Error;
+use strongroom_domain::error::{BadCredential, Denial, Missing, Noun, Rule};
+use strongroom_domain::ids::OperationId;
+
+/// A failure of a request: the domain's, or one of the protocol around it.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// The domain refuses.
+    #[error(transparent)]
+    Domain(#[from] Error),
+    /// The request is not one of the protocol.
+    #[error(transparent)]
+    Protocol(#[from] Protocol),
+}
+
+impl From<Rule> for Problem {
+    fn from(rule: Rule) -> Self {
+        Self::Domain(rule.into())
+    }
+}
+
+/// What a request can get wrong before the domain hears of it. What a client sent is repeated only where it cannot be a secret
+/// that was put in the wrong place, and then cut short.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Protocol {
+    /// Nothing is at that path, or nothing takes that method there.
+    #[error("no such route")]
+    NoRoute,
+    /// The id in the path is no id.
+    #[error("malformed id")]
+    MalformedId {
+        /// What it should identify.
+        noun: Noun,
+        /// The text.
+        text: String,
+    },
+    /// No `Ngrok-Version` header.
+    #[error("no API version")]
+    NoVersion,
+    /// Another version than 2.
+    #[error("unsupported API version")]
+    OtherVersion(String),
+    /// A body came without its type.
+    #[error("no content type")]
+    NoContentType,
+    /// A body came that is not JSON.
+    #[error("unsupported content type")]
+    OtherContentType(String),
+    /// A body came where none belongs.
+    #[error("unexpected body")]
+    UnexpectedBody(String),
+    /// The body could not be read to its end, or not in time.
+    #[error("the body was cut off")]
+    BodyCutOff,
+    /// The body is too large.
+    #[error("the body is too large")]
+    BodyTooLarge {
+        /// Bytes allowed.
+        max: usize,
+    },
+    /// The body is not one JSON object with distinct keys.
+    #[error("the body is not a JSON object")]
+    BodyUnparsable,
+    /// A field that there is not.
+    #[error("unknown field")]
+    UnknownField {
+        /// Its name.
+        name: String,
+        /// The fields that there are.
+        supported: String,
+    },
+    /// A field with a value of the wrong kind.
+    #[error("invalid field")]
+    InvalidField(&'static str),
+    /// The query cannot be decoded.
+    #[error("invalid query")]
+    InvalidQuery(&'static str),
+    /// Query parameters that there are not.
+    #[error("unknown query parameters")]
+    UnknownParameters {
+        /// Their names.
+        names: String,
+        /// The parameters that there are.
+        supported: String,
+    },
+    /// A query parameter more than once.
+    #[error("repeated query parameter")]
+    RepeatedParameter {
+        /// Its name.
+        name: &'static str,
+        /// How often.
+        count: usize,
+    },
+    /// A page size out of range.
+    #[error("page size out of range")]
+    LimitRange(String),
+    /// A page size that is no number.
+    #[error("page size not a number")]
+    LimitNumber(String),
+    /// A `before_id` that is no id of the listed kind.
+    #[error("invalid before_id")]
+    BeforeId {
+        /// The text.
+        text: String,
+        /// What it should start with.
+        prefix: &'static str,
+    },
+}
+
+/// The texts of a failure, ready for the wire.
+struct Told {
+    status: StatusCode,
+    code: Option<u32>,
+    msg: String,
+}
+
+fn told(status: StatusCode, code: u32, msg: impl Into<String>) -> Told {
+    Told { status, code: Some(code), msg: msg.into() }
+}
+
+const BAD: StatusCode = StatusCode::BAD_REQUEST;
+const FORBIDDEN: StatusCode = StatusCode::FORBIDDEN;
+const NOT_FOUND: StatusCode = StatusCode::NOT_FOUND;
+const KEYS: &str =
+    "Make an API key with POST /api_keys; the first start wrote one to first-api-key in the data folder.";
+const CHECK: &str = "Check your API client implementation and review the API documentation: /openapi.json.";
+
+/// What a client sent, short enough for a message and without control characters.
+#[must_use]
+pub fn short(text: &str) -> String {
+    const LENGTH: usize = 64;
+    let mut out: String = text.chars().take(LENGTH).map(|c| if c.is_control() { '?' } else { c }).collect();
+    if text.chars().nth(LENGTH).is_some() {
+        out.push('…');
+    }
+    out
+}
+
+impl From<&Problem> for Told {
+    fn from(problem: &Problem) -> Self {
+        match problem {
+            Problem::Domain(error) => error.into(),
+            Problem::Protocol(protocol) => protocol.into(),
+        }
+    }
+}
+
+impl From<&Error> for Told {
+    fn from(error: &Error) -> Self {
+        match error {
+            Error::Invalid(rule) => rule.into(),
+            Error::NotFound(missing) => missing.into(),
+            Error::NotUnique(Noun::Vault) => {
+                told(BAD, 23004, "Vault names must be unique within an account.")
+            }
+            Error::NotUnique(Noun::Secret) => told(BAD, 24005, "Secret names must be unique within a vault."),
+            Error::NotUnique(_) => told(BAD, 4112, "The name must be unique within the account."),
+            Error::NotEmpty => told(
+                BAD,
+                23003,
+                "A Vault must be empty before it can be deleted. Remove all secrets from the vault and try again.",
+            ),
+            Error::LimitReached { max, vault: Some(vault), .. } => told(
+                BAD,
+                24007,
+                format!(
+                    "You've reached the maximum number of secrets ({max}) allowed for vault {vault} by this server's limits."
+                ),
+            ),
+            Error::LimitReached { max, .. } => told(
+                BAD,
+                23005,
+                format!(
+                    "You've reached the maximum number of vaults ({max}) allowed by this server's limits."
+                ),
+            ),
+            Error::Unauthenticated(bad) => bad.into(),
+            Error::Forbidden(denial) => denial.into(),
+            Error::RateLimited { max, .. } => told(
+                StatusCode::TOO_MANY_REQUESTS,
+                226,
+                format!("Your account is rate limited to {max} API requests per minute."),
+            ),
+            Error::Unavailable(_) => told(
+                StatusCode::SERVICE_UNAVAILABLE,
+                1501,
+                "The store is not available at the moment, and nothing was acknowledged. Try again later; the server's log \
+                 tells the cause under this operation id.",
+            ),
+            Error::Stale => told(
+                StatusCode::SERVICE_UNAVAILABLE,
+                1501,
+                "Too many others are changing the same thing. Nothing was changed. Try again.",
+            ),
+            Error::Internal(_) => told(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                20000,
+                "An internal error occurred. The server's log tells the cause under this operation id.",
+            ),
+        }
+    }
+}
+
+impl From<&Rule> for Told {
+    fn from(rule: &Rule) -> Self {
+        match rule {
+            Rule::NameEmpty(Noun::Vault) => told(BAD, 23001, "The vault name cannot be empty."),
+            Rule::NameEmpty(Noun::Secret) => told(BAD, 24001, "The secret name cannot be empty."),
+            Rule::NameEmpty(_) => told(BAD, 4109, "The name cannot be empty."),
+            Rule::NameTooLong { noun: Noun::Vault, max, .. } => {
+                told(BAD, 23002, format!("Your vault name must be less than {} characters.", max + 1))
+            }
+            Rule::NameTooLong { noun: Noun::Secret, max, .. } => {
+                told(BAD, 24002, format!("Your secret name must be less than {} characters.", max + 1))
+            }
+            Rule::NameTooLong { max, length, .. } => {
+                told(BAD, 4110, format!("The name is too long: {length} bytes. Max: {max}."))
+            }
+            Rule::NameCharacters { noun, name } => {
+                let (code, noun) = if *noun == Noun::Vault { (23000, "vault") } else { (24000, "secret") };
+                let name = short(name);
+                let allowed = "Must only contain the characters \"a-zA-Z0-9_/.-\".";
+                told(BAD, code, format!("The {noun} name \"{name}\" is invalid. {allowed}"))
+            }
+            Rule::ValueEmpty => told(BAD, 24003, "The secret value cannot be empty."),
+            Rule::ValueTooLong { max } => {
+                told(BAD, 24004, format!("Your secret value must be less than {} bytes.", max + 1))
+            }
+            Rule::DescriptionTooLong { noun: Noun::ApiKey, max, length } => told(
+                BAD,
+                604,
+                format!("The description is limited to {max} characters; you have entered {length}."),
+            ),
+            Rule::DescriptionTooLong { .. } => parameter("description"),
+            Rule::MetadataTooLong { noun: Noun::ApiKey, max, length } => told(
+                BAD,
+                605,
+                format!("The metadata is limited to {max} characters; you have entered {length}."),
+            ),
+            Rule::MetadataTooLong { max, length, .. } => {
+                told(BAD, 100, format!("Invalid metadata length: {length} bytes. Max: {max}"))
+            }
+            Rule::Parameter(name) => parameter(name),
+            Rule::VaultMissing => told(BAD, 24008, "Required parameter 'VaultID' is missing."),
+            Rule::OwnerTwice => told(BAD, 631, "Only one of owner_id and owner_email may be given."),
+            Rule::Filter(error) => told(BAD, 250, format!("Invalid CEL query: {error}")),
+        }
+    }
+}
+
+fn parameter(name: &str) -> Told {
+    let msg = format!("The value provided for the request parameter '{name}' is invalid. {CHECK}");
+    told(BAD, 215, msg)
+}
+
+impl From<&Missing> for Told {
+    fn from(missing: &Missing) -> Self {
+        match missing {
+            Missing::Resource(_) => {
+                Self { status: NOT_FOUND, code: None, msg: "Resource not found".to_owned() }
+            }
+            Missing::VaultId(id) => told(NOT_FOUND, 24006, format!("Vault with ID {} not found.", short(id))),
+            Missing::VaultName(name) => {
+                told(NOT_FOUND, 24009, format!("Vault not found with name: {}", short(name)))
+            }
+        }
+    }
+}
+
+impl From<&BadCredential> for Told {
+    fn from(bad: &BadCredential) -> Self {
+        // ngrok repeats the credential here; a message that others may read is no place for one.
+        let (code, msg) = match bad {
+            BadCredential::Missing => {
+                (200, "The API requires that you set the Authorization header for authentication.")
+            }
+            BadCredential::Unparsable => (
+                201,
+                "The API requires that you use Basic or Bearer authentication via the Authorization header. It could not \
+                 parse the header in this request.",
+            ),
+            BadCredential::Malformed => {
+                (202, "The API authentication you specified does not look like a valid credential.")
+            }
+            BadCredential::Unknown => {
+                (203, "The API authentication you specified is properly formed, but it is invalid.")
+            }
+            BadCredential::AuthtokenId => (206, "The authentication you specified is actually an authtoken."),
+            BadCredential::ApiKeyId => (
+                208,
+                "The authentication you specified is actually an API key ID, not an API key token. Check your records for \
+                 an API key with the form FIRSTPART_SECONDPART.",
+            ),
+            BadCredential::OwnerInactive(owner) => {
+                return told(FORBIDDEN, 636, format!("The owner of the API key, {owner}, is inactive."));
+            }
+        };
+        told(FORBIDDEN, code, format!("{msg} {KEYS}"))
+    }
+}
+
+impl From<&Denial> for Told {
+    fn from(denial: &Denial) -> Self {
+        match denial {
+            Denial::ReadOnly => {
+                told(FORBIDDEN, 635, "The owner of the API key needs write privileges to do this.")
+            }
+            Denial::OtherOwner => told(FORBIDDEN, 630, "You must be an admin to set another owner."),
+            Denial::ServiceUsers => {
+                told(FORBIDDEN, 4111, "You must be an admin to create, update, or delete service users.")
+            }
+            Denial::OwnerInactive => told(FORBIDDEN, 636, "The owner is inactive or does not exist."),
+        }
+    }
+}
+
+impl From<&Protocol> for Told {
+    fn from(protocol: &Protocol) -> Self {
+        match protocol {
+            Protocol::NoRoute => Self { status: NOT_FOUND, code: None, msg: "Not Found".to_owned() },
+            Protocol::MalformedId { noun, text } => told(
+                NOT_FOUND,
+                222,
+                format!(
+                    "The {noun} resource identified by '{}' could not be found because the identifier is not a valid identifier.",
+                    short(text)
+                ),
+            ),
+            Protocol::NoVersion => told(
+                BAD,
+                218,
+                "Your request has not specified an API version. Include the version you wish to use in the Ngrok-Version \
+                 header. Supported versions: 2.",
+            ),
+            Protocol::OtherVersion(version) => told(
+                BAD,
+                217,
+                format!(
+                    "The provided API version '{}' is invalid or unsupported. Supported versions: 2.",
+                    short(version)
+                ),
+            ),
+            Protocol::NoContentType => told(
+                BAD,
+                216,
+                "You did not provide a Content-Type with your request. The supported content type is application/json.",
+            ),
+            Protocol::OtherContentType(given) => told(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                210,
+                format!(
+                    "The content type you specified '{}' is not supported by the API. The supported content type is application/json.",
+                    short(given)
+                ),
+            ),
+            Protocol::UnexpectedBody(method) => told(
+                BAD,
+                211,
+                format!(
+                    "The {method} request you made does not expect a body, but you provided one. {CHECK}"
+                ),
+            ),
+            Protocol::BodyCutOff => {
+                told(BAD, 212, format!("The server was unable to read the complete request body. {CHECK}"))
+            }
+            Protocol::BodyTooLarge { max } => {
+                told(StatusCode::PAYLOAD_TOO_LARGE, 812, format!("The request exceeded {max} bytes."))
+            }
+            Protocol::BodyUnparsable => told(
+                BAD,
+                213,
+                format!(
+                    "The application/json request body could not be parsed: it must be one JSON object with distinct keys. {CHECK}"
+                ),
+            ),
+            Protocol::UnknownField { name, supported } => told(
+                BAD,
+                214,
+                format!(
+                    "The request parameter '{}' is unknown and not expected. The supported fields are: {supported}. {CHECK}",
+                    short(name)
+                ),
+            ),
+            Protocol::InvalidField(name) => parameter(name),
+            Protocol::InvalidQuery(why) => {
+                told(BAD, 230, format!("The query part of the requested URI is invalid: {why}. {CHECK}"))
+            }
+            Protocol::UnknownParameters { names, supported } => told(
+                BAD,
+                231,
+                format!(
+                    "The query part of the requested URI includes unknown parameters: {}. The supported parameters are: {supported}. {CHECK}",
+                    short(names)
+                ),
+            ),
+            Protocol::RepeatedParameter { name, count } => told(
+                BAD,
+                232,
+                format!(
+                    "The request must specify only a single value for the '{name}' parameter but got {count}. {CHECK}"
+                ),
+            ),
+            Protocol::LimitRange(text) => told(
+                BAD,
+                233,
+                format!("The page size limit must be between 1 and 100 but '{}' was provided.", short(text)),
+            ),
+            Protocol::LimitNumber(text) => told(
+                BAD,
+                244,
+                format!(
+                    "The page size limit must be a number between 1 and 100 but '{}' was provided.",
+                    short(text)
+                ),
+            ),
+            Protocol::BeforeId { text, prefix } => told(
+                BAD,
+                227,
+                format!("The ID '{}' is invalid. Expected an ID with a prefix of '{prefix}'.", short(text)),
+            ),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    /// An empty answer that carries the problem: [`crate::front`] writes the body, which tells the operation's id.
+    fn into_response(self) -> Response {
+        let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        response.extensions_mut().insert(std::sync::Arc::new(self));
+        response
+    }
+}
+
+/// The answer that tells of a problem.
+pub(crate) fn view(problem: &Problem, operation: OperationId, path: &str) -> Response {
+    let Told { status, code, msg } = problem.into();
+    let detail = match problem {
+        Problem::Protocol(Protocol::NoRoute) => ("path".to_owned(), short(path)),
+        _ => ("operation_id".to_owned(), operation.to_string()),
+    };
+    let body = strongroom_wire::Error {
+        error_code: code.map_or_else(String::new, |code| format!("ERR_NGROK_{code}")),
+        status_code: status.as_u16(),
+        msg,
+        details: BTreeMap::from([detail]),
+    };
+    let mut response = crate::view::json(status, &body);
+    if let Problem::Domain(Error::RateLimited { retry_after, .. }) = problem {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+    }
+    response
+}
+
+/// Logs what lies behind a problem that is the server's own.
+pub(crate) fn log(problem: &Problem, operation: OperationId) {
+    let Problem::Domain(error @ (Error::Internal(cause) | Error::Unavailable(cause))) = problem else {
+        return;
+    };
+    let mut chain = cause.to_string();
+    let mut next = cause.source();
+    while let Some(source) = next {
+        chain.push_str(": ");
+        chain.push_str(&source.to_string());
+        next = source.source();
+    }
+    tracing::error!(%operation, %error, cause = %chain, "a request failed");
+}

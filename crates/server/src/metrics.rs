@@ -1,0 +1,82 @@
+//! The server's counters, in OpenMetrics text.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use strongroom_domain::store::Counts;
+
+/// The content type of [`Metrics::view`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Upper bounds of the latency buckets, in seconds: from what a cached read takes to what a client gives up at.
+const BUCKETS: [f64; 14] =
+    [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5, 10.0];
+
+/// What tells one series of requests from another. No value that a client chose is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Labels {
+    pub(crate) method: &'static str,
+    pub(crate) route: &'static str,
+    pub(crate) status: u16,
+}
+
+/// The counters.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<Labels, Histogram, fn() -> Histogram>,
+    /// Open connections.
+    pub connections: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let requests = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
+        let connections = Gauge::default();
+        let mut registry = Registry::with_prefix("strongroom");
+        let help = "Time from a request's head to its answer, by route and status";
+        registry.register_with_unit("http_request_duration", help, Unit::Seconds, requests.clone());
+        registry.register("http_connections", "Open connections", connections.clone());
+        Self { registry, requests, connections }
+    }
+}
+
+impl Metrics {
+    pub(crate) fn observe(&self, labels: &Labels, took: Duration) {
+        self.requests.get_or_create(labels).observe(took.as_secs_f64());
+    }
+
+    /// All of it as text, with what the store holds.
+    ///
+    /// # Errors
+    /// Only when a text cannot be written to memory.
+    pub fn view(&self, counts: &Counts) -> Result<String, std::fmt::Error> {
+        let mut out = String::with_capacity(16 << 10);
+        text::encode_registry(&mut out, &self.registry)?;
+        let store = [
+            ("store_vaults", "gauge", "Vaults", counts.vaults),
+            ("store_secrets", "gauge", "Secrets", counts.secrets),
+            ("store_api_keys", "gauge", "API keys", counts.api_keys),
+            ("store_bytes", "gauge", "Size of the store on disk", counts.bytes),
+            ("store_audit_events", "counter", "Audit events ever written", counts.events),
+            ("store_commits", "counter", "Commits since the start", counts.commits),
+            (
+                "store_changes",
+                "counter",
+                "Changes in those commits; divided by commits, the batch size",
+                counts.changes,
+            ),
+        ];
+        for (name, kind, help, value) in store {
+            let suffix = if kind == "counter" { "_total" } else { "" };
+            writeln!(out, "# HELP strongroom_{name} {help}.\n# TYPE strongroom_{name} {kind}")?;
+            writeln!(out, "strongroom_{name}{suffix} {value}")?;
+        }
+        text::encode_eof(&mut out)?;
+        Ok(out)
+    }
+}

@@ -1,0 +1,147 @@
+//! The OpenAPI document, generated from the routes and the shapes of the wire.
+
+use std::sync::LazyLock;
+
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{IntoParams, IntoResponses, Modify, OpenApi};
+
+use crate::routes;
+
+/// The version header, which every call of the API carries.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes a header; the session extractor reads it")]
+pub(crate) struct Version {
+    /// The API's version: 2.
+    #[param(rename = "Ngrok-Version", pattern = "^2$", example = "2")]
+    ngrok_version: String,
+}
+
+/// The id in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes a path; the item extractor reads it")]
+pub(crate) struct Id {
+    /// A prefix that names the kind, and a KSUID.
+    id: String,
+}
+
+/// What a list takes.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes a query; the list parser reads it")]
+pub(crate) struct Paging {
+    /// Only items with an id before this one.
+    #[param(required = false)]
+    before_id: String,
+    /// Items on the page, 1 to 100.
+    #[param(required = false, minimum = 1, maximum = 100, default = 100)]
+    limit: u8,
+    /// A CEL expression over `obj`, such as `obj.name == "db-password"`.
+    #[param(required = false)]
+    filter: String,
+}
+
+/// What every call can be refused with.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes answers; crate::error writes them")]
+pub(crate) enum Errors {
+    /// The request breaks a rule
+    #[response(status = 400)]
+    BadRequest(strongroom_wire::Error),
+    /// No valid API key, or one that may not do this
+    #[response(status = 403)]
+    Forbidden(strongroom_wire::Error),
+    /// There is no such thing
+    #[response(status = 404)]
+    NotFound(strongroom_wire::Error),
+    /// The body is too large
+    #[response(status = 413)]
+    TooLarge(strongroom_wire::Error),
+    /// The body is not JSON
+    #[response(status = 415)]
+    NotJson(strongroom_wire::Error),
+    /// Too many requests
+    #[response(status = 429)]
+    TooMany(strongroom_wire::Error),
+    /// The store is not available
+    #[response(status = 503)]
+    Unavailable(strongroom_wire::Error),
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Strongroom",
+        description = "Vaults and secrets: ngrok's Vaults & Secrets API, self-hosted. No answer ever holds a secret's value.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    paths(
+        routes::vault_create, routes::vault_list, routes::vault_get, routes::vault_update, routes::vault_delete,
+        routes::secret_create, routes::secret_list, routes::secret_list_of_vault, routes::secret_get,
+        routes::secret_update, routes::secret_delete,
+        routes::api_key_create, routes::api_key_list, routes::api_key_get, routes::api_key_update, routes::api_key_delete,
+        routes::service_user_create, routes::service_user_list, routes::service_user_get, routes::service_user_update,
+        routes::service_user_delete,
+        routes::bot_user_create, routes::bot_user_list, routes::bot_user_get, routes::bot_user_update,
+        routes::bot_user_delete,
+        routes::root_get, routes::self_get, routes::health_get, routes::ready_get, routes::metrics_get, routes::openapi_get,
+    ),
+    security(("token" = [])),
+    modifiers(&Token)
+)]
+struct Document;
+
+struct Token;
+
+impl Modify for Token {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme =
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key's token")).build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The document, as JSON text.
+#[must_use]
+pub fn openapi() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        // A document built from constants is always written; an empty one would fail the freshness check at once.
+        Document::openapi().to_pretty_json().map_or_else(|_| String::new(), |text| text + "\n")
+    });
+    &TEXT
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::routes::{PLAIN, ROUTES};
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_route_is_described_and_nothing_else() {
+        let document: serde_json::Value = serde_json::from_str(openapi()).unwrap();
+        let described: BTreeSet<(String, String)> = document["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .flat_map(|(path, item)| {
+                item.as_object()
+                    .unwrap()
+                    .keys()
+                    .map(|method| (path.clone(), method.to_uppercase()))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        let routed = ROUTES
+            .iter()
+            .flat_map(|route| {
+                route.methods.iter().map(|method| (route.path.to_owned(), (*method).to_owned()))
+            })
+            .chain(PLAIN.iter().map(|path| ((*path).to_owned(), "GET".to_owned())))
+            .collect();
+        assert_eq!(described, routed);
+    }
+}

@@ -1,0 +1,85 @@
+//! The origin that URLs in answers carry: the very one that the client dialled.
+
+use std::fmt;
+use std::str::FromStr;
+
+use http::uri::{Authority, Scheme, Uri};
+
+/// Scheme, host and port, such as `https://secrets.example.com`. Never with a path: official clients drop one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin(String);
+
+/// Why a text is no origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidOrigin {
+    /// Not `http://…` or `https://…` with a host.
+    #[error("it is not an http:// or https:// URL with a host")]
+    NotAnOrigin,
+    /// It has a path, a query or a user.
+    #[error(
+        "it has more than scheme, host and port: clients of ngrok's API drop a path, so the API is at the root of its host"
+    )]
+    More,
+}
+
+impl Origin {
+    /// The origin of a request: its Host header, or `:authority` in HTTP/2.
+    #[must_use]
+    pub fn of_request(scheme: &str, uri: &Uri, headers: &http::HeaderMap) -> Option<Self> {
+        let named = || headers.get(http::header::HOST)?.to_str().ok()?.parse::<Authority>().ok();
+        let authority = uri.authority().cloned().or_else(named)?;
+        (!authority.as_str().contains('@')).then(|| Self(format!("{scheme}://{authority}")))
+    }
+
+    /// An origin that makes URLs relative, for what is printed without a server.
+    #[must_use]
+    pub fn none() -> Self {
+        Self(String::new())
+    }
+
+    /// The text, without a slash at its end.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Origin {
+    type Err = InvalidOrigin;
+
+    fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
+        let uri: Uri = text.parse().map_err(|_| InvalidOrigin::NotAnOrigin)?;
+        let scheme = uri.scheme().filter(|scheme| [Scheme::HTTP, Scheme::HTTPS].contains(scheme));
+        let (Some(scheme), Some(authority)) = (scheme, uri.authority()) else {
+            return Err(InvalidOrigin::NotAnOrigin);
+        };
+        let bare =
+            matches!(uri.path(), "" | "/") && uri.query().is_none() && !authority.as_str().contains('@');
+        if bare { Ok(Self(format!("{scheme}://{authority}"))) } else { Err(InvalidOrigin::More) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_origins_are_origins() {
+        assert_eq!(
+            "https://a.example:8443/".parse::<Origin>().map(|o| o.0),
+            Ok("https://a.example:8443".to_owned())
+        );
+        for text in ["", "a.example", "ftp://a.example", "/x"] {
+            assert_eq!(text.parse::<Origin>(), Err(InvalidOrigin::NotAnOrigin), "{text}");
+        }
+        for text in ["http://a/b", "http://u:p@a", "http://a/?q"] {
+            assert_eq!(text.parse::<Origin>(), Err(InvalidOrigin::More), "{text}");
+        }
+    }
+}

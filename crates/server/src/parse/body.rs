@@ -1,0 +1,246 @@
+//! Request bodies: one JSON object with distinct, known keys.
+
+use std::fmt;
+
+use axum::body::Body;
+use http::{HeaderMap, Method, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use strongroom_domain::SecretValue;
+use zeroize::Zeroizing;
+
+use crate::error::{Problem, Protocol};
+
+/// A value of a body's field, as far as any field needs it.
+enum Given {
+    Null,
+    Text(Zeroizing<String>),
+    Flag(bool),
+    /// A number, an array or an object: no field takes one.
+    Other,
+}
+
+/// The fields of a body.
+pub struct Fields(Vec<(String, Given)>);
+
+impl Fields {
+    /// Reads the bytes of a body. `supported` are the keys that are known; `id` is passed over. With `lenient`, so is every
+    /// unknown key.
+    ///
+    /// # Errors
+    /// [`Protocol::BodyUnparsable`], [`Protocol::UnknownField`].
+    pub fn parse(bytes: &[u8], supported: &[&str], lenient: bool) -> Result<Self, Protocol> {
+        let Object(mut fields) = serde_json::from_slice(bytes).map_err(|_| Protocol::BodyUnparsable)?;
+        fields.retain(|(name, _)| name != "id");
+        if let Some((name, _)) = fields.iter().find(|(name, _)| !supported.contains(&name.as_str()))
+            && !lenient
+        {
+            return Err(Protocol::UnknownField { name: name.clone(), supported: supported.join(", ") });
+        }
+        Ok(Self(fields))
+    }
+
+    fn take(&mut self, name: &'static str) -> Given {
+        let place = self.0.iter().position(|(key, _)| key == name);
+        place.map_or(Given::Null, |place| self.0.swap_remove(place).1)
+    }
+
+    /// A text; `None` when it is left out or null.
+    ///
+    /// # Errors
+    /// [`Protocol::InvalidField`] when it is anything else.
+    pub fn text(&mut self, name: &'static str) -> Result<Option<String>, Protocol> {
+        match self.take(name) {
+            Given::Null => Ok(None),
+            Given::Text(mut text) => Ok(Some(std::mem::take(&mut *text))),
+            Given::Flag(_) | Given::Other => Err(Protocol::InvalidField(name)),
+        }
+    }
+
+    /// A text; `None` also when it is empty, which Ruby and Python send for what is not given.
+    ///
+    /// # Errors
+    /// As [`Self::text`].
+    pub fn non_empty(&mut self, name: &'static str) -> Result<Option<String>, Protocol> {
+        Ok(self.text(name)?.filter(|text| !text.is_empty()))
+    }
+
+    /// A text that is a secret's value.
+    ///
+    /// # Errors
+    /// As [`Self::text`].
+    pub fn secret(&mut self, name: &'static str) -> Result<Option<SecretValue>, Protocol> {
+        Ok(self.text(name)?.map(|text| SecretValue::new(text.into_bytes())))
+    }
+
+    /// True or false; `None` when it is left out or null.
+    ///
+    /// # Errors
+    /// [`Protocol::InvalidField`] when it is anything else.
+    pub fn flag(&mut self, name: &'static str) -> Result<Option<bool>, Protocol> {
+        match self.take(name) {
+            Given::Null => Ok(None),
+            Given::Flag(flag) => Ok(Some(flag)),
+            Given::Text(_) | Given::Other => Err(Protocol::InvalidField(name)),
+        }
+    }
+}
+
+struct Object(Vec<(String, Given)>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut fields: Vec<(String, Given)> = Vec::with_capacity(8);
+                while let Some(name) = map.next_key::<String>()? {
+                    // Parsers differ in which of two equal keys they take; here neither is.
+                    if fields.iter().any(|(known, _)| *known == name) || fields.len() == MAX_KEYS {
+                        return Err(serde::de::Error::custom("a repeated key, or too many"));
+                    }
+                    fields.push((name, map.next_value()?));
+                }
+                Ok(Object(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Keys)
+    }
+}
+
+/// No body has more keys than a handful; looking for repeated ones is quadratic.
+const MAX_KEYS: usize = 64;
+
+impl<'de> Deserialize<'de> for Given {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = Given;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_unit<E>(self) -> Result<Given, E> {
+                Ok(Given::Null)
+            }
+
+            fn visit_bool<E>(self, flag: bool) -> Result<Given, E> {
+                Ok(Given::Flag(flag))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Given, E> {
+                Ok(Given::Text(Zeroizing::new(text.to_owned())))
+            }
+
+            fn visit_string<E>(self, text: String) -> Result<Given, E> {
+                Ok(Given::Text(Zeroizing::new(text)))
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Given, E> {
+                Ok(Given::Other)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Given, E> {
+                Ok(Given::Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Given, E> {
+                Ok(Given::Other)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Given, A::Error> {
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Given::Other)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Given, A::Error> {
+                while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Given::Other)
+            }
+        }
+
+        deserializer.deserialize_any(Any)
+    }
+}
+
+/// Checks that a body says that it is JSON; parameters such as a charset are tolerated.
+pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), Protocol> {
+    let given = headers.get(header::CONTENT_TYPE).ok_or(Protocol::NoContentType)?;
+    let text = given.to_str().unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        Ok(())
+    } else {
+        Err(Protocol::OtherContentType(essence.to_owned()))
+    }
+}
+
+/// Reads a whole body of at most `max` bytes.
+///
+/// Time is bounded by the connection, which gives up on a client that sends nothing.
+pub(crate) async fn read(body: Body, max: usize) -> Result<bytes::Bytes, Protocol> {
+    let read = Limited::new(body, max).collect().await;
+    read.map(http_body_util::Collected::to_bytes).map_err(|error| {
+        let too_large = error.downcast_ref::<LengthLimitError>().is_some();
+        if too_large { Protocol::BodyTooLarge { max } } else { Protocol::BodyCutOff }
+    })
+}
+
+/// Refuses a body where none belongs.
+pub(crate) fn refuse(method: &Method, body: &impl http_body::Body) -> Result<(), Problem> {
+    if body.is_end_stream() { Ok(()) } else { Err(Protocol::UnexpectedBody(method.to_string()).into()) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Fields, Protocol> {
+        Fields::parse(text.as_bytes(), &["name", "active"], false)
+    }
+
+    #[test]
+    fn kinds_are_told_apart() {
+        let mut fields = parse(r#"{"name":"a","active":true,"id":"passed over"}"#).unwrap();
+        assert_eq!(fields.text("name"), Ok(Some("a".to_owned())));
+        assert_eq!(fields.flag("active"), Ok(Some(true)));
+        assert_eq!(fields.flag("active"), Ok(None));
+        assert_eq!(parse(r#"{"name":null}"#).unwrap().text("name"), Ok(None));
+        for wrong in ["1", "1.5", "true", "[]", "{}", "[{\"a\":[1]}]"] {
+            let mut fields = parse(&format!("{{\"name\":{wrong}}}")).unwrap();
+            assert_eq!(fields.text("name"), Err(Protocol::InvalidField("name")), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_with_distinct_known_keys_is_refused() {
+        let deep = format!("{{\"name\":{}{}}}", "[".repeat(5000), "]".repeat(5000));
+        let bad = [
+            "",
+            "[]",
+            "1",
+            "null",
+            "{",
+            r#"{"name":"a","name":"b"}"#,
+            r#"{"name":"\ud800"}"#,
+            "{} {}",
+            &deep,
+        ];
+        for text in bad {
+            assert_eq!(parse(text).err(), Some(Protocol::BodyUnparsable), "{:.40}", text);
+        }
+        assert!(matches!(parse(r#"{"nam":"a"}"#), Err(Protocol::UnknownField { .. })));
+        assert!(Fields::parse(br#"{"nam":"a"}"#, &["name"], true).is_ok());
+    }
+}

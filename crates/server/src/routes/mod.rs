@@ -1,0 +1,101 @@
+//! The routes. A handler extracts, parses, calls one use case, and views what it gave.
+
+mod api_keys;
+mod health;
+mod root;
+mod secrets;
+mod service_users;
+mod vaults;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+
+use crate::Shared;
+use crate::error::{Problem, Protocol};
+
+pub(crate) use api_keys::*;
+pub(crate) use health::*;
+pub(crate) use root::*;
+pub(crate) use secrets::*;
+pub(crate) use service_users::*;
+pub(crate) use vaults::*;
+
+/// A path, and what can be done there.
+pub struct Route {
+    /// The path; `{id}` stands for one segment.
+    pub path: &'static str,
+    /// The methods.
+    pub methods: &'static [&'static str],
+}
+
+impl Route {
+    /// Whether a path is one of this route.
+    pub(crate) fn matches(&self, path: &str) -> bool {
+        let mut given = path.split('/');
+        self.path.split('/').all(|part| given.next().is_some_and(|text| part == "{id}" || part == text))
+            && given.next().is_none()
+    }
+}
+
+const COLLECTION: &[&str] = &["GET", "POST"];
+const ITEM: &[&str] = &["GET", "PATCH", "DELETE"];
+const READ: &[&str] = &["GET"];
+
+/// Every route that needs a key.
+pub const ROUTES: &[Route] = &[
+    Route { path: "/", methods: READ },
+    Route { path: "/self", methods: READ },
+    Route { path: "/vaults", methods: COLLECTION },
+    Route { path: "/vaults/{id}", methods: ITEM },
+    Route { path: "/vaults/{id}/secrets", methods: READ },
+    Route { path: "/vault_secrets", methods: COLLECTION },
+    Route { path: "/vault_secrets/{id}", methods: ITEM },
+    Route { path: "/api_keys", methods: COLLECTION },
+    Route { path: "/api_keys/{id}", methods: ITEM },
+    Route { path: "/bot_users", methods: COLLECTION },
+    Route { path: "/bot_users/{id}", methods: ITEM },
+    Route { path: "/service_users", methods: COLLECTION },
+    Route { path: "/service_users/{id}", methods: ITEM },
+    Route { path: "/metrics", methods: READ },
+];
+
+/// Every path that needs no key.
+pub(crate) const PLAIN: &[&str] = &["/healthz", "/readyz", "/openapi.json"];
+
+/// The collections that `GET /` names.
+pub(crate) const COLLECTIONS: &[&str] =
+    &["api_keys", "bot_users", "service_users", "vault_secrets", "vaults"];
+
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/", get(root_get))
+        .route("/self", get(self_get))
+        .route("/vaults", get(vault_list).post(vault_create))
+        .route("/vaults/{id}", get(vault_get).patch(vault_update).delete(vault_delete))
+        .route("/vaults/{id}/secrets", get(secret_list_of_vault))
+        .route("/vault_secrets", get(secret_list).post(secret_create))
+        .route("/vault_secrets/{id}", get(secret_get).patch(secret_update).delete(secret_delete))
+        .route("/api_keys", get(api_key_list).post(api_key_create))
+        .route("/api_keys/{id}", get(api_key_get).patch(api_key_update).delete(api_key_delete))
+        .route("/bot_users", get(bot_user_list).post(bot_user_create))
+        .route("/bot_users/{id}", get(bot_user_get).patch(bot_user_update).delete(bot_user_delete))
+        .route("/service_users", get(service_user_list).post(service_user_create))
+        .route(
+            "/service_users/{id}",
+            get(service_user_get).patch(service_user_update).delete(service_user_delete),
+        )
+        .route("/metrics", get(metrics_get))
+        .route("/healthz", get(health_get))
+        .route("/readyz", get(ready_get))
+        .route("/openapi.json", get(openapi_get))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_route)
+        .with_state(shared)
+}
+
+/// ngrok answers a wrong method as it does an unknown path, never with 405.
+async fn no_route() -> Problem {
+    Protocol::NoRoute.into()
+}

@@ -1,0 +1,89 @@
+use axum::extract::Request;
+use axum::response::Response;
+use http::StatusCode;
+use strongroom_domain::ids::{SecretId, VaultId};
+use strongroom_domain::secret::Secret;
+
+use crate::error::Problem;
+use crate::parse::list::Kind;
+use crate::parse::{self, fields};
+use crate::session::{Bare, Item, Listed, Session};
+use crate::view::{self, json};
+
+const LISTED: Kind = Kind { prefixes: &[SecretId::PREFIX], fields: Secret::FIELDS };
+
+/// Create a secret
+#[utoipa::path(post, path = "/vault_secrets", tag = "Secrets", operation_id = "SecretsCreate",
+    params(crate::openapi::Version), request_body = strongroom_wire::SecretCreate,
+    responses((status = 201, description = "The secret", body = strongroom_wire::Secret), crate::openapi::Errors))]
+pub(crate) async fn secret_create(session: Session, request: Request) -> Result<Response, Problem> {
+    let body = session.fields(request, fields::SECRET_CREATE).await?;
+    let draft = parse::secret_create(body, session.limits())?;
+    let secret = session.app().secret_create(&session.caller, draft).await?;
+    Ok(json(StatusCode::CREATED, &view::secret(&secret, &session.origin)))
+}
+
+/// List secrets, newest first
+#[utoipa::path(get, path = "/vault_secrets", tag = "Secrets", operation_id = "SecretsList",
+    params(crate::openapi::Version, crate::openapi::Paging),
+    responses((status = 200, description = "A page of secrets", body = strongroom_wire::SecretList), crate::openapi::Errors))]
+pub(crate) async fn secret_list(session: Session, listed: Listed) -> Result<Response, Problem> {
+    let (query, next) = session.list_query(&listed, &LISTED)?;
+    let page = session.app().secret_list(&session.caller, query).await?;
+    Ok(json(StatusCode::OK, &view::secrets(&page, None, &next, &session.origin)))
+}
+
+/// List a vault's secrets, newest first
+#[utoipa::path(get, path = "/vaults/{id}/secrets", tag = "Vaults", operation_id = "VaultsGetSecretsByVault",
+    params(crate::openapi::Version, crate::openapi::Id, crate::openapi::Paging),
+    responses((status = 200, description = "A page of secrets", body = strongroom_wire::SecretList), crate::openapi::Errors))]
+pub(crate) async fn secret_list_of_vault(
+    session: Session,
+    Item(vault): Item<VaultId>,
+    listed: Listed,
+) -> Result<Response, Problem> {
+    let (query, next) = session.list_query(&listed, &LISTED)?;
+    let page = session.app().secret_list_of_vault(&session.caller, vault, query).await?;
+    Ok(json(StatusCode::OK, &view::secrets(&page, Some(vault), &next, &session.origin)))
+}
+
+/// Get a secret's metadata
+#[utoipa::path(get, path = "/vault_secrets/{id}", tag = "Secrets", operation_id = "SecretsGet",
+    params(crate::openapi::Version, crate::openapi::Id),
+    responses((status = 200, description = "The secret", body = strongroom_wire::Secret), crate::openapi::Errors))]
+pub(crate) async fn secret_get(
+    session: Session,
+    Item(id): Item<SecretId>,
+    _: Bare,
+) -> Result<Response, Problem> {
+    let secret = session.app().secret_get(&session.caller, id).await?;
+    Ok(json(StatusCode::OK, &view::secret(&secret, &session.origin)))
+}
+
+/// Change a secret
+#[utoipa::path(patch, path = "/vault_secrets/{id}", tag = "Secrets", operation_id = "SecretsUpdate",
+    params(crate::openapi::Version, crate::openapi::Id), request_body = strongroom_wire::SecretUpdate,
+    responses((status = 200, description = "The secret", body = strongroom_wire::Secret), crate::openapi::Errors))]
+pub(crate) async fn secret_update(
+    session: Session,
+    Item(id): Item<SecretId>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let body = session.fields(request, fields::SECRET_UPDATE).await?;
+    let change = parse::secret_update(body, session.limits())?;
+    let secret = session.app().secret_change(&session.caller, id, change).await?;
+    Ok(json(StatusCode::OK, &view::secret(&secret, &session.origin)))
+}
+
+/// Delete a secret
+#[utoipa::path(delete, path = "/vault_secrets/{id}", tag = "Secrets", operation_id = "SecretsDelete",
+    params(crate::openapi::Version, crate::openapi::Id),
+    responses((status = 204, description = "It is deleted"), crate::openapi::Errors))]
+pub(crate) async fn secret_delete(
+    session: Session,
+    Item(id): Item<SecretId>,
+    _: Bare,
+) -> Result<StatusCode, Problem> {
+    session.app().secret_remove(&session.caller, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

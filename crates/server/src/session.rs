@@ -1,0 +1,180 @@
+//! Extractors. Their order in a handler's arguments is the order of the checks: who is asking, what about, then the body.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, RawPathParams, Request};
+use base64::Engine as _;
+use http::request::Parts;
+use http::{HeaderMap, header};
+use strongroom_domain::app::App;
+use strongroom_domain::caller::Caller;
+use strongroom_domain::error::{BadCredential, Error, Noun};
+use strongroom_domain::ids::{ApiKeyId, SecretId, ServiceUserId, VaultId};
+use strongroom_domain::limits::Limits;
+use strongroom_domain::page::Query;
+use zeroize::Zeroizing;
+
+use crate::Shared;
+use crate::error::{Problem, Protocol};
+use crate::front::Context;
+use crate::origin::Origin;
+use crate::parse::body::{self, Fields};
+use crate::parse::{self, list};
+use crate::routes::ROUTES;
+use crate::view::Next;
+
+const VERSION_HEADER: &str = "ngrok-version";
+
+/// A caller who showed a valid key and asked for a known version of the API.
+pub(crate) struct Session {
+    shared: Arc<Shared>,
+    pub(crate) caller: Caller,
+    pub(crate) origin: Origin,
+}
+
+impl Session {
+    pub(crate) fn app(&self) -> &App {
+        &self.shared.app
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        self.shared.app.limits()
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Reads a list's query.
+    pub(crate) fn list_query(&self, listed: &Listed, kind: &list::Kind) -> Result<(Query, Next), Problem> {
+        list::query(listed.0.as_deref(), kind, self.shared.settings.lenient, self.app().clock())
+    }
+
+    /// Reads a body with those fields; it comes without a query.
+    pub(crate) async fn fields(&self, request: Request, supported: &[&str]) -> Result<Fields, Problem> {
+        let lenient = self.shared.settings.lenient;
+        refuse_query(request.uri().query(), lenient)?;
+        body::check_content_type(request.headers())?;
+        let read = body::read(request.into_body(), self.limits().request_body());
+        let bytes = tokio::time::timeout(self.shared.settings.body_timeout, read)
+            .await
+            .map_err(|_| Protocol::BodyCutOff)??;
+        Ok(Fields::parse(&bytes, supported, lenient)?)
+    }
+}
+
+impl FromRequestParts<Arc<Shared>> for Session {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        let context = parts.extensions.get::<Context>().cloned().unwrap_or_default();
+        context.set_route(parts.extensions.get::<MatchedPath>().and_then(|path| known_route(path.as_str())));
+        let token = token_of(&parts.headers).map_err(Error::Unauthenticated)?;
+        let caller = shared.app.authenticate(&token).await?;
+        if let Some(key) = caller.key {
+            context.set_key(key);
+        }
+        if let Some(rate) = &shared.rate {
+            rate.count(caller.account)?;
+        }
+        check_version(&parts.headers)?;
+        let own = || Origin::of_request(context.scheme(), &parts.uri, &parts.headers);
+        let origin = shared.settings.external_url.clone().or_else(own).unwrap_or_else(Origin::none);
+        Ok(Self { shared: shared.clone(), caller, origin })
+    }
+}
+
+fn known_route(path: &str) -> Option<&'static str> {
+    ROUTES.iter().map(|route| route.path).find(|known| *known == path)
+}
+
+/// The token of an Authorization header: Bearer, or Basic with the token as user or as password.
+fn token_of(headers: &HeaderMap) -> Result<Zeroizing<String>, BadCredential> {
+    let value = headers.get(header::AUTHORIZATION).ok_or(BadCredential::Missing)?;
+    let text = value.to_str().map_err(|_| BadCredential::Unparsable)?;
+    let (scheme, credential) = text.trim().split_once(' ').ok_or(BadCredential::Unparsable)?;
+    let credential = credential.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(Zeroizing::new(credential.to_owned()));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(BadCredential::Unparsable);
+    }
+    let decoded = base64::engine::general_purpose::STANDARD.decode(credential);
+    let pair = decoded.ok().and_then(|bytes| String::from_utf8(bytes).ok()).map(Zeroizing::new);
+    let pair = pair.ok_or(BadCredential::Unparsable)?;
+    let (user, password) = pair.split_once(':').ok_or(BadCredential::Unparsable)?;
+    Ok(Zeroizing::new(if password.is_empty() { user } else { password }.to_owned()))
+}
+
+fn check_version(headers: &HeaderMap) -> Result<(), Protocol> {
+    let version = headers.get(VERSION_HEADER).ok_or(Protocol::NoVersion)?;
+    if version == "2" {
+        return Ok(());
+    }
+    Err(Protocol::OtherVersion(String::from_utf8_lossy(version.as_bytes()).into_owned()))
+}
+
+fn refuse_query(query: Option<&str>, lenient: bool) -> Result<(), Protocol> {
+    parse::query::Query::parse(query, &[], lenient).map(drop)
+}
+
+/// An id that stands in a path.
+pub(crate) trait Identified: std::str::FromStr {
+    const NOUN: Noun;
+}
+
+impl Identified for VaultId {
+    const NOUN: Noun = Noun::Vault;
+}
+
+impl Identified for SecretId {
+    const NOUN: Noun = Noun::Secret;
+}
+
+impl Identified for ApiKeyId {
+    const NOUN: Noun = Noun::ApiKey;
+}
+
+impl Identified for ServiceUserId {
+    const NOUN: Noun = Noun::ServiceUser;
+}
+
+/// The id in the path.
+pub(crate) struct Item<T>(pub(crate) T);
+
+impl<T: Identified> FromRequestParts<Arc<Shared>> for Item<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        // What does not even decode is no id either.
+        let params = RawPathParams::from_request_parts(parts, shared).await.ok();
+        let text = params.as_ref().and_then(|params| params.iter().next()).map_or("", |(_, text)| text);
+        parse::id(T::NOUN, text).map(Self)
+    }
+}
+
+/// A request with neither query nor body.
+pub(crate) struct Bare;
+
+impl FromRequest<Arc<Shared>> for Bare {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        refuse_query(request.uri().query(), shared.settings.lenient)?;
+        body::refuse(request.method(), request.body())?;
+        Ok(Self)
+    }
+}
+
+/// A request for a list: its raw query, and no body.
+pub(crate) struct Listed(Option<String>);
+
+impl FromRequest<Arc<Shared>> for Listed {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &Arc<Shared>) -> Result<Self, Problem> {
+        body::refuse(request.method(), request.body())?;
+        Ok(Self(request.uri().query().map(str::to_owned)))
+    }
+}

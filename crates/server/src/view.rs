@@ -1,0 +1,349 @@
+//! The one door out: words of the domain, made into what clients read. No value of a secret is in any of it, as the records
+//! it starts from hold none.
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use strongroom_domain::api_key::ApiKey;
+use strongroom_domain::audit::{Event, Object, Record};
+use strongroom_domain::caller::Caller;
+use strongroom_domain::ids::{PrincipalId, VaultId};
+use strongroom_domain::page::{Listing, PageLimit};
+use strongroom_domain::principal::{Account, ServiceUser};
+use strongroom_domain::secret::Secret;
+use strongroom_domain::token::Token;
+use strongroom_domain::vault::Vault;
+use strongroom_wire as wire;
+
+use crate::origin::Origin;
+
+/// Escaped in a query's value: all that is not unreserved in RFC 3986.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// An answer of JSON.
+pub(crate) fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => {
+            let mut response = Response::new(Body::from(bytes));
+            *response.status_mut() = status;
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+        }
+        Err(error) => {
+            let error = strongroom_domain::Error::Internal(Box::new(error));
+            crate::error::Problem::Domain(error).into_response()
+        }
+    }
+}
+
+/// A vault.
+#[must_use]
+pub fn vault(vault: &Vault, origin: &Origin) -> wire::Vault {
+    let id = vault.id.to_string();
+    wire::Vault {
+        uri: format!("{origin}/vaults/{id}"),
+        id,
+        created_at: time(vault.created_at),
+        updated_at: time(vault.updated_at),
+        name: vault.name.clone(),
+        description: vault.description.clone(),
+        metadata: vault.metadata.clone(),
+        created_by: vault.created_by.to_string(),
+        last_updated_by: vault.last_updated_by.to_string(),
+    }
+}
+
+/// A secret's metadata.
+#[must_use]
+pub fn secret(secret: &Secret, origin: &Origin) -> wire::Secret {
+    let id = secret.id.to_string();
+    wire::Secret {
+        uri: format!("{origin}/vault_secrets/{id}"),
+        id,
+        created_at: time(secret.created_at),
+        updated_at: time(secret.updated_at),
+        name: secret.name.clone(),
+        description: secret.description.clone(),
+        metadata: secret.metadata.clone(),
+        created_by: principal(secret.created_by),
+        last_updated_by: principal(secret.last_updated_by),
+        vault: vault_ref(secret.vault_id, origin),
+        vault_name: secret.vault_name.clone(),
+    }
+}
+
+fn principal(id: PrincipalId) -> wire::Ref {
+    wire::Ref { id: id.to_string(), uri: String::new() }
+}
+
+fn vault_ref(id: VaultId, origin: &Origin) -> wire::Ref {
+    let id = id.to_string();
+    wire::Ref { uri: format!("{origin}/vaults/{id}"), id }
+}
+
+/// An API key; with its token only for the one who made it.
+#[must_use]
+pub fn api_key(key: &ApiKey, token: Option<&Token>, origin: &Origin) -> wire::ApiKey {
+    let id = key.id.to_string();
+    wire::ApiKey {
+        uri: format!("{origin}/api_keys/{id}"),
+        id,
+        description: key.description.clone(),
+        metadata: key.metadata.clone(),
+        created_at: time(key.created_at),
+        // Shown once, to the one who made the key.
+        token: token.map(|token| token.expose_secret().to_owned()),
+        owner_id: key.owner.to_string(),
+    }
+}
+
+/// Under which of its two names a service user is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flavour {
+    /// `/bot_users`, ids with `bot_`.
+    Bot,
+    /// `/service_users`, ids with `service_`.
+    Service,
+}
+
+impl Flavour {
+    fn collection(self) -> &'static str {
+        match self {
+            Self::Bot => "bot_users",
+            Self::Service => "service_users",
+        }
+    }
+
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Bot => "bot_",
+            Self::Service => "service_",
+        }
+    }
+}
+
+/// A service user.
+#[must_use]
+pub fn service_user(user: &ServiceUser, flavour: Flavour, origin: &Origin) -> wire::ServiceUser {
+    let id = format!("{}{}", flavour.prefix(), user.id.ksuid());
+    wire::ServiceUser {
+        uri: format!("{origin}/{}/{id}", flavour.collection()),
+        id,
+        name: user.name.clone(),
+        active: user.active,
+        created_at: time(user.created_at),
+    }
+}
+
+/// What the URL of a next page repeats of this one's.
+pub struct Next {
+    /// The page size in force.
+    pub limit: PageLimit,
+    /// The filter as it was given.
+    pub filter: Option<String>,
+}
+
+/// A page of vaults.
+#[must_use]
+pub fn vaults(page: &Listing<Vault>, next: &Next, origin: &Origin) -> wire::VaultList {
+    let uri = format!("{origin}/vaults");
+    let vaults: Vec<_> = page.items.iter().map(|item| vault(item, origin)).collect();
+    wire::VaultList {
+        next_page_uri: next_page(page, &uri, vaults.last().map(|last| &last.id), next),
+        uri,
+        vaults,
+    }
+}
+
+/// A page of secrets: of all, or of one vault.
+#[must_use]
+pub fn secrets(
+    page: &Listing<Secret>,
+    of: Option<VaultId>,
+    next: &Next,
+    origin: &Origin,
+) -> wire::SecretList {
+    let uri = match of {
+        Some(vault) => format!("{origin}/vaults/{vault}/secrets"),
+        None => format!("{origin}/vault_secrets"),
+    };
+    let secrets: Vec<_> = page.items.iter().map(|item| secret(item, origin)).collect();
+    wire::SecretList {
+        next_page_uri: next_page(page, &uri, secrets.last().map(|last| &last.id), next),
+        uri,
+        secrets,
+    }
+}
+
+/// A page of API keys.
+#[must_use]
+pub fn api_keys(page: &Listing<ApiKey>, next: &Next, origin: &Origin) -> wire::ApiKeyList {
+    let uri = format!("{origin}/api_keys");
+    let keys: Vec<_> = page.items.iter().map(|item| api_key(item, None, origin)).collect();
+    wire::ApiKeyList {
+        next_page_uri: next_page(page, &uri, keys.last().map(|last| &last.id), next),
+        uri,
+        keys,
+    }
+}
+
+/// A page of service users.
+#[must_use]
+pub fn service_users(page: &Listing<ServiceUser>, next: &Next, origin: &Origin) -> wire::ServiceUserList {
+    let uri = format!("{origin}/service_users");
+    let service_users: Vec<_> =
+        page.items.iter().map(|item| service_user(item, Flavour::Service, origin)).collect();
+    let next_page_uri = next_page(page, &uri, service_users.last().map(|last| &last.id), next);
+    wire::ServiceUserList { next_page_uri, uri, service_users }
+}
+
+/// A page of service users under their older name.
+#[must_use]
+pub fn bot_users(page: &Listing<ServiceUser>, next: &Next, origin: &Origin) -> wire::BotUserList {
+    let uri = format!("{origin}/bot_users");
+    let bot_users: Vec<_> = page.items.iter().map(|item| service_user(item, Flavour::Bot, origin)).collect();
+    let next_page_uri = next_page(page, &uri, bot_users.last().map(|last| &last.id), next);
+    wire::BotUserList { next_page_uri, uri, bot_users }
+}
+
+/// Never the URL of an empty page: the TypeScript SDK fails on one.
+fn next_page<T>(page: &Listing<T>, collection: &str, last: Option<&String>, next: &Next) -> Option<String> {
+    let last = last.filter(|_| page.more)?;
+    let mut uri = format!("{collection}?before_id={last}&limit={}", next.limit.get());
+    if let Some(filter) = &next.filter {
+        uri.push_str("&filter=");
+        uri.extend(utf8_percent_encode(filter, ESCAPED));
+    }
+    Some(uri)
+}
+
+/// Where everything is.
+#[must_use]
+pub fn root(collections: &[&str], origin: &Origin) -> wire::Root {
+    let subresource_uris: BTreeMap<_, _> =
+        collections.iter().map(|name| ((*name).to_owned(), format!("{origin}/{name}"))).collect();
+    wire::Root { uri: format!("{origin}/"), subresource_uris }
+}
+
+/// Who is asking. The key's URL is relative here, as recorded.
+#[must_use]
+pub fn self_info(account: &Account, key: &ApiKey, caller: &Caller) -> wire::SelfInfo {
+    wire::SelfInfo {
+        account: wire::Account {
+            created_at: time(account.created_at),
+            enforce_sso: false,
+            id: account.id.to_string(),
+            min_agent_version: "2.3.0".to_owned(),
+            min_api_version: 2,
+            name: account.name.clone(),
+            suspended: false,
+            traffic_full_capture: false,
+            user_mfa_required: false,
+        },
+        api_key: api_key(key, None, &Origin::none()),
+        user: caller.subject.clone(),
+    }
+}
+
+/// RFC 3339 in UTC; stored times are whole seconds, and print as such.
+fn time(at: Timestamp) -> String {
+    at.to_string()
+}
+
+/// An audit record, in ngrok's envelope.
+///
+/// # Errors
+/// When the record is no event.
+pub fn event(record: &Record, origin: &Origin) -> strongroom_domain::Result<wire::Event<serde_json::Value>> {
+    let Event { id, kind, at, account, principal, object } = Event::from_canonical(&record.canonical)?;
+    let credential = principal
+        .credential
+        .map(|id| wire::Credential { uri: format!("{origin}/api_keys/{id}"), id: id.to_string() });
+    Ok(wire::Event {
+        event_id: id.to_string(),
+        event_type: kind.into_owned(),
+        event_timestamp: time(at),
+        account_id: account.to_string(),
+        principal: wire::Principal {
+            id: principal.id.to_string(),
+            subject: principal.subject,
+            source: principal.source.into_owned(),
+            credential,
+        },
+        object: event_object(object, origin)?,
+        sequence: record.sequence,
+        hash: record.hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+    })
+}
+
+fn event_object(object: Object, origin: &Origin) -> strongroom_domain::Result<serde_json::Value> {
+    let shown = match object {
+        Object::Vault {
+            id,
+            created_at,
+            updated_at,
+            name,
+            description,
+            metadata,
+            created_by,
+            last_updated_by,
+        } => serde_json::to_value(wire::Vault {
+            uri: format!("{origin}/vaults/{id}"),
+            id: id.to_string(),
+            created_at: time(created_at),
+            updated_at: time(updated_at),
+            name,
+            description,
+            metadata,
+            created_by: created_by.to_string(),
+            last_updated_by: last_updated_by.to_string(),
+        }),
+        Object::Secret {
+            id,
+            created_at,
+            updated_at,
+            name,
+            description,
+            metadata,
+            created_by,
+            last_updated_by,
+            vault,
+            vault_name,
+            ..
+        } => serde_json::to_value(wire::Secret {
+            uri: format!("{origin}/vault_secrets/{id}"),
+            id: id.to_string(),
+            created_at: time(created_at),
+            updated_at: time(updated_at),
+            name,
+            description,
+            metadata,
+            created_by: self::principal(created_by),
+            last_updated_by: self::principal(last_updated_by),
+            vault: vault_ref(vault, origin),
+            vault_name,
+        }),
+        Object::ApiKey { id, description, metadata, created_at, owner_id } => {
+            serde_json::to_value(wire::ApiKey {
+                uri: format!("{origin}/api_keys/{id}"),
+                id: id.to_string(),
+                description,
+                metadata,
+                created_at: time(created_at),
+                token: None,
+                owner_id: owner_id.to_string(),
+            })
+        }
+        Object::ServiceUser { id, name, active, created_at } => serde_json::to_value(service_user(
+            &ServiceUser { id, name, active, created_at, revision: 0 },
+            Flavour::Service,
+            origin,
+        )),
+    };
+    shown.map_err(|error| strongroom_domain::Error::Internal(Box::new(error)))
+}
