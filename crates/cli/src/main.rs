@@ -18,7 +18,12 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use failure::Failure;
+use mimalloc::MiMalloc;
 use settings::{Options, Settings};
+
+/// A request allocates on one thread and frees on another as often as not, which the system's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Vaults and secrets: ngrok's Vaults & Secrets API, self-hosted.
 #[derive(Parser)]

@@ -39,7 +39,7 @@ impl fmt::Display for Noun {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Something given breaks a rule.
-    #[error("{0}")]
+    #[error(transparent)]
     Invalid(#[from] Rule),
     /// There is no such thing, or none that this caller may see.
     #[error("{0} not found")]
@@ -109,6 +109,9 @@ pub enum Missing {
     /// The vault, named by id, that a new secret was to go into.
     #[error("vault with id {0}")]
     VaultId(String),
+    /// The principal that a new API key was to act for.
+    #[error("principal {0}")]
+    Owner(PrincipalId),
     /// The vault, named by name, that a new secret was to go into.
     #[error("vault with name {0}")]
     VaultName(String),
@@ -219,7 +222,7 @@ pub enum Denial {
     /// Only an admin looks after service users.
     #[error("only an admin may create, update or delete service users")]
     ServiceUsers,
-    /// The named owner does not exist or is not active.
+    /// The named owner is not active.
     #[error("the owner of the API key is inactive")]
     OwnerInactive,
 }

@@ -38,6 +38,14 @@ impl Ksuid {
         Self(bytes)
     }
 
+    /// The second that it was made in.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        let [a, b, c, d, ..] = self.0;
+        // Four bytes of seconds end in 2150, which a timestamp holds.
+        Timestamp::from_second(i64::from(u32::from_be_bytes([a, b, c, d])) + EPOCH).unwrap_or(Timestamp::MAX)
+    }
+
     /// The bytes, as they are stored and bound into sealed values.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 20] {
@@ -313,9 +321,7 @@ mod tests {
     fn a_recorded_id_holds_its_recorded_time() {
         // The pair stands in ngrok's reference of the Vaults resource.
         let id: VaultId = "vault_32ELIL9nzEhwlvjSpNSI6xXGNcE".parse().unwrap();
-        let seconds = u32::from_be_bytes(id.ksuid().as_bytes()[..4].try_into().unwrap());
-        let at = Timestamp::from_second(i64::from(seconds) + EPOCH).unwrap();
-        assert_eq!(at.to_string(), "2025-09-04T10:11:43Z");
+        assert_eq!(id.ksuid().at().to_string(), "2025-09-04T10:11:43Z");
         assert_eq!(id.to_string(), "vault_32ELIL9nzEhwlvjSpNSI6xXGNcE");
     }
 

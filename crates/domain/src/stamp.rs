@@ -41,25 +41,18 @@ impl Stamper {
     /// [`CryptoError::Random`].
     pub fn stamp(&self) -> Result<Stamp, CryptoError> {
         let now = self.clock.now().as_second();
-        let mut random = [0; 16];
-        self.rng.fill(&mut random)?;
-        let random = u128::from_be_bytes(random);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = next(*last, now, random);
+        let (second, payload) = *last;
+        if now > second || now < second.saturating_sub(TOLERATED_STEP_BACK) {
+            let mut random = [0; 16];
+            self.rng.fill(&mut random)?;
+            // The top bit stays clear: there is always room to count up for the rest of the second.
+            *last = (now, u128::from_be_bytes(random) >> 1);
+        } else {
+            *last = (second, payload + 1);
+        }
         let at = Timestamp::from_second(last.0).unwrap_or(Timestamp::MAX);
         Ok(Stamp { ksuid: Ksuid::from_parts(at, last.1), at })
-    }
-}
-
-fn next((second, payload): (i64, u128), now: i64, random: u128) -> (i64, u128) {
-    if now > second || now < second.saturating_sub(TOLERATED_STEP_BACK) {
-        // The top bit stays clear, which leaves room to count up for the rest of the second.
-        return (now, random >> 1);
-    }
-    // A random step keeps the next id from being guessed.
-    match payload.checked_add(1 + (random >> 64)) {
-        Some(payload) => (second, payload),
-        None => (second + 1, random >> 1),
     }
 }
 

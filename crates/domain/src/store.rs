@@ -65,8 +65,8 @@ pub trait Store: Send + Sync {
     /// The user of an account with that e-mail address.
     async fn user_find(&self, account: AccountId, email: &str) -> Result<Option<User>>;
 
-    /// Whether a principal exists and is active.
-    async fn principal_is_active(&self, account: AccountId, id: PrincipalId) -> Result<bool>;
+    /// Whether a principal is active; `None` when there is no such principal.
+    async fn principal_is_active(&self, account: AccountId, id: PrincipalId) -> Result<Option<bool>>;
 
     /// Adds a vault. `NotUnique`; `LimitReached` if there are `max` already.
     async fn vault_insert(

@@ -269,6 +269,7 @@ impl From<&Missing> for Told {
                 Self { status: NOT_FOUND, code: None, msg: "Resource not found".to_owned() }
             }
             Missing::VaultId(id) => told(NOT_FOUND, 24006, format!("Vault with ID {} not found.", short(id))),
+            Missing::Owner(id) => told(NOT_FOUND, 380, format!("The resource '{id}' is referenced but was not found.")),
             Missing::VaultName(name) => {
                 told(NOT_FOUND, 24009, format!("Vault not found with name: {}", short(name)))
             }
@@ -318,7 +319,7 @@ impl From<&Denial> for Told {
             Denial::ServiceUsers => {
                 told(FORBIDDEN, 4111, "You must be an admin to create, update, or delete service users.")
             }
-            Denial::OwnerInactive => told(FORBIDDEN, 636, "The owner is inactive or does not exist."),
+            Denial::OwnerInactive => told(FORBIDDEN, 636, "The owner is inactive."),
         }
     }
 }

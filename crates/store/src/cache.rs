@@ -238,7 +238,7 @@ impl Store for CachedStore {
         self.store.user_find(account, email).await
     }
 
-    async fn principal_is_active(&self, account: AccountId, id: PrincipalId) -> Result<bool> {
+    async fn principal_is_active(&self, account: AccountId, id: PrincipalId) -> Result<Option<bool>> {
         self.store.principal_is_active(account, id).await
     }
 

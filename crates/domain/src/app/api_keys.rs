@@ -44,8 +44,8 @@ impl App {
     /// Makes a key. Its token is in the answer and nowhere else.
     ///
     /// # Errors
-    /// `Forbidden` when a caller who is no admin names another owner, or the owner is inactive; `Invalid` when there is no
-    /// such owner.
+    /// `Forbidden` when a caller who is no admin names another owner, or the owner is inactive; `NotFound` when there is
+    /// none with that id; `Invalid` when there is none with that e-mail address.
     pub async fn api_key_create(&self, caller: &Caller, draft: ApiKeyDraft) -> Result<(ApiKey, Token)> {
         caller.must_write()?;
         let owner = self.owner_of(caller, &draft.owner).await?;
@@ -62,7 +62,7 @@ impl App {
             // Hashed to be stored in place of the token.
             hash: self.token_key.hash(token.expose_secret()),
         };
-        let event = self.event(caller, stamp, &key, Action::Created)?;
+        let event = self.event(caller, &key, Action::Created)?;
         self.store.api_key_insert(caller.account, key.clone(), event).await?;
         Ok((key, token))
     }
@@ -109,7 +109,7 @@ impl App {
             key.description = description.clone().unwrap_or(key.description);
             key.metadata = metadata.clone().unwrap_or(key.metadata);
             key.revision += 1;
-            let event = self.event(caller, self.stamper.stamp()?, &key, Action::Updated)?;
+            let event = self.event(caller, &key, Action::Updated)?;
             self.store.api_key_update(caller.account, key.clone(), event).await?;
             Ok(key)
         })
@@ -124,7 +124,7 @@ impl App {
         caller.must_write()?;
         retry_stale(|| async {
             let key = self.api_key_get(caller, id).await?;
-            let event = self.event(caller, self.stamper.stamp()?, &key, Action::Deleted)?;
+            let event = self.event(caller, &key, Action::Deleted)?;
             self.store.api_key_delete(caller.account, id, key.revision, event).await
         })
         .await
@@ -144,9 +144,10 @@ impl App {
                 PrincipalId::User(user.ok_or(Rule::Parameter("owner_email"))?.id)
             }
         };
-        if !self.store.principal_is_active(caller.account, owner).await? {
-            return Err(Error::Forbidden(Denial::OwnerInactive));
+        match self.store.principal_is_active(caller.account, owner).await? {
+            Some(true) => Ok(owner),
+            Some(false) => Err(Error::Forbidden(Denial::OwnerInactive)),
+            None => Err(Error::NotFound(Missing::Owner(owner))),
         }
-        Ok(owner)
     }
 }

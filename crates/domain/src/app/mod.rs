@@ -18,6 +18,7 @@ use crate::audit::{Action, Actor, Event, Object};
 use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::ids::Ksuid;
 use crate::limits::Limits;
 use crate::principal::Account;
 use crate::stamp::{Stamp, Stamper};
@@ -113,16 +114,16 @@ impl App {
         self.store.counts().await
     }
 
-    fn event(
-        &self,
-        caller: &Caller,
-        stamp: Stamp,
-        object: impl Into<Object>,
-        action: Action,
-    ) -> Result<Event> {
-        // An event has a number of its own, from the same second as the change.
-        let own = Stamp { ksuid: self.stamper.stamp()?.ksuid, at: stamp.at };
-        Ok(Event::new(own, caller.account, Actor::from(caller), object, action))
+    /// A stamp for something new: that of the id it brings along, or the next one.
+    fn stamp_for(&self, brought: Option<Ksuid>) -> Result<Stamp> {
+        match brought {
+            Some(ksuid) => Ok(Stamp { ksuid, at: ksuid.at() }),
+            None => Ok(self.stamper.stamp()?),
+        }
+    }
+
+    fn event(&self, caller: &Caller, object: impl Into<Object>, action: Action) -> Result<Event> {
+        Ok(Event::new(self.stamper.stamp()?, caller.account, Actor::from(caller), object, action))
     }
 }
 

@@ -96,9 +96,9 @@ impl App {
             (draft.name.into_string(), draft.description.into_string(), draft.metadata.into_string());
         retry_stale(|| async {
             let vault = self.vault_of(caller, &draft.vault).await?;
-            let stamp = self.stamper.stamp()?;
+            let stamp = self.stamp_for(id.map(|id| id.ksuid()))?;
             let secret = Secret {
-                id: id.unwrap_or(SecretId::new(stamp.ksuid)),
+                id: SecretId::new(stamp.ksuid),
                 vault_id: vault.id,
                 vault_name: vault.name.clone(),
                 name: name.clone(),
@@ -112,7 +112,7 @@ impl App {
                 version: 1,
             };
             let version = self.seal(caller, &vault, &secret, &draft.value)?;
-            let event = self.event(caller, stamp, &secret, Action::Created)?;
+            let event = self.event(caller, &secret, Action::Created)?;
             let max = self.limits.secrets;
             self.store.secret_insert(caller.account, vault, secret.clone(), version, max, event).await?;
             Ok(secret)
@@ -186,7 +186,7 @@ impl App {
                 let vault = self.vault_of_secret(caller, &secret).await?;
                 version = Some(self.seal(caller, &vault, &secret, value)?);
             }
-            let event = self.event(caller, stamp, &secret, Action::Updated)?;
+            let event = self.event(caller, &secret, Action::Updated)?;
             self.store.secret_update(caller.account, secret.clone(), version, event).await?;
             Ok(Arc::new(secret))
         })
@@ -201,7 +201,7 @@ impl App {
         caller.must_write()?;
         retry_stale(|| async {
             let secret = self.secret_get(caller, id).await?;
-            let event = self.event(caller, self.stamper.stamp()?, &*secret, Action::Deleted)?;
+            let event = self.event(caller, &*secret, Action::Deleted)?;
             self.store.secret_delete(caller.account, id, secret.revision, event).await
         })
         .await

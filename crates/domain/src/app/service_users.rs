@@ -42,7 +42,7 @@ impl App {
             created_at: stamp.at,
             revision: 1,
         };
-        let event = self.event(caller, stamp, &user, Action::Created)?;
+        let event = self.event(caller, &user, Action::Created)?;
         self.store.service_user_insert(caller.account, user.clone(), event).await?;
         Ok(user)
     }
@@ -85,7 +85,7 @@ impl App {
                 return Ok(old);
             }
             user.revision += 1;
-            let event = self.event(caller, self.stamper.stamp()?, &user, Action::Updated)?;
+            let event = self.event(caller, &user, Action::Updated)?;
             self.store.service_user_update(caller.account, user.clone(), event).await?;
             Ok(user)
         })
@@ -101,12 +101,11 @@ impl App {
         retry_stale(|| async {
             let user = self.service_user_get(caller, id).await?;
             let keys = self.keys_of(caller, PrincipalId::ServiceUser(id)).await?;
-            let stamp = self.stamper.stamp()?;
             let mut events = Vec::with_capacity(keys.len() + 1);
             for key in &keys {
-                events.push(self.event(caller, stamp, key, Action::Deleted)?);
+                events.push(self.event(caller, key, Action::Deleted)?);
             }
-            events.push(self.event(caller, stamp, &user, Action::Deleted)?);
+            events.push(self.event(caller, &user, Action::Deleted)?);
             let keys = keys.iter().map(|key| key.id).collect();
             self.store.service_user_delete(caller.account, id, user.revision, keys, events).await
         })

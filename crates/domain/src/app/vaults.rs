@@ -57,9 +57,9 @@ impl App {
     /// `Forbidden`, `NotUnique`, `LimitReached`.
     pub async fn vault_create(&self, caller: &Caller, draft: VaultDraft) -> Result<Vault> {
         caller.must_write()?;
-        let stamp = self.stamper.stamp()?;
+        let stamp = self.stamp_for(draft.id.map(|id| id.ksuid()))?;
         let mut vault = Vault {
-            id: draft.id.unwrap_or(VaultId::new(stamp.ksuid)),
+            id: VaultId::new(stamp.ksuid),
             name: draft.name.into_string(),
             description: draft.description.into_string(),
             metadata: draft.metadata.into_string(),
@@ -72,7 +72,7 @@ impl App {
         };
         let key = VaultKey::make(&*self.rng)?;
         vault.wrapped_key = self.root_key.wrap_vault_key(&key, &vault.place(caller.account), &*self.rng)?;
-        let event = self.event(caller, stamp, &vault, Action::Created)?;
+        let event = self.event(caller, &vault, Action::Created)?;
         self.store.vault_insert(caller.account, vault.clone(), self.limits.vaults, event).await?;
         Ok(vault)
     }
@@ -116,7 +116,7 @@ impl App {
             vault.updated_at = stamp.at;
             vault.last_updated_by = caller.principal;
             vault.revision += 1;
-            let event = self.event(caller, stamp, &vault, Action::Updated)?;
+            let event = self.event(caller, &vault, Action::Updated)?;
             self.store.vault_update(caller.account, vault.clone(), event).await?;
             Ok(Arc::new(vault))
         })
@@ -131,7 +131,7 @@ impl App {
         caller.must_write()?;
         retry_stale(|| async {
             let vault = self.vault_get(caller, id).await?;
-            let event = self.event(caller, self.stamper.stamp()?, &*vault, Action::Deleted)?;
+            let event = self.event(caller, &*vault, Action::Deleted)?;
             self.store.vault_delete(caller.account, id, vault.revision, event).await
         })
         .await

@@ -104,8 +104,8 @@ pub(super) fn principal_is_active(
     connection: &Connection,
     account: i64,
     id: PrincipalId,
-) -> rusqlite::Result<bool> {
-    Ok(owner_find(connection, account, id)?.is_some_and(|(_, _, active)| active))
+) -> rusqlite::Result<Option<bool>> {
+    Ok(owner_find(connection, account, id)?.map(|(_, _, active)| active))
 }
 
 /// A key with its owner. A key whose owner is gone is no key.

@@ -153,7 +153,7 @@ impl Store for SqliteStore {
         self.readers.lookup(|connection| accounts::user_find(connection, number, email))
     }
 
-    async fn principal_is_active(&self, account: AccountId, id: PrincipalId) -> Result<bool> {
+    async fn principal_is_active(&self, account: AccountId, id: PrincipalId) -> Result<Option<bool>> {
         let number = self.number(account)?;
         self.readers.lookup(|connection| accounts::principal_is_active(connection, number, id))
     }
