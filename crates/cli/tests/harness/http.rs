@@ -1,7 +1,7 @@
 //! HTTP/1.1 on a plain socket: small enough to send what a real client library would refuse to.
 
 use std::fmt::Write as _;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 
 use serde_json::Value;

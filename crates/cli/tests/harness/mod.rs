@@ -1,8 +1,9 @@
 //! The real binary under test: started on a port of its own, spoken to over a socket, ended by its own process id.
 
-#![allow(dead_code, reason = "each test binary uses the part it needs")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses the part it needs")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub(crate) mod files;
 pub(crate) mod http;
 pub(crate) mod process;
 pub(crate) mod rng;
@@ -10,8 +11,9 @@ pub(crate) mod rng;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+pub(crate) use files::private_folder;
 pub(crate) use http::{Client, Reply, Request};
 pub(crate) use process::{Process, Server, run};
 
@@ -59,11 +61,32 @@ pub(crate) fn list_all(client: &mut Client, target: &str, key: &str) -> Vec<Valu
         let page = client.get(&target).expect_status(200).json();
         items.extend(page[key].as_array().unwrap_or_else(|| panic!("no {key:?} in {page}")).iter().cloned());
         next = page["next_page_uri"].as_str().map(|uri| {
-            let path = uri.strip_prefix(&client.origin()).unwrap_or_else(|| panic!("foreign page link {uri}"));
+            let path =
+                uri.strip_prefix(&client.origin()).unwrap_or_else(|| panic!("foreign page link {uri}"));
             path.to_owned()
         });
     }
     items
+}
+
+/// Everything the API lists: equal before and after means that nothing visible has changed.
+pub(crate) fn visible_state(client: &mut Client) -> Vec<Vec<Value>> {
+    let lists = [
+        ("/vaults", "vaults"),
+        ("/vault_secrets", "secrets"),
+        ("/api_keys", "keys"),
+        ("/bot_users", "bot_users"),
+    ];
+    lists.map(|(target, key)| list_all(client, target, key)).to_vec()
+}
+
+pub(crate) fn make_vault(client: &mut Client, name: &str) -> Value {
+    client.post("/vaults", &json!({"name": name})).expect_status(201).json()
+}
+
+/// The body that makes a secret in this vault.
+pub(crate) fn secret_in(vault: &Value, name: &str, value: &str) -> Value {
+    json!({"name": name, "value": value, "vault_id": field(vault, "id")})
 }
 
 /// A path as an argument; temporary folders have plain names.

@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -32,7 +31,12 @@ impl Ran {
     /// Fails unless the command ended by its own decision with an error, rather than by a panic or a signal.
     pub(crate) fn expect_refusal(&self) -> &Self {
         let code = self.status.code();
-        assert!(code.is_some_and(|code| code != 0 && code != 101), "ended with {}: {}", self.status, self.stderr);
+        assert!(
+            code.is_some_and(|code| code != 0 && code != 101),
+            "ended with {}: {}",
+            self.status,
+            self.stderr
+        );
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
         self
     }
@@ -44,13 +48,8 @@ impl Process {
         let file = |name| Stdio::from(File::create(output.path().join(name)).unwrap());
         let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom"));
         command.args(args).stdin(Stdio::null()).stdout(file("stdout")).stderr(file("stderr"));
-        // Settings of whoever runs the tests must not reach the server under test.
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("STRONGROOM_") {
-                command.env_remove(name);
-            }
-        }
-        command.env("NO_COLOR", "1").env_remove("RUST_LOG").envs(env.iter().copied());
+        forget_settings(&mut command);
+        command.env("NO_COLOR", "1").envs(env.iter().copied());
         Self { child: command.spawn().expect("the binary starts"), output }
     }
 
@@ -101,6 +100,15 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Settings of whoever runs the tests must not reach the server under test.
+#[expect(clippy::disallowed_methods, reason = "it reads no setting, it takes them all away")]
+fn forget_settings(command: &mut Command) {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    for name in names.filter(|name| name == "RUST_LOG" || name.to_string_lossy().starts_with("STRONGROOM_")) {
+        command.env_remove(name);
     }
 }
 
@@ -169,6 +177,3 @@ fn printed_url(stdout: &str) -> Option<String> {
     let line = whole_lines.lines().find(|line| line.trim_start().starts_with("URL "))?;
     line.split_whitespace().nth(1).map(|url| url.trim_end_matches('/').to_owned())
 }
-
-/// How long a request that is refused for its slowness may take at most.
-pub(crate) const SLOW: Duration = Duration::from_secs(10);

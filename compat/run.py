@@ -1,0 +1,106 @@
+"""Runs the official Python and Rust clients and the replayed requests of the others against a real server.
+
+    run.py --bin PATH --venvs DIR
+
+Each version of the Python client gets a virtual environment below DIR, made when it is missing; the Rust client is built
+by cargo. The server gets a fresh data folder and ends with this script. The last line is `N passed, N failed`; the exit
+status is 0 only where nothing failed.
+"""
+
+import argparse
+import contextlib
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+CLIENTS = ("0.19.0", "0.17.0")
+RUST_CLIENT = ["cargo", "run", "--quiet", "--package", "strongroom-compat-rust"]
+HERE = pathlib.Path(__file__).resolve().parent
+PATIENCE = 30
+
+
+def client_python(venvs, version):
+    """The interpreter of an environment that holds this version of the client."""
+    home = venvs / f"ngrok-api-{version}"
+    python = home / "bin" / "python"
+    # Written last: an environment whose making was cut off is made again.
+    mark = home / "complete"
+    if not mark.exists():
+        print(f"      making {home.name}", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True)
+        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*install, f"ngrok-api=={version}"], check=True)
+        mark.touch()
+    return python
+
+
+@contextlib.contextmanager
+def serving(binary):
+    """A server on a fresh data folder: its URL and its first key."""
+    with tempfile.TemporaryDirectory() as folder:
+        data, log = pathlib.Path(folder, "data"), pathlib.Path(folder, "log")
+        command = [str(binary), "serve", "--data-dir", str(data), "--listen", "127.0.0.1:0"]
+        settings = {name: value for name, value in os.environ.items() if not name.startswith("STRONGROOM_")}
+        with log.open("w") as output:
+            server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=settings)
+        try:
+            yield wait_for_url(server, log), (data / "first-api-key").read_text().strip()
+        finally:
+            server.terminate()
+            try:
+                server.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+def wait_for_url(server, log):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and server.poll() is None:
+        printed = re.search(r"^\s*URL\s+(http://\S+)\n", log.read_text(), re.MULTILINE)
+        if printed:
+            return printed.group(1).rstrip("/")
+        time.sleep(0.01)
+    sys.exit(f"the server does not listen:\n{log.read_text()}")
+
+
+def run_checks(command, url, key):
+    """Shows what the script prints and adds up its last line. A script that dies counts as a failure."""
+    environment = {**os.environ, "STRONGROOM_URL": url, "STRONGROOM_API_KEY": key}
+    last = ""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=HERE) as script:
+        for line in script.stdout:
+            last = line.strip()
+            if not re.match(r"^\d+ passed, \d+ failed$", last):
+                print(line, end="", flush=True)
+    sums = re.match(r"^(\d+) passed, (\d+) failed$", last)
+    if not sums:
+        print(f"FAIL  {' '.join(command[:3])} ended with {script.returncode} and no sum", flush=True)
+        return 0, 1
+    return int(sums.group(1)), int(sums.group(2))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bin", required=True, type=pathlib.Path, help="the strongroom binary")
+    parser.add_argument("--venvs", required=True, type=pathlib.Path, help="folder of the virtual environments")
+    arguments = parser.parse_args()
+    venvs = arguments.venvs.resolve()
+    clients = [client_python(venvs, version) for version in CLIENTS]
+    passed = failed = 0
+    with serving(arguments.bin.resolve()) as (url, key):
+        scripts = [[str(python), str(HERE / "python" / "client_test.py")] for python in clients]
+        scripts += [RUST_CLIENT, [sys.executable, str(HERE / "replay.py")]]
+        for script in scripts:
+            more_passed, more_failed = run_checks(script, url, key)
+            passed, failed = passed + more_passed, failed + more_failed
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+//! One writer and its memory: what the server has acknowledged, and the one request it may not have answered.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::harness::rng::Rng;
+use crate::harness::{Client, field};
+
+const CREATED: &str = "secret_created.v0";
+const UPDATED: &str = "secret_updated.v0";
+const DELETED: &str = "secret_deleted.v0";
+
+/// More than this and a writer deletes rather than creates, so that a list stays a page or two.
+const MOST_SECRETS: usize = 40;
+
+/// A request on its way. When the server dies, it has either happened as a whole or not at all.
+#[derive(Debug)]
+enum Pending {
+    MakeVault,
+    Create { mark: String },
+    Update { id: String, mark: String },
+    Delete { id: String },
+}
+
+/// Writes to a vault of its own, so that its memory is the whole truth about that vault.
+pub(crate) struct Writer {
+    pub(crate) vault_name: String,
+    /// The event types each secret must have, in order, deleted ones included.
+    pub(crate) history: BTreeMap<String, Vec<&'static str>>,
+    pub(crate) acknowledged: u64,
+    vault_id: Option<String>,
+    /// The mark last written to each secret that exists.
+    secrets: BTreeMap<String, String>,
+    pending: Option<Pending>,
+    marks_made: u64,
+    rng: Rng,
+}
+
+/// All fields of a secret are written with one mark: two marks in one secret are a change half applied.
+pub(crate) fn mark_of(secret: &Value) -> String {
+    let mark = field(secret, "name");
+    assert_eq!(
+        (field(secret, "description"), field(secret, "metadata")),
+        (mark, mark),
+        "half applied: {secret}"
+    );
+    mark.to_owned()
+}
+
+impl Writer {
+    pub(crate) fn new(number: u64, seed: u64) -> Self {
+        Self {
+            vault_name: format!("writer-{number}"),
+            history: BTreeMap::new(),
+            acknowledged: 0,
+            vault_id: None,
+            secrets: BTreeMap::new(),
+            pending: None,
+            marks_made: 0,
+            rng: Rng::new(seed),
+        }
+    }
+
+    /// Ids and marks of the secrets that exist.
+    pub(crate) fn marks(&self) -> impl Iterator<Item = (&str, &String)> {
+        self.secrets.iter().map(|(id, mark)| (id.as_str(), mark))
+    }
+
+    /// Sends one change after the other. An error means that the server is gone, and with it what was on its way.
+    pub(crate) fn write_until_the_server_dies(&mut self, address: &str, token: &str) {
+        let mut client = Client::new(address, token);
+        loop {
+            let pending = self.choose();
+            let (method, target, body) = self.request(&pending);
+            self.pending = Some(pending);
+            let Ok(reply) = client.try_call(method, &target, body.as_ref()) else { return };
+            assert!(matches!(reply.status, 200 | 201 | 204), "{method} {target} {body:?}: {reply}");
+            let id = (reply.status == 201).then(|| field(&reply.json(), "id").to_owned());
+            let pending = self.pending.take().unwrap();
+            self.apply(pending, id);
+            self.acknowledged += 1;
+        }
+    }
+
+    /// After a crash: everything acknowledged is there, and what was on its way happened as a whole or not at all.
+    pub(crate) fn settle(&mut self, vault: Option<&Value>, found: Vec<Value>) {
+        let found: BTreeMap<String, String> =
+            found.iter().map(|secret| (field(secret, "id").to_owned(), mark_of(secret))).collect();
+        if let Some(pending) = self.pending.take()
+            && let Some(id) = self.happened(&pending, vault, &found)
+        {
+            self.apply(pending, Some(id));
+        }
+        assert_eq!(
+            vault.map(|vault| field(vault, "id").to_owned()),
+            self.vault_id,
+            "{}: its vault",
+            self.vault_name
+        );
+        assert_eq!(found, self.secrets, "{}: what was found, and what was acknowledged", self.vault_name);
+    }
+
+    /// The id it happened to, if the unanswered request has happened.
+    fn happened(
+        &self,
+        pending: &Pending,
+        vault: Option<&Value>,
+        found: &BTreeMap<String, String>,
+    ) -> Option<String> {
+        match pending {
+            Pending::MakeVault => vault.map(|vault| field(vault, "id").to_owned()),
+            Pending::Create { mark } => {
+                found.iter().find(|(_, seen)| *seen == mark).map(|(id, _)| id.clone())
+            }
+            Pending::Update { id, mark } => (found.get(id) == Some(mark)).then(|| id.clone()),
+            Pending::Delete { id } => (!found.contains_key(id)).then(|| id.clone()),
+        }
+    }
+
+    fn choose(&mut self) -> Pending {
+        if self.vault_id.is_none() {
+            return Pending::MakeVault;
+        }
+        let mark = format!("{}-{}", self.vault_name, self.marks_made);
+        self.marks_made += 1;
+        let any = self.rng.below(self.secrets.len().max(1) as u64) as usize;
+        match (self.secrets.keys().nth(any).cloned(), self.rng.below(10)) {
+            (Some(id), 0..=4) => Pending::Update { id, mark },
+            (Some(id), 5..=6) => Pending::Delete { id },
+            (Some(id), _) if self.secrets.len() >= MOST_SECRETS => Pending::Delete { id },
+            _ => Pending::Create { mark },
+        }
+    }
+
+    fn request(&self, pending: &Pending) -> (&'static str, String, Option<Value>) {
+        let fields = |mark: &str| json!({"name": mark, "description": mark, "metadata": mark, "value": mark});
+        match pending {
+            Pending::MakeVault => ("POST", "/vaults".to_owned(), Some(json!({"name": self.vault_name}))),
+            Pending::Create { mark } => {
+                let mut body = fields(mark);
+                body["vault_id"] = json!(self.vault_id);
+                ("POST", "/vault_secrets".to_owned(), Some(body))
+            }
+            Pending::Update { id, mark } => ("PATCH", format!("/vault_secrets/{id}"), Some(fields(mark))),
+            Pending::Delete { id } => ("DELETE", format!("/vault_secrets/{id}"), None),
+        }
+    }
+
+    /// Remembers a change that has happened. `new_id` is the id of what was made.
+    fn apply(&mut self, pending: Pending, new_id: Option<String>) {
+        let (id, change) = match pending {
+            Pending::MakeVault => {
+                self.vault_id = new_id;
+                return;
+            }
+            Pending::Create { mark } => {
+                let id = new_id.unwrap();
+                self.secrets.insert(id.clone(), mark);
+                (id, CREATED)
+            }
+            Pending::Update { id, mark } => {
+                self.secrets.insert(id.clone(), mark);
+                (id, UPDATED)
+            }
+            Pending::Delete { id } => {
+                self.secrets.remove(&id);
+                (id, DELETED)
+            }
+        };
+        self.history.entry(id).or_default().push(change);
+    }
+}
