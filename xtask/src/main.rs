@@ -24,7 +24,11 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Strongroom's developer commands.
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = "Example: cargo xtask test --only clippy")]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    after_help = "Example: cargo xtask test --only clippy"
+)]
 enum Command {
     Test(test::Args),
     Bench(bench::Args),

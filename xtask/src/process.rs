@@ -107,7 +107,11 @@ impl Drop for Running {
 }
 
 fn run_quietly(program: &str, args: &[&str]) -> Result {
-    if succeeds(program, args) { Ok(()) } else { Err(format!("`{program} {}` failed", args.join(" ")).into()) }
+    if succeeds(program, args) {
+        Ok(())
+    } else {
+        Err(format!("`{program} {}` failed", args.join(" ")).into())
+    }
 }
 
 fn has_setpriv() -> bool {
@@ -123,7 +127,7 @@ fn cannot_start(command: &Command, error: &std::io::Error) -> String {
     format!("`{}` could not be started: {error}", shown(command))
 }
 
-/// The command as one would type it.
+/// The command as one would type it, less its secrets.
 fn shown(command: &Command) -> String {
     let mut words = Vec::from([command.get_program().to_string_lossy()]);
     words.extend(command.get_args().map(|arg| arg.to_string_lossy()));
@@ -131,7 +135,9 @@ fn shown(command: &Command) -> String {
     let mut line = String::new();
     for (name, value) in command.get_envs() {
         if let Some(value) = value {
-            let _ = write!(line, "{}={:?} ", name.to_string_lossy(), value.to_string_lossy());
+            let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
+            let secret = name.ends_with("_KEY") || name.ends_with("_TOKEN");
+            let _ = if secret { write!(line, "{name}=… ") } else { write!(line, "{name}={value:?} ") };
         }
     }
     line + &typed.join(" ")

@@ -1,38 +1,128 @@
-//! Installing what the other commands need: Debian packages, a Python environment, cargo-deny.
+//! Installing what the other commands need: Debian packages, Python packages, cargo-deny.
 //!
-//! Nothing is installed twice, and nothing that is there already.
+//! What is there already is left as it is.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::Result;
 use crate::build::target_dir;
-use crate::process::{cargo, command, run, succeeds};
+use crate::process::{cargo, command, output, run as run_command, succeeds};
+
+/// The version that `deny.toml` is written for.
+const CARGO_DENY: &str = "0.20.2";
 
 /// Install what tests and benchmarks need, without running them.
 #[derive(clap::Args)]
 #[command(after_help = "Example: cargo xtask setup")]
 pub(crate) struct Args {}
 
-/// Something that a command needs beyond Rust and a C compiler.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) fn run(_: &Args) -> Result {
+    install(&[Need::Cxx, Need::Python, Need::Wrk])?;
+    python_tools()?;
+    cargo_deny().map(drop)
+}
+
+/// A program of Debian's that some commands need beyond Rust and a C compiler.
+#[derive(Clone, Copy)]
 pub(crate) enum Need {
     /// A C++ compiler, for libFuzzer's runtime.
     Cxx,
-    /// Python with `venv`, for the official client and the API test tools.
+    /// Python with its `venv`, for the official client and the API test tools.
     Python,
     /// The load generator.
     Wrk,
 }
 
-const ALL: [Need; 3] = [Need::Cxx, Need::Python, Need::Wrk];
+impl Need {
+    fn is_met(self) -> bool {
+        match self {
+            Self::Cxx => succeeds("c++", &["--version"]),
+            Self::Python => succeeds("python3", &["-c", "import ensurepip, venv"]),
+            Self::Wrk => succeeds("sh", &["-c", "command -v wrk"]),
+        }
+    }
 
-pub(crate) fn run_all() -> Result {
-    debian_packages(&ALL)?;
-    python_tools()?;
-    cargo_deny().map(drop)
+    fn packages(self) -> &'static [&'static str] {
+        match self {
+            Self::Cxx => &["g++"],
+            Self::Python => &["python3", "python3-venv"],
+            Self::Wrk => &["wrk"],
+        }
+    }
 }
 
-pub(crate) fn run(_: &Args) -> Result {
-    run_all()
+/// Installs the Debian packages of those needs that are not met yet.
+pub(crate) fn install(needs: &[Need]) -> Result {
+    let missing = needs.iter().filter(|need| !need.is_met());
+    let packages: Vec<_> = missing.flat_map(|need| need.packages()).copied().collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let by_hand = format!("apt-get install {}", packages.join(" "));
+    if !succeeds("apt-get", &["--version"]) {
+        return Err(format!("these programs are missing; Debian's way to install them is: {by_hand}").into());
+    }
+    let before = as_root(&by_hand)?;
+    apt_get(before, &["update", "--quiet"])?;
+    apt_get(
+        before,
+        &[&["install", "--yes", "--quiet", "--no-install-recommends"][..], &packages[..]].concat(),
+    )
+}
+
+/// What to put before a command that only root may run.
+fn as_root(by_hand: &str) -> Result<&'static [&'static str]> {
+    if output(command("id").arg("-u"))?.trim() == "0" {
+        Ok(&["env"])
+    } else if succeeds("sudo", &["--version"]) {
+        Ok(&["sudo", "env"])
+    } else {
+        Err(format!("some programs are missing; run this as root: {by_hand}").into())
+    }
+}
+
+fn apt_get(before: &[&str], args: &[&str]) -> Result {
+    let mut words = command(before[0]);
+    words.args(&before[1..]).args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]).args(args);
+    run_command(&mut words)
+}
+
+/// Where every Python environment lives; the client tests make their own in here.
+pub(crate) fn venvs() -> PathBuf {
+    target_dir().join("venvs")
+}
+
+/// The folder of the Python tools' programs, at the versions of `xtask/requirements.txt`.
+pub(crate) fn python_tools() -> Result<PathBuf> {
+    let requirements = "xtask/requirements.txt";
+    let wanted = fs::read_to_string(requirements)?;
+    let venv = venvs().join("tools");
+    // Written last, so that an installation that broke off is done again.
+    let stamp = venv.join("installed.txt");
+    let programs = venv.join("bin");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(programs);
+    }
+    run_command(command("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+    let pip =
+        ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", requirements];
+    run_command(command(programs.join("python")).args(pip))?;
+    fs::write(&stamp, wanted)?;
+    Ok(programs)
+}
+
+/// The cargo-deny program. Built without optimisation, which takes a third of the time and checks as much.
+pub(crate) fn cargo_deny() -> Result<PathBuf> {
+    let root = target_dir().join("tools");
+    let program = root.join("bin/cargo-deny");
+    let version = || output(command(&program).arg("--version"));
+    if program.exists() && version().is_ok_and(|version| version.trim().ends_with(CARGO_DENY)) {
+        return Ok(program);
+    }
+    let package = format!("cargo-deny@{CARGO_DENY}");
+    let mut install = cargo(["install", "--quiet", "--locked", "--debug", "--no-default-features", &package]);
+    install.arg("--root").arg(&root).env("CARGO_PROFILE_DEV_DEBUG", "0");
+    run_command(&mut install)?;
+    Ok(program)
 }

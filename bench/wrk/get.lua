@@ -1,0 +1,19 @@
+-- The metadata of one secret, any of those in the file of ids.
+
+local common = dofile("bench/wrk/common.lua")
+
+setup = common.number_threads()
+done = common.done
+
+local requests = {}
+
+function init()
+  math.randomseed(number)
+  for id in io.lines(os.getenv("BENCH_IDS")) do
+    requests[#requests + 1] = wrk.format("GET", "/vault_secrets/" .. id, common.headers)
+  end
+end
+
+function request()
+  return requests[math.random(#requests)]
+end

@@ -1,0 +1,87 @@
+//! What each step does.
+
+use std::path::Path;
+
+use super::Args;
+use crate::build::{for_tests, ordinary_members};
+use crate::process::{cargo, command, run};
+use crate::server::{Server, scratch};
+use crate::{Result, bench, fuzz, generate, setup};
+
+pub(super) fn fmt(_: &Args) -> Result {
+    run(&mut cargo(["fmt", "--all", "--check"]))
+}
+
+pub(super) fn clippy(_: &Args) -> Result {
+    let mut clippy = cargo(["clippy", "--quiet", "--all-targets"]);
+    run(clippy.args(ordinary_members()).args(["--", "--deny", "warnings"]))
+}
+
+pub(super) fn docs(_: &Args) -> Result {
+    let mut doc = cargo(["doc", "--quiet", "--no-deps", "--document-private-items"]);
+    run(doc.args(ordinary_members()).env("RUSTDOCFLAGS", "--deny warnings"))
+}
+
+/// Licences, bans and sources. Advisories need the network's advisory database and are left to people:
+/// `cargo deny check advisories`.
+pub(super) fn deny(_: &Args) -> Result {
+    let cargo_deny = setup::cargo_deny()?;
+    run(command(cargo_deny).args(["--log-level", "warn", "check", "bans", "licenses", "sources"]))
+}
+
+pub(super) fn unit(_: &Args) -> Result {
+    run(cargo(["test", "--no-fail-fast"]).args(ordinary_members()))
+}
+
+pub(super) fn generated(_: &Args) -> Result {
+    generate::check(&for_tests()?)?;
+    let validator = setup::python_tools()?.join("openapi-spec-validator");
+    run(command(validator).arg(generate::OPENAPI))
+}
+
+pub(super) fn compat(_: &Args) -> Result {
+    let strongroom = for_tests()?;
+    let mut clients = command("python3");
+    clients.arg("compat/run.py").arg("--bin").arg(&strongroom).arg("--venvs").arg(setup::venvs());
+    run(&mut clients)?;
+
+    let folder = scratch("compat")?;
+    let server = Server::strongroom(&strongroom, &folder.join("data"), &folder.join("server.log"))?;
+    let mut client = cargo(["run", "--quiet", "--package", "strongroom-compat-rust"]);
+    run(client.env("STRONGROOM_URL", server.url()).env("STRONGROOM_API_KEY", &server.api.token))?;
+    server.stop()
+}
+
+pub(super) fn schemathesis(_: &Args) -> Result {
+    let program = setup::python_tools()?.join("schemathesis").canonicalize()?;
+    let config = Path::new("xtask/schemathesis.toml").canonicalize()?;
+    let strongroom = for_tests()?;
+    let folder = scratch("schemathesis")?;
+    let server = Server::strongroom(&strongroom, &folder.join("data"), &folder.join("server.log"))?;
+    let examples = |operations: [&str; 2], seconds: &str| {
+        let mut examples = command(&program);
+        examples.arg("--config-file").arg(&config).args(["run", &format!("{}/openapi.json", server.url())]);
+        examples.args(operations).args(["--checks", "not_a_server_error"]);
+        examples.args(["--max-examples", "50", "--max-time", seconds]);
+        // The same examples each time: a failure here is one that the next run shows again.
+        examples.args(["--generation-deterministic", "--no-color"]);
+        // It leaves notes on failures where it runs.
+        run(examples.current_dir(&folder).env("STRONGROOM_API_KEY", &server.api.token))
+    };
+    // It learns ids from answers and would delete its own key, and from then on see nothing but 403.
+    examples(["--exclude-operation-id", "ApiKeysDelete"], "110")?;
+    let answer = server.api.get("/vaults")?;
+    if answer.status != 200 {
+        return Err(format!("after the run, GET /vaults answers {}: {}", answer.status, answer.body).into());
+    }
+    examples(["--include-operation-id", "ApiKeysDelete"], "10")?;
+    server.stop()
+}
+
+pub(super) fn fuzz_targets(args: &Args) -> Result {
+    fuzz::all_targets(args.fuzz_seconds)
+}
+
+pub(super) fn bench_smoke(_: &Args) -> Result {
+    bench::smoke()
+}
