@@ -265,12 +265,10 @@ impl Head {
     /// The head of an empty log.
     pub const EMPTY: Self = Self { sequence: 0, hash: [0; 32] };
 
-    /// The record that follows with these canonical bytes. The head moves on to it.
-    #[must_use]
-    pub fn append(&mut self, canonical: Vec<u8>) -> Record {
+    /// Moves the head on to the record that follows with these canonical bytes.
+    pub fn advance(&mut self, canonical: &[u8]) {
         self.sequence += 1;
-        self.hash = chain_digest(&self.hash, self.sequence, &canonical);
-        Record { sequence: self.sequence, hash: self.hash, canonical }
+        self.hash = chain_digest(&self.hash, self.sequence, canonical);
     }
 }
 
@@ -376,7 +374,9 @@ mod tests {
             let stamp = Stamp { ksuid: Ksuid::from_parts(at, number.into()), at };
             let event = Event::new(stamp, account, actor.clone(), object, Action::Created);
             assert_eq!(Event::from_canonical(&event.to_canonical().unwrap()).unwrap(), event);
-            head.append(event.to_canonical().unwrap())
+            let canonical = event.to_canonical().unwrap();
+            head.advance(&canonical);
+            Record { sequence: head.sequence, hash: head.hash, canonical }
         });
         let records = records.collect();
         (records, head)

@@ -70,7 +70,7 @@ impl FromRequestParts<Arc<Shared>> for Session {
         let context = parts.extensions.get::<Context>().cloned().unwrap_or_default();
         context.set_route(parts.extensions.get::<MatchedPath>().and_then(|path| known_route(path.as_str())));
         let token = token_of(&parts.headers).map_err(Error::Unauthenticated)?;
-        let caller = shared.app.authenticate(&token).await?;
+        let caller = shared.app.authenticate(token.as_str()).await?;
         if let Some(key) = caller.key {
             context.set_key(key);
         }
@@ -88,14 +88,29 @@ fn known_route(path: &str) -> Option<&'static str> {
     ROUTES.iter().map(|route| route.path).find(|known| *known == path)
 }
 
+/// A credential as it was sent, or as it was decoded from Basic.
+enum Sent<'h> {
+    Plain(&'h str),
+    Decoded(Zeroizing<String>),
+}
+
+impl Sent<'_> {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Plain(text) => text,
+            Self::Decoded(text) => text,
+        }
+    }
+}
+
 /// The token of an Authorization header: Bearer, or Basic with the token as user or as password.
-fn token_of(headers: &HeaderMap) -> Result<Zeroizing<String>, BadCredential> {
+fn token_of(headers: &HeaderMap) -> Result<Sent<'_>, BadCredential> {
     let value = headers.get(header::AUTHORIZATION).ok_or(BadCredential::Missing)?;
     let text = value.to_str().map_err(|_| BadCredential::Unparsable)?;
     let (scheme, credential) = text.trim().split_once(' ').ok_or(BadCredential::Unparsable)?;
     let credential = credential.trim();
     if scheme.eq_ignore_ascii_case("bearer") {
-        return Ok(Zeroizing::new(credential.to_owned()));
+        return Ok(Sent::Plain(credential));
     }
     if !scheme.eq_ignore_ascii_case("basic") {
         return Err(BadCredential::Unparsable);
@@ -104,7 +119,7 @@ fn token_of(headers: &HeaderMap) -> Result<Zeroizing<String>, BadCredential> {
     let pair = decoded.ok().and_then(|bytes| String::from_utf8(bytes).ok()).map(Zeroizing::new);
     let pair = pair.ok_or(BadCredential::Unparsable)?;
     let (user, password) = pair.split_once(':').ok_or(BadCredential::Unparsable)?;
-    Ok(Zeroizing::new(if password.is_empty() { user } else { password }.to_owned()))
+    Ok(Sent::Decoded(Zeroizing::new(if password.is_empty() { user } else { password }.to_owned())))
 }
 
 fn check_version(headers: &HeaderMap) -> Result<(), Protocol> {

@@ -46,7 +46,7 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
 pub fn vault(vault: &Vault, origin: &Origin) -> wire::Vault {
     let id = vault.id.to_string();
     wire::Vault {
-        uri: format!("{origin}/vaults/{id}"),
+        uri: join(origin, "vaults", &id),
         id,
         created_at: time(vault.created_at),
         updated_at: time(vault.updated_at),
@@ -63,7 +63,7 @@ pub fn vault(vault: &Vault, origin: &Origin) -> wire::Vault {
 pub fn secret(secret: &Secret, origin: &Origin) -> wire::Secret {
     let id = secret.id.to_string();
     wire::Secret {
-        uri: format!("{origin}/vault_secrets/{id}"),
+        uri: join(origin, "vault_secrets", &id),
         id,
         created_at: time(secret.created_at),
         updated_at: time(secret.updated_at),
@@ -77,13 +77,18 @@ pub fn secret(secret: &Secret, origin: &Origin) -> wire::Secret {
     }
 }
 
+/// The URL of a thing in a collection.
+fn join(origin: &Origin, collection: &str, id: &str) -> String {
+    [origin.as_str(), "/", collection, "/", id].concat()
+}
+
 fn principal(id: PrincipalId) -> wire::Ref {
     wire::Ref { id: id.to_string(), uri: String::new() }
 }
 
 fn vault_ref(id: VaultId, origin: &Origin) -> wire::Ref {
     let id = id.to_string();
-    wire::Ref { uri: format!("{origin}/vaults/{id}"), id }
+    wire::Ref { uri: join(origin, "vaults", &id), id }
 }
 
 /// An API key; with its token only for the one who made it.
@@ -91,7 +96,7 @@ fn vault_ref(id: VaultId, origin: &Origin) -> wire::Ref {
 pub fn api_key(key: &ApiKey, token: Option<&Token>, origin: &Origin) -> wire::ApiKey {
     let id = key.id.to_string();
     wire::ApiKey {
-        uri: format!("{origin}/api_keys/{id}"),
+        uri: join(origin, "api_keys", &id),
         id,
         description: key.description.clone(),
         metadata: key.metadata.clone(),
@@ -132,7 +137,7 @@ impl Flavour {
 pub fn service_user(user: &ServiceUser, flavour: Flavour, origin: &Origin) -> wire::ServiceUser {
     let id = format!("{}{}", flavour.prefix(), user.id.ksuid());
     wire::ServiceUser {
-        uri: format!("{origin}/{}/{id}", flavour.collection()),
+        uri: join(origin, flavour.collection(), &id),
         id,
         name: user.name.clone(),
         active: user.active,

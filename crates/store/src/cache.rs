@@ -27,6 +27,8 @@ const VAULTS_WEIGHT: u64 = 4 << 20;
 const CREDENTIALS_WEIGHT: u64 = 4 << 20;
 /// What an entry weighs beside its texts: the record itself, the map's own notes.
 const ENTRY_WEIGHT: usize = 400;
+/// Vault names whose ids are remembered.
+const NAMES: usize = 4096;
 /// Keys are spread over this many locks.
 const STRIPES: usize = 64;
 
@@ -123,17 +125,19 @@ impl<K: Copy + Eq + Hash, V> Coherent<K, V> {
 }
 
 struct Caches {
-    secrets: Coherent<SecretId, Secret>,
-    vaults: Coherent<VaultId, Vault>,
+    secrets: Coherent<(AccountId, SecretId), Secret>,
+    vaults: Coherent<(AccountId, VaultId), Vault>,
+    /// Which vault had a name when it was last looked for. Only a hint: the vault itself says what it is called.
+    names: Cache<(AccountId, String), VaultId>,
     credentials: Coherent<ApiKeyId, Credential>,
 }
 
 /// What a change replaces.
 #[derive(Clone, Copy)]
 enum Replaced {
-    Secret(SecretId),
+    Secret(AccountId, SecretId),
     /// The vault, and with it the name that its secrets show.
-    Vault(VaultId),
+    Vault(AccountId, VaultId),
     Key(ApiKeyId),
     /// A service user, and with it all credentials that are its.
     ServiceUser,
@@ -142,9 +146,9 @@ enum Replaced {
 impl Caches {
     fn begin(&self, replaced: Replaced) {
         match replaced {
-            Replaced::Secret(id) => self.secrets.begin(id),
-            Replaced::Vault(id) => {
-                self.vaults.begin(id);
+            Replaced::Secret(account, id) => self.secrets.begin((account, id)),
+            Replaced::Vault(account, id) => {
+                self.vaults.begin((account, id));
                 self.secrets.begin_all();
             }
             Replaced::Key(id) => self.credentials.begin(id),
@@ -154,10 +158,10 @@ impl Caches {
 
     fn end(&self, replaced: Replaced) {
         match replaced {
-            Replaced::Secret(id) => self.secrets.end(id),
-            Replaced::Vault(id) => {
+            Replaced::Secret(account, id) => self.secrets.end((account, id)),
+            Replaced::Vault(account, id) => {
                 self.secrets.end_all();
-                self.vaults.end(id);
+                self.vaults.end((account, id));
             }
             Replaced::Key(id) => self.credentials.end(id),
             Replaced::ServiceUser => self.credentials.end_all(),
@@ -182,6 +186,7 @@ impl CachedStore {
             vaults: Coherent::new(VAULTS_WEIGHT, |vault| {
                 vault.name.len() + vault.description.len() + vault.metadata.len()
             }),
+            names: Cache::new(NAMES),
             credentials: Coherent::new(CREDENTIALS_WEIGHT, |credential| {
                 credential.key.description.len() + credential.key.metadata.len() + credential.subject.len()
             }),
@@ -253,18 +258,29 @@ impl Store for CachedStore {
     }
 
     async fn vault_find(&self, account: AccountId, id: VaultId) -> Result<Option<Arc<Vault>>> {
-        let cache = &self.caches.vaults;
-        if let Some(known) = cache.get(id) {
+        let (cache, key) = (&self.caches.vaults, (account, id));
+        if let Some(known) = cache.get(key) {
             return Ok(Some(known));
         }
-        let ticket = cache.ticket(id);
+        let ticket = cache.ticket(key);
         let found = self.store.vault_find(account, id).await?;
-        found.iter().for_each(|found| cache.keep(id, ticket, found));
+        found.iter().for_each(|found| cache.keep(key, ticket, found));
         Ok(found)
     }
 
     async fn vault_find_by_name(&self, account: AccountId, name: &str) -> Result<Option<Arc<Vault>>> {
-        self.store.vault_find_by_name(account, name).await
+        let key = (account, name.to_owned());
+        if let Some(hint) = self.caches.names.get(&key)
+            && let Some(vault) = self.vault_find(account, hint).await?
+            && vault.name == name
+        {
+            return Ok(Some(vault));
+        }
+        let found = self.store.vault_find_by_name(account, name).await?;
+        if let Some(vault) = &found {
+            self.caches.names.insert(key, vault.id);
+        }
+        Ok(found)
     }
 
     async fn vault_list(&self, account: AccountId, query: Query) -> Result<Listing<Vault>> {
@@ -272,7 +288,7 @@ impl Store for CachedStore {
     }
 
     async fn vault_update(&self, account: AccountId, vault: Vault, event: Event) -> Result<()> {
-        let replaced = Replaced::Vault(vault.id);
+        let replaced = Replaced::Vault(account, vault.id);
         self.replacing(replaced, async move |store: Arc<dyn Store>| {
             store.vault_update(account, vault, event).await
         })
@@ -280,7 +296,7 @@ impl Store for CachedStore {
     }
 
     async fn vault_delete(&self, account: AccountId, id: VaultId, revision: u64, event: Event) -> Result<()> {
-        let replaced = Replaced::Vault(id);
+        let replaced = Replaced::Vault(account, id);
         self.replacing(replaced, async move |store: Arc<dyn Store>| {
             store.vault_delete(account, id, revision, event).await
         })
@@ -300,13 +316,13 @@ impl Store for CachedStore {
     }
 
     async fn secret_find(&self, account: AccountId, id: SecretId) -> Result<Option<Arc<Secret>>> {
-        let cache = &self.caches.secrets;
-        if let Some(known) = cache.get(id) {
+        let (cache, key) = (&self.caches.secrets, (account, id));
+        if let Some(known) = cache.get(key) {
             return Ok(Some(known));
         }
-        let ticket = cache.ticket(id);
+        let ticket = cache.ticket(key);
         let found = self.store.secret_find(account, id).await?;
-        found.iter().for_each(|found| cache.keep(id, ticket, found));
+        found.iter().for_each(|found| cache.keep(key, ticket, found));
         Ok(found)
     }
 
@@ -326,7 +342,7 @@ impl Store for CachedStore {
         version: Option<Version>,
         event: Event,
     ) -> Result<()> {
-        let replaced = Replaced::Secret(secret.id);
+        let replaced = Replaced::Secret(account, secret.id);
         let change =
             async move |store: Arc<dyn Store>| store.secret_update(account, secret, version, event).await;
         self.replacing(replaced, change).await
@@ -341,7 +357,7 @@ impl Store for CachedStore {
     ) -> Result<()> {
         let change =
             async move |store: Arc<dyn Store>| store.secret_delete(account, id, revision, event).await;
-        self.replacing(Replaced::Secret(id), change).await
+        self.replacing(Replaced::Secret(account, id), change).await
     }
 
     async fn version_find(

@@ -112,7 +112,7 @@ impl SqliteStore {
     async fn change<T: Send + 'static>(
         &self,
         events: Vec<Event>,
-        work: impl FnOnce(&mut Step<'_>) -> Result<T> + Send + 'static,
+        mut work: impl FnMut(&mut Step<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let writer = self.writer.as_ref().ok_or_else(|| Error::Internal(Box::new(ReadOnly)))?;
         // Written out here, so that the one thread that writes need not.
@@ -120,7 +120,7 @@ impl SqliteStore {
         writer
             .change(move |step| {
                 let done = work(step)?;
-                step.append(events)?;
+                step.append(&events)?;
                 Ok(done)
             })
             .await

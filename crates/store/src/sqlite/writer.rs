@@ -1,8 +1,12 @@
 //! Group commit.
 //!
-//! One thread writes. It takes every change that waits, runs each in a savepoint of one transaction, appends their audit
-//! events, commits once, and only then answers all of them. While it waits for the disk the next batch gathers, so batches
-//! grow with the load and no timer is needed.
+//! One thread writes. It takes every change that waits, runs them in one transaction, appends their audit events, commits
+//! once, and only then answers all of them. While it waits for the disk the next batch gathers, so batches grow with the
+//! load and no timer is needed.
+//!
+//! One change that fails must not sink its neighbours. A change checks before it writes, so one that fails has as a rule
+//! written nothing, and there is nothing to undo. Where one did, the batch is undone and run again with a savepoint around
+//! each change; savepoints around all of them from the start would have SQLite copy every page that each change touches.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +16,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use strongroom_domain::audit::Head;
 use strongroom_domain::{Error, Result};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error;
@@ -48,23 +53,49 @@ pub(super) struct Step<'a> {
 
 impl Step<'_> {
     /// Appends audit events to the log.
-    pub(super) fn append(&mut self, events: Vec<Vec<u8>>) -> Result<()> {
+    pub(super) fn append(&mut self, events: &[Vec<u8>]) -> Result<()> {
         let mut insert = self
             .connection
             .prepare_cached("INSERT INTO audit (sequence, hash, canonical) VALUES (?1, ?2, ?3)")
             .map_err(error::plain)?;
         for canonical in events {
-            let record = self.head.append(canonical);
-            insert.execute((record.sequence, record.hash, record.canonical)).map_err(error::plain)?;
+            self.head.advance(canonical);
+            insert.execute((self.head.sequence, self.head.hash, canonical)).map_err(error::plain)?;
         }
         Ok(())
     }
 }
 
-type Answer = Box<dyn FnOnce(Result<(), CommitFailed>) + Send>;
-/// Does its work in a step, or nothing when there is none; says whether it succeeded, and how to answer once it is known
-/// whether the batch was committed.
-type Job = Box<dyn FnOnce(Option<&mut Step<'_>>) -> (bool, Answer) + Send>;
+/// A change that waits for its turn.
+trait Job: Send {
+    /// Does the work; says whether it succeeded. It may be asked again after all that it did was undone.
+    fn run(&mut self, step: &mut Step<'_>) -> bool;
+
+    /// Tells whoever waits how it went: the work's own result if the batch was committed.
+    fn answer(self: Box<Self>, committed: Result<(), CommitFailed>);
+}
+
+struct Change<T, W> {
+    work: W,
+    result: Result<T>,
+    answer: oneshot::Sender<Result<T>>,
+}
+
+impl<T: Send, W: FnMut(&mut Step<'_>) -> Result<T> + Send> Job for Change<T, W> {
+    fn run(&mut self, step: &mut Step<'_>) -> bool {
+        self.result = (self.work)(step);
+        self.result.is_ok()
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), CommitFailed>) {
+        let told = match committed {
+            Ok(()) => self.result,
+            Err(failed) => Err(Error::Unavailable(Box::new(failed))),
+        };
+        // Nobody listens when the request was given up; the change stands all the same.
+        let _ = self.answer.send(told);
+    }
+}
 
 /// How much was written.
 #[derive(Default)]
@@ -75,7 +106,7 @@ pub(super) struct Written {
 
 /// The way to the writing thread.
 pub(super) struct Writer {
-    jobs: Option<mpsc::Sender<Job>>,
+    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
     pub(super) written: Arc<Written>,
 }
@@ -85,32 +116,21 @@ impl Writer {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let written = Arc::new(Written::default());
         let counters = written.clone();
+        let runtime = Handle::try_current().ok();
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || Batches { connection, notes: None, written: counters }.run(queue))?;
+            .spawn(move || Batches { connection, notes: None, written: counters, runtime }.run(queue))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread), written })
     }
 
     /// Has a change done. When this returns `Ok`, it is on disk.
     pub(super) async fn change<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Step<'_>) -> Result<T> + Send + 'static,
+        work: impl FnMut(&mut Step<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let closing = || Error::Unavailable(Box::new(NotWritten::Closing));
         let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |step| {
-            // Without a step the batch has failed already, and the answer tells that and not this.
-            let result = step.map_or(Err(Error::Stale), work);
-            let succeeded = result.is_ok();
-            // Nobody listens when the request was given up; the change stands all the same.
-            let reply: Answer = Box::new(move |committed| {
-                let _ = answer.send(match committed {
-                    Ok(()) => result,
-                    Err(failed) => Err(Error::Unavailable(Box::new(failed))),
-                });
-            });
-            (succeeded, reply)
-        });
+        let job = Box::new(Change { work, result: Err(Error::Stale), answer });
         let jobs = self.jobs.as_ref().ok_or_else(closing)?;
         let wait = async {
             jobs.send(job).await.map_err(|_| closing())?;
@@ -146,34 +166,56 @@ struct Batches {
     /// `None` until they are read, and again after a batch that failed.
     notes: Option<Notes>,
     written: Arc<Written>,
+    /// Where the answers are told: waking a hundred tasks is left to those who run them.
+    runtime: Option<Handle>,
+}
+
+/// Why a batch is not committed.
+enum Abandoned {
+    /// A change failed after it had written something: the batch is to be run with a savepoint around each change.
+    Half,
+    /// SQLite refuses.
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Abandoned {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
 }
 
 impl Batches {
-    fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+    fn run(mut self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         while queue.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
-            let mut jobs = batch.drain(..);
-            let mut answers = Vec::with_capacity(jobs.len());
-            let committed = self.write(&mut jobs, &mut answers).map_err(|error| {
-                tracing::error!(%error, "a batch of changes could not be committed");
-                CommitFailed(error.to_string().into())
-            });
-            if committed.is_err() {
-                self.give_up();
-            }
-            // Those that the batch did not come to.
-            answers.extend(jobs.map(|job| job(None).1));
-            for answer in answers {
-                answer(committed.clone());
+            let committed = self.commit(&mut batch);
+            let jobs = std::mem::replace(&mut batch, Vec::with_capacity(BATCH_MAX));
+            let tell = move || jobs.into_iter().for_each(|job| job.answer(committed.clone()));
+            match &self.runtime {
+                Some(runtime) => drop(runtime.spawn(async move { tell() })),
+                None => tell(),
             }
         }
     }
 
-    fn write(
-        &mut self,
-        jobs: &mut impl Iterator<Item = Job>,
-        answers: &mut Vec<Answer>,
-    ) -> rusqlite::Result<()> {
+    fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), CommitFailed> {
+        let mut written = self.write(batch, unguarded);
+        if matches!(written, Err(Abandoned::Half)) {
+            self.give_up();
+            written = self.write(batch, savepoint);
+        }
+        written.map_err(|abandoned| {
+            self.give_up();
+            let error = match abandoned {
+                Abandoned::Half => undone(),
+                Abandoned::Sqlite(error) => error,
+            };
+            tracing::error!(%error, "a batch of changes could not be committed");
+            CommitFailed(error.to_string().into())
+        })
+    }
+
+    fn write(&mut self, batch: &mut [Box<dyn Job>], guard: Guard) -> Result<(), Abandoned> {
         let connection = &self.connection;
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut notes = match self.notes.take() {
@@ -182,13 +224,11 @@ impl Batches {
         };
         let before = notes.head;
         let mut changes = 0;
-        for job in jobs {
-            let (succeeded, answer) = savepoint(connection, &mut notes, job);
-            changes += u64::from(succeeded);
-            answers.push(answer);
+        for job in batch {
+            changes += u64::from(guard(connection, &mut notes, &mut **job)?);
             // An error such as a full disk may have undone the whole transaction.
             if connection.is_autocommit() {
-                return Err(undone());
+                return Err(undone().into());
             }
         }
         if notes.head != before {
@@ -215,28 +255,33 @@ impl Batches {
     }
 }
 
-fn savepoint(connection: &Connection, notes: &mut Notes, job: Job) -> (bool, Answer) {
-    let control = |sql: &str| connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
-    let kept = notes.clone();
-    let opened = control("SAVEPOINT change");
+/// How a change is run, so that one that fails leaves nothing behind; says whether it succeeded.
+type Guard = fn(&Connection, &mut Notes, &mut dyn Job) -> Result<bool, Abandoned>;
+
+/// Without a guard: a change that fails must have written nothing.
+fn unguarded(connection: &Connection, notes: &mut Notes, job: &mut dyn Job) -> Result<bool, Abandoned> {
+    let before = connection.total_changes();
     let Notes { head, tallies } = notes;
-    let (succeeded, answer) = job(Some(&mut Step { connection, tallies, head }));
-    let closed = if succeeded {
-        control("RELEASE change")
+    let succeeded = job.run(&mut Step { connection, tallies, head });
+    if !succeeded && connection.total_changes() != before {
+        return Err(Abandoned::Half);
+    }
+    Ok(succeeded)
+}
+
+/// In a savepoint, which is undone when the change fails.
+fn savepoint(connection: &Connection, notes: &mut Notes, job: &mut dyn Job) -> Result<bool, Abandoned> {
+    let kept = notes.clone();
+    connection.execute_batch("SAVEPOINT change")?;
+    let Notes { head, tallies } = notes;
+    let succeeded = job.run(&mut Step { connection, tallies, head });
+    if succeeded {
+        connection.execute_batch("RELEASE change")?;
     } else {
         *notes = kept;
-        control("ROLLBACK TO change").and_then(|_| control("RELEASE change"))
-    };
-    if let Err(error) = opened.and(closed)
-        && !connection.is_autocommit()
-    {
-        // The batch cannot be trusted any more: it is undone, and all of it is answered so.
-        tracing::error!(%error, "a savepoint failed");
-        if let Err(error) = control("ROLLBACK") {
-            tracing::error!(%error, "the transaction could not be undone");
-        }
+        connection.execute_batch("ROLLBACK TO change; RELEASE change")?;
     }
-    (succeeded, answer)
+    Ok(succeeded)
 }
 
 fn undone() -> rusqlite::Error {
