@@ -57,7 +57,7 @@ impl Folder {
 
 /// Writes a file that only its owner may read, whole or not at all, and on disk when this returns.
 pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let part = path.with_extension("part");
+    let part = path.with_added_extension("part");
     let _ = fs::remove_file(&part);
     let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&part)?;
     file.write_all(text.as_bytes())?;

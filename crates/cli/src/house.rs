@@ -1,9 +1,10 @@
 //! Opening the house: folder, store, root key, and the first start.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use strongroom_crypto::{RootKey, SystemRng};
-use strongroom_domain::app::{App, OpenError};
+use strongroom_domain::app::App;
 use strongroom_domain::clock::SystemClock;
 use strongroom_domain::store::Store;
 use strongroom_domain::token::Token;
@@ -28,31 +29,50 @@ pub(crate) async fn open(settings: &Settings) -> Result<House, Failure> {
     let folder = Folder::take(&settings.data_dir)?;
     let path = folder::store_path(&settings.data_dir);
     let known_key = folder::root_key_read(&settings.root_key_file)?;
+    if path.exists() {
+        check_root_key(settings, &path, known_key.as_ref()).await?;
+    }
     let store = SqliteStore::open(&path)
         .map_err(|error| Failure::new("the store cannot be opened").because(error))?;
     let store: Arc<dyn Store> = Arc::new(CachedStore::new(Arc::new(store)));
     let failed = |error: strongroom_domain::Error| Failure::new("the store cannot be read").because(error);
     let account = store.account_find().await.map_err(failed)?;
-    let (root_key, first_token) = match (account, known_key) {
-        (Some(_), Some(key)) => (key, None),
-        (Some(account), None) => {
-            let file = settings.root_key_file.display();
-            return Err(Failure::new(format!(
-                "the root key file {file} is missing: the store needs root key {}",
-                account.root_key
-            ))
-            .todo("put a copy of the file back, or name it with --root-key-file"));
-        }
-        (None, key) => {
-            let key = key.map_or_else(|| folder::root_key_make(&settings.root_key_file), Ok)?;
-            let token = install(settings, &key, &*store).await?;
-            (key, Some(token))
-        }
+    let root_key = known_key.map_or_else(|| folder::root_key_make(&settings.root_key_file), Ok)?;
+    let first_token = match account {
+        Some(_) => None,
+        None => Some(install(settings, &root_key, &*store).await?),
     };
     hygiene::lock(&root_key);
     let app = App::open(store, root_key, settings.limits, Arc::new(SystemClock), Arc::new(SystemRng)).await;
-    let app = app.map_err(|error| open_failure(error, settings))?;
+    let app = app.map_err(|error| Failure::new("the store cannot be opened").because(error))?;
     Ok(House { app, first_token, folder })
+}
+
+/// Compares the root key with the store's before anything is opened for writing, which may already change the store.
+async fn check_root_key(settings: &Settings, path: &Path, key: Option<&RootKey>) -> Result<(), Failure> {
+    let unreadable = || Failure::new("the store cannot be read");
+    let store = SqliteStore::open_to_read(path).map_err(|error| unreadable().because(error))?;
+    // A first start that was cut off leaves a file with nothing in it.
+    if store.is_blank().map_err(|error| unreadable().because(error))? {
+        return Ok(());
+    }
+    let account = store.account_find().await.map_err(|error| unreadable().because(error))?;
+    let file = settings.root_key_file.display();
+    match (account, key) {
+        (Some(account), None) => Err(Failure::new(format!(
+            "the root key file {file} is missing: the store needs root key {}",
+            account.root_key
+        ))
+        .todo("put a copy of the file back, or name it with --root-key-file")),
+        (Some(account), Some(key)) if account.root_key != key.id() => Err(Failure::new(format!(
+            "the root key file {file} holds another key than the store was sealed under: expected key {}, found key {}; \
+             nothing was changed",
+            account.root_key,
+            key.id()
+        ))
+        .todo("name the right file with --root-key-file")),
+        _ => Ok(()),
+    }
 }
 
 async fn install(settings: &Settings, key: &RootKey, store: &dyn Store) -> Result<Token, Failure> {
@@ -64,16 +84,4 @@ async fn install(settings: &Settings, key: &RootKey, store: &dyn Store) -> Resul
     let text = zeroize::Zeroizing::new(format!("{}\n", installed.token().expose_secret()));
     folder::write_private(&path, &text).map_err(|error| failed().because(error))?;
     installed.commit(store).await.map_err(|error| failed().because(error))
-}
-
-fn open_failure(error: OpenError, settings: &Settings) -> Failure {
-    match error {
-        OpenError::WrongRootKey { expected, found } => Failure::new(format!(
-            "the root key file {} holds another key than the store was sealed under: expected key {expected}, found key \
-             {found}; nothing was changed",
-            settings.root_key_file.display()
-        ))
-        .todo("name the right file with --root-key-file"),
-        other => Failure::new("the store cannot be opened").because(other),
-    }
 }

@@ -1,4 +1,4 @@
-//! `strongroom`: the server, and the commands that look after it.
+#![doc = include_str!("../README.md")]
 
 mod audit;
 mod backup;

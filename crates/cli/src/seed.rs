@@ -18,8 +18,8 @@ use tokio::task::JoinSet;
 
 use crate::audit::progress;
 use crate::failure::Failure;
-use crate::house;
 use crate::settings::Place;
+use crate::{folder, house, hygiene};
 
 #[derive(Args)]
 pub(crate) struct Seed {
@@ -61,6 +61,7 @@ const UNDER_WAY: usize = 512;
 impl Seed {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         let settings = self.place.resolve()?;
+        hygiene::harden();
         let failed = |error| Failure::new(format!("{} cannot be read", self.file.display())).because(error);
         let input: Box<dyn BufRead> = if self.file.as_os_str() == "-" {
             Box::new(std::io::stdin().lock())
@@ -71,6 +72,10 @@ impl Seed {
         runtime.map_err(|error| Failure::new("the runtime cannot be started").because(error))?.block_on(
             async {
                 let house = house::open(&settings).await?;
+                if house.first_token.is_some() {
+                    let file = folder::first_key_path(&settings.data_dir);
+                    crate::out(&format!("A new store; its first API key is in {}\n", file.display()))?;
+                }
                 let told = |error| Failure::new("the store cannot be read").because(error);
                 let caller = house.app.operator().await.map_err(told)?;
                 let count = fill(Arc::new(house.app), caller, input).await?;

@@ -51,6 +51,8 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     let external = settings.server.external_url.as_ref().map(ToString::to_string);
     let scheme = if tls.is_some() { "https" } else { "http" };
     let url = external.unwrap_or_else(|| format!("{scheme}://{address}"));
+    let metrics_url = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok());
+    let metrics_url = metrics_url.map(|address| format!("http://{address}/metrics"));
     let front = std::sync::Arc::new(Front::new(Shared::new(house.app, settings.server.clone())));
 
     let stop = signals(tls.clone())?;
@@ -67,7 +69,7 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
             listen::serve(listener, None, answers, settings.connections, stopped(stop)).await;
         }
     };
-    crate::out(&greeting(&settings, &url, house.first_token))?;
+    crate::out(&greeting(&settings, &url, metrics_url, house.first_token))?;
     tracing::info!(%address, "serving");
     tokio::join!(api, metrics);
     tracing::info!("stopped");
@@ -125,10 +127,18 @@ fn reload(tls: Option<&Tls>) {
     }
 }
 
-fn greeting(settings: &Settings, url: &str, first_token: Option<Token>) -> String {
+fn greeting(
+    settings: &Settings,
+    url: &str,
+    metrics_url: Option<String>,
+    first_token: Option<Token>,
+) -> String {
     let data = absolute(&settings.data_dir);
     let mut text =
         format!("Strongroom {}\n\n  URL        {url}\n  Data       {data}\n", env!("CARGO_PKG_VERSION"));
+    if let Some(url) = metrics_url {
+        text += &format!("  Metrics    {url}\n");
+    }
     let key_file = absolute(&folder::first_key_path(&settings.data_dir));
     if let Some(token) = first_token {
         let root_key = absolute(&settings.root_key_file);

@@ -106,7 +106,8 @@ impl FromStr for Ksuid {
         // account.
         let (first, rest) = text.as_bytes().split_at(TEXT_LENGTH % 5);
         for chunk in std::iter::once(first).chain(rest.chunks_exact(5)) {
-            let mut carry = chunk.iter().try_fold(0, |sum, digit| Ok(sum * 62 + u64::from(digit_value(*digit)?)))?;
+            let mut carry =
+                chunk.iter().try_fold(0, |sum, digit| Ok(sum * 62 + u64::from(digit_value(*digit)?)))?;
             for limb in limbs.iter_mut().rev() {
                 let value = u64::from(*limb) * CHUNK + carry;
                 *limb = value as u32;

@@ -269,7 +269,9 @@ impl From<&Missing> for Told {
                 Self { status: NOT_FOUND, code: None, msg: "Resource not found".to_owned() }
             }
             Missing::VaultId(id) => told(NOT_FOUND, 24006, format!("Vault with ID {} not found.", short(id))),
-            Missing::Owner(id) => told(NOT_FOUND, 380, format!("The resource '{id}' is referenced but was not found.")),
+            Missing::Owner(id) => {
+                told(NOT_FOUND, 380, format!("The resource '{id}' is referenced but was not found."))
+            }
             Missing::VaultName(name) => {
                 told(NOT_FOUND, 24009, format!("Vault not found with name: {}", short(name)))
             }
@@ -456,7 +458,7 @@ pub(crate) fn view(problem: &Problem, operation: OperationId, path: &str) -> Res
     };
     let mut response = crate::view::json(status, &body);
     if let Problem::Domain(Error::RateLimited { retry_after, .. }) = problem {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs() + 1));
     }
     response
 }

@@ -1,7 +1,6 @@
 //! Requests per minute and account.
 
 use std::num::NonZeroU32;
-use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -26,7 +25,7 @@ impl Rate {
     pub(crate) fn count(&self, account: AccountId) -> Result<()> {
         self.buckets.check_key(&account).map_err(|refused| {
             let wait = refused.wait_time_from(DefaultClock::default().now());
-            Error::RateLimited { max: self.max.get(), retry_after: wait.max(Duration::from_secs(1)) }
+            Error::RateLimited { max: self.max.get(), retry_after: wait }
         })
     }
 }

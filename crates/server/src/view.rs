@@ -346,7 +346,8 @@ fn event_object(object: Object, origin: &Origin) -> strongroom_domain::Result<se
         }
         Object::ServiceUser { id, name, active, created_at } => serde_json::to_value(service_user(
             &ServiceUser { id, name, active, created_at, revision: 0 },
-            Flavour::Service,
+            // The form that `owner_id` and the principal have.
+            Flavour::Bot,
             origin,
         )),
     };

@@ -30,5 +30,14 @@ pub async fn verify(store: &dyn Store, mut progress: impl FnMut(u64)) -> Result<
         done += records.len() as u64;
         progress(done);
     }
-    Ok(verifier.finish(&head).map(|()| head))
+    let walked = verifier.finish(&head).map(|()| head);
+    // Records after the head are those of a server that goes on, and then the head has gone on too.
+    let after = store.audit_list(head.sequence, 1).await?;
+    let end = store.audit_head().await?;
+    match after.first() {
+        Some(record) if walked.is_ok() && record.sequence > end.sequence => {
+            Ok(Err(Broken::WrongEnd { expected: end.sequence, found: record.sequence }))
+        }
+        _ => Ok(walked),
+    }
 }

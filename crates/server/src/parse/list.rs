@@ -16,10 +16,15 @@ pub(crate) struct Kind {
     pub(crate) prefixes: &'static [&'static str],
     /// What a filter may ask about.
     pub(crate) fields: &'static [Field],
+    /// What a query may hold.
+    pub(crate) parameters: &'static [&'static str],
 }
 
-/// `beforeId` is the TypeScript SDK's `before_id`; it and Rust's send the vault's `id` along with a vault's secrets.
-const PARAMETERS: &[&str] = &["before_id", "limit", "filter", "beforeId", "id"];
+/// `beforeId` is the TypeScript SDK's `before_id`.
+pub(crate) const PARAMETERS: &[&str] = &["before_id", "limit", "filter", "beforeId"];
+
+/// The TypeScript and Rust SDKs send the vault's id along when they list its secrets.
+pub(crate) const PARAMETERS_WITH_ID: &[&str] = &["before_id", "limit", "filter", "beforeId", "id"];
 
 /// Reads a list's query.
 ///
@@ -32,7 +37,7 @@ pub(crate) fn query(
     lenient: bool,
     clock: &dyn Clock,
 ) -> Result<(Query, Next)> {
-    let parameters = Parameters::parse(raw, PARAMETERS, lenient)?;
+    let parameters = Parameters::parse(raw, kind.parameters, lenient)?;
     let limit = parameters.get("limit").map_or(Ok(PageLimit::MAX), limit)?;
     let before = parameters.get("before_id").or_else(|| parameters.get("beforeId"));
     let before = before.map(|text| before_id(text, kind)).transpose()?;

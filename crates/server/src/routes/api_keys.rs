@@ -5,12 +5,12 @@ use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::ids::ApiKeyId;
 
 use crate::error::Problem;
-use crate::parse::list::Kind;
+use crate::parse::list::{Kind, PARAMETERS};
 use crate::parse::{self, fields};
 use crate::session::{Bare, Item, Listed, Session};
 use crate::view::{self, json};
 
-const LISTED: Kind = Kind { prefixes: &[ApiKeyId::PREFIX], fields: ApiKey::FIELDS };
+const LISTED: Kind = Kind { prefixes: &[ApiKeyId::PREFIX], fields: ApiKey::FIELDS, parameters: PARAMETERS };
 
 /// Create an API key; its token is in this answer and nowhere else
 #[utoipa::path(post, path = "/api_keys", tag = "API keys", operation_id = "ApiKeysCreate",

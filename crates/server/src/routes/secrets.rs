@@ -5,12 +5,13 @@ use strongroom_domain::ids::{SecretId, VaultId};
 use strongroom_domain::secret::Secret;
 
 use crate::error::Problem;
-use crate::parse::list::Kind;
+use crate::parse::list::{Kind, PARAMETERS, PARAMETERS_WITH_ID};
 use crate::parse::{self, fields};
 use crate::session::{Bare, Item, Listed, Session};
 use crate::view::{self, json};
 
-const LISTED: Kind = Kind { prefixes: &[SecretId::PREFIX], fields: Secret::FIELDS };
+const LISTED: Kind = Kind { prefixes: &[SecretId::PREFIX], fields: Secret::FIELDS, parameters: PARAMETERS };
+const LISTED_OF_VAULT: Kind = Kind { parameters: PARAMETERS_WITH_ID, ..LISTED };
 
 /// Create a secret
 #[utoipa::path(post, path = "/vault_secrets", tag = "Secrets", operation_id = "SecretsCreate",
@@ -42,7 +43,7 @@ pub(crate) async fn secret_list_of_vault(
     Item(vault): Item<VaultId>,
     listed: Listed,
 ) -> Result<Response, Problem> {
-    let (query, next) = session.list_query(&listed, &LISTED)?;
+    let (query, next) = session.list_query(&listed, &LISTED_OF_VAULT)?;
     let page = session.app().secret_list_of_vault(&session.caller, vault, query).await?;
     Ok(json(StatusCode::OK, &view::secrets(&page, Some(vault), &next, &session.origin)))
 }

@@ -7,12 +7,13 @@ use strongroom_domain::ids::ServiceUserId;
 use strongroom_domain::principal::ServiceUser;
 
 use crate::error::Problem;
-use crate::parse::list::Kind;
+use crate::parse::list::{Kind, PARAMETERS};
 use crate::parse::{self, fields};
 use crate::session::{Bare, Item, Listed, Session};
 use crate::view::{self, Flavour, json};
 
-const LISTED: Kind = Kind { prefixes: &["bot_", "service_"], fields: ServiceUser::FIELDS };
+const LISTED: Kind =
+    Kind { prefixes: &["bot_", "service_"], fields: ServiceUser::FIELDS, parameters: PARAMETERS };
 
 async fn create(session: Session, request: Request, flavour: Flavour) -> Result<Response, Problem> {
     let body = session.fields(request, fields::SERVICE_USER).await?;

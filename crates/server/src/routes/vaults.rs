@@ -5,12 +5,12 @@ use strongroom_domain::ids::VaultId;
 use strongroom_domain::vault::Vault;
 
 use crate::error::Problem;
-use crate::parse::list::Kind;
+use crate::parse::list::{Kind, PARAMETERS};
 use crate::parse::{self, fields};
 use crate::session::{Bare, Item, Listed, Session};
 use crate::view::{self, json};
 
-const LISTED: Kind = Kind { prefixes: &[VaultId::PREFIX], fields: Vault::FIELDS };
+const LISTED: Kind = Kind { prefixes: &[VaultId::PREFIX], fields: Vault::FIELDS, parameters: PARAMETERS };
 
 /// Create a vault
 #[utoipa::path(post, path = "/vaults", tag = "Vaults", operation_id = "VaultsCreate", params(crate::openapi::Version),

@@ -63,8 +63,9 @@ pub(super) fn list(
     owner: Option<PrincipalId>,
     query: &Query,
 ) -> rusqlite::Result<Listing<ApiKey>> {
+    let index = if owner.is_some() { "INDEXED BY api_key_owner" } else { "" };
     let mut select = Select {
-        sql: format!("{SELECT} WHERE account = ?"),
+        sql: format!("{SELECT} {index} WHERE account = ?"),
         params: vec![Value::Integer(account)],
         id: "id",
         column: |field| match field {

@@ -51,8 +51,7 @@ pub fn copy_store(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Res
         .map_err(|source| OpenError::Sqlite { path: from.to_owned(), source })?;
     schema::check_version(&source, from)?;
     // Under another name until it is whole: a crash leaves no file that looks like a backup.
-    let part = to.with_extension("part");
-    let _ = std::fs::remove_file(&part);
+    let part = to.with_added_extension(format!("{}.part", std::process::id()));
     let copied = copy(&source, &part, progress).map_err(BackupError::from).and_then(|()| check(&part));
     let finished = copied.and_then(|()| finish(&part, to));
     if finished.is_err() {

@@ -81,6 +81,14 @@ impl SqliteStore {
         Self { path: path.to_owned(), readers: Readers::new(path), writer: None, account: OnceLock::new() }
     }
 
+    /// Whether the file holds no tables yet.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub fn is_blank(&self) -> Result<bool> {
+        Ok(self.readers.lookup(schema::version)? == 0)
+    }
+
     /// Asks SQLite to look for damage in the file.
     ///
     /// # Errors

@@ -133,7 +133,7 @@ pub(super) fn check_version(connection: &Connection, path: &Path) -> Result<(), 
     Ok(())
 }
 
-fn version(connection: &Connection) -> rusqlite::Result<usize> {
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<usize> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
@@ -142,6 +142,8 @@ fn migrate(connection: &mut Connection, path: &Path, migrations: &[&str]) -> rus
     let done = version(connection)?;
     if (1..migrations.len()).contains(&done) {
         let copy = path.with_extension(format!("before-version-{}.db", done + 1));
+        // One that an earlier try left behind, which failed and was undone, holds nothing that this one will not.
+        let _ = std::fs::remove_file(&copy);
         super::backup::copy(connection, &copy, |_, _| ())?;
     }
     for (index, migration) in migrations.iter().enumerate().skip(done) {
