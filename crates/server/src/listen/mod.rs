@@ -48,8 +48,6 @@ impl Default for Limits {
     }
 }
 
-/// Header fields of a request at most.
-const HEADERS: usize = 64;
 /// Bytes of a request's head, and of what is read ahead of a body.
 const BUFFER: usize = 64 << 10;
 /// Requests that one HTTP/2 connection may have under way.
@@ -204,11 +202,7 @@ impl Connection {
             watcher.watch(builder.serve_connection(stream, service)).await?;
         } else {
             let mut builder = http1::Builder::new();
-            builder
-                .timer(TokioTimer::new())
-                .header_read_timeout(limits.head)
-                .max_headers(HEADERS)
-                .max_buf_size(BUFFER);
+            builder.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(BUFFER);
             watcher.watch(builder.serve_connection(stream, service)).await?;
         }
         Ok(())
