@@ -12,21 +12,19 @@ use strongroom_store::cache::CachedStore;
 use strongroom_store::sqlite::SqliteStore;
 
 use crate::failure::Failure;
-use crate::folder::{self, Folder};
+use crate::folder;
 use crate::hygiene;
 use crate::settings::Settings;
 
-/// An opened house. Its folder is this process's until it is dropped.
+/// An opened house.
 pub(crate) struct House {
     pub(crate) app: App,
     /// The first API key's token, when this was the first start.
     pub(crate) first_token: Option<Token>,
-    pub(crate) folder: Folder,
 }
 
-/// Opens the house; the first time, makes it.
+/// Opens the house; the first time, makes it. The caller has taken the folder.
 pub(crate) async fn open(settings: &Settings) -> Result<House, Failure> {
-    let folder = Folder::take(&settings.data_dir)?;
     let path = folder::store_path(&settings.data_dir);
     let known_key = folder::root_key_read(&settings.root_key_file)?;
     if path.exists() {
@@ -45,7 +43,7 @@ pub(crate) async fn open(settings: &Settings) -> Result<House, Failure> {
     hygiene::lock(&root_key);
     let app = App::open(store, root_key, settings.limits, Arc::new(SystemClock), Arc::new(SystemRng)).await;
     let app = app.map_err(|error| Failure::new("the store cannot be opened").because(error))?;
-    Ok(House { app, first_token, folder })
+    Ok(House { app, first_token })
 }
 
 /// Compares the root key with the store's before anything is opened for writing, which may already change the store.

@@ -1,7 +1,13 @@
-//! What keeps keys out of dumps.
+//! What keeps keys out of dumps, and the process small.
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use strongroom_crypto::{MemoryLock, RootKey};
+
+/// Keeps the system from backing the heap with huge pages: a server that holds five megabytes would take fifteen.
+pub(crate) fn stay_small() {
+    // A system without them has nothing to refuse.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+}
 
 /// Makes this process write no core file and lets no other process of the same user read its memory.
 ///

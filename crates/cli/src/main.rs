@@ -89,6 +89,7 @@ enum Config {
 }
 
 fn main() -> ExitCode {
+    hygiene::stay_small();
     let matches = Cli::command().get_matches();
     let result =
         Cli::from_arg_matches(&matches).map_err(|error| error.exit()).and_then(|cli| run(cli, &matches));

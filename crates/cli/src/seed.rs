@@ -18,8 +18,9 @@ use tokio::task::JoinSet;
 
 use crate::audit::progress;
 use crate::failure::Failure;
+use crate::folder::{self, Folder};
 use crate::settings::Place;
-use crate::{folder, house, hygiene};
+use crate::{house, hygiene};
 
 #[derive(Args)]
 pub(crate) struct Seed {
@@ -68,6 +69,7 @@ impl Seed {
         } else {
             Box::new(BufReader::new(File::open(&self.file).map_err(failed)?))
         };
+        let _folder = Folder::take(&settings.data_dir)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         runtime.map_err(|error| Failure::new("the runtime cannot be started").because(error))?.block_on(
             async {

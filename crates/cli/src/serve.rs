@@ -12,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::failure::Failure;
+use crate::folder::Folder;
 use crate::settings::Settings;
 use crate::{folder, house, hygiene, logging};
 
@@ -23,7 +24,12 @@ pub(crate) fn run(settings: Settings) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new("the runtime cannot be started").because(error))?;
-    runtime.block_on(serve(settings))
+    let folder = Folder::take(&settings.data_dir)?;
+    let served = runtime.block_on(serve(settings));
+    // Ends what is still under way, and with it the store, which writes what waits; only then is the folder given up.
+    drop(runtime);
+    drop(folder);
+    served
 }
 
 /// Tokens and values would cross the network for everyone to read.
@@ -73,9 +79,6 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     tracing::info!(%address, "serving");
     tokio::join!(api, metrics);
     tracing::info!("stopped");
-    // The store writes what waits and closes before the folder is given up.
-    drop(front);
-    drop(house.folder);
     Ok(ExitCode::SUCCESS)
 }
 
