@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use rustix::process::{Resource, getrlimit};
-use strongroom_crypto::KeyId;
-use strongroom_domain::app::audit;
+use strongroom_crypto::RootKey;
+use strongroom_domain::app::{audit, keys};
 use strongroom_domain::store::Store;
 use strongroom_server::listen::Tls;
 use strongroom_store::sqlite::SqliteStore;
@@ -13,6 +13,7 @@ use strongroom_store::sqlite::SqliteStore;
 use crate::audit::block_on;
 use crate::failure::Failure;
 use crate::folder::{self, others};
+use crate::hygiene;
 use crate::settings::Settings;
 
 /// Below this much free space the store will soon be unable to grow.
@@ -30,17 +31,19 @@ enum Finding {
 use Finding::{Bad, Good, Warning};
 
 pub(crate) fn run(settings: &Settings) -> Result<ExitCode, Failure> {
+    hygiene::harden();
     if !settings.data_dir.exists() {
         return Err(Failure::new(format!("there is no data folder {}", settings.data_dir.display()))
             .todo("name it with --data-dir; strongroom serve makes a new one"));
     }
     let mut findings = vec![folder_access(&settings.data_dir)];
-    let (key_id, root_key) = root_key(&settings.root_key_file);
-    findings.push(root_key);
-    findings.extend(block_on(async { Ok(store(settings, key_id).await) })?);
+    let (key, found) = root_key(&settings.root_key_file);
+    findings.push(found);
+    findings.extend(block_on(async { Ok(store(settings, key.as_ref()).await) })?);
     findings.push(first_key(&settings.data_dir));
     findings.push(free_space(&settings.data_dir));
     findings.push(locked_memory());
+    findings.push(open_files(settings));
     findings.extend(tls(settings));
     tell(&findings)
 }
@@ -55,7 +58,12 @@ fn tell(findings: &[Finding]) -> Result<ExitCode, Failure> {
         };
     }
     let bad = findings.iter().filter(|finding| matches!(finding, Bad(..))).count();
-    text += &if bad == 0 { "Nothing is wrong.\n".to_owned() } else { format!("{bad} to mend.\n") };
+    let warnings = findings.iter().filter(|finding| matches!(finding, Warning(..))).count();
+    text += &match (bad, warnings) {
+        (0, 0) => "Nothing is wrong.\n".to_owned(),
+        (0, _) => format!("Nothing is wrong; {warnings} to look at.\n"),
+        _ => format!("{bad} to mend.\n"),
+    };
     crate::out(&text)?;
     Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -72,10 +80,13 @@ fn folder_access(path: &Path) -> Finding {
     }
 }
 
-fn root_key(path: &Path) -> (Option<KeyId>, Finding) {
+fn root_key(path: &Path) -> (Option<RootKey>, Finding) {
     let shown = path.display();
     match folder::root_key_read(path) {
-        Ok(Some(key)) => (Some(key.id()), Good(format!("the root key file {shown} holds key {}", key.id()))),
+        Ok(Some(key)) => {
+            let told = format!("the root key file {shown} holds key {}", key.id());
+            (Some(key), Good(told))
+        }
         Ok(None) => {
             let todo = "put a copy of the file back, or name it with --root-key-file";
             (None, Bad(format!("there is no root key file {shown}"), todo.into()))
@@ -88,9 +99,8 @@ fn root_key(path: &Path) -> (Option<KeyId>, Finding) {
     }
 }
 
-async fn store(settings: &Settings, key: Option<KeyId>) -> Vec<Finding> {
+async fn store(settings: &Settings, key: Option<&RootKey>) -> Vec<Finding> {
     let path = folder::store_path(&settings.data_dir);
-    let from_backup = || "restore a backup: strongroom restore FILE --data-dir EMPTY-FOLDER".to_owned();
     if !path.exists() {
         return vec![Bad(
             format!("there is no store {}", path.display()),
@@ -99,49 +109,70 @@ async fn store(settings: &Settings, key: Option<KeyId>) -> Vec<Finding> {
     }
     let store = match SqliteStore::open_to_read(&path) {
         Ok(store) => store,
-        Err(error) => return vec![Bad(Failure::new("the store").because(error).to_string(), from_backup())],
+        Err(error) => return vec![unreadable("the store", error)],
     };
-    let mut findings = vec![match store.check().await {
+    let undamaged = match store.check().await {
         Ok(None) => Good(format!("the store {} is undamaged", path.display())),
-        Ok(Some(damage)) => Bad(format!("the store is damaged: {damage}"), from_backup()),
-        Err(error) => Bad(Failure::new("the store cannot be read").because(error).to_string(), from_backup()),
-    }];
-    findings.push(match (store.account_find().await, key) {
-        (Ok(Some(account)), Some(key)) if account.root_key == key => {
-            Good("the root key is the store's".into())
+        Ok(Some(damage)) => Bad(format!("the store is damaged: {damage}"), FROM_BACKUP.into()),
+        Err(error) => unreadable("the store", error),
+    };
+    vec![undamaged, keys(&store, key).await, log(&store).await]
+}
+
+const FROM_BACKUP: &str = "restore a backup: strongroom restore FILE --data-dir EMPTY-FOLDER";
+
+fn unreadable(what: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Finding {
+    let told = Failure::new(format!("{what} cannot be read")).because(error).to_string();
+    Bad(told, "run this as the server's user; if it still cannot be read, restore a backup".into())
+}
+
+/// Opens every key in the store, not only compares their names.
+async fn keys(store: &SqliteStore, key: Option<&RootKey>) -> Finding {
+    let account = match store.account_find().await {
+        Ok(Some(account)) => account,
+        Ok(None) => {
+            return Warning("the store is empty".into(), "strongroom serve makes the first API key".into());
         }
-        (Ok(Some(account)), Some(key)) => Bad(
-            format!("the root key is not the store's: expected key {}, found key {key}", account.root_key),
+        Err(error) => return unreadable("the store", error),
+    };
+    let Some(key) = key else {
+        let what = format!("the store needs root key {}", account.root_key);
+        return Bad(what, "see the root key file above".into());
+    };
+    if account.root_key != key.id() {
+        return Bad(
+            format!(
+                "the root key is not the store's: expected key {}, found key {}",
+                account.root_key,
+                key.id()
+            ),
             "name the right file with --root-key-file".into(),
-        ),
-        (Ok(Some(account)), None) => Bad(
-            format!("the store needs root key {}", account.root_key),
-            "see the root key file above".into(),
-        ),
-        (Ok(None), _) => {
-            Warning("the store is empty".into(), "strongroom serve makes the first API key".into())
+        );
+    }
+    match keys::check(store, &account, key).await {
+        Ok(Ok(vaults)) => {
+            Good(format!("the root key opens the store's keys, those of {vaults} vaults among them"))
         }
-        (Err(error), _) => {
-            Bad(Failure::new("the store cannot be read").because(error).to_string(), from_backup())
-        }
-    });
-    findings.push(match audit::verify(&store, |_| ()).await {
+        Ok(Err(broken)) => Bad(broken.to_string(), FROM_BACKUP.into()),
+        Err(error) => unreadable("the store", error),
+    }
+}
+
+async fn log(store: &SqliteStore) -> Finding {
+    match audit::verify(store, |_| ()).await {
         Ok(Ok(head)) => Good(format!("the audit log of {} events is intact", head.sequence)),
         Ok(Err(broken)) => Bad(
             format!("the audit log was tampered with or damaged: {broken}"),
             "compare with a backup: strongroom audit verify tells when it was still whole".into(),
         ),
-        Err(error) => {
-            Bad(Failure::new("the audit log cannot be read").because(error).to_string(), from_backup())
-        }
-    });
-    findings
+        Err(error) => unreadable("the audit log", error),
+    }
 }
 
 fn first_key(data_dir: &Path) -> Finding {
     let path = folder::first_key_path(data_dir);
     if !path.exists() {
-        return Good("the first API key's file was removed".into());
+        return Good("no API key stands in a file".into());
     }
     let shown = path.display();
     match others(&path) {
@@ -165,6 +196,17 @@ fn free_space(data_dir: &Path) -> Finding {
             }
         }
         Err(error) => Warning(format!("the free space is unknown: {error}"), "look with df".into()),
+    }
+}
+
+fn open_files(settings: &Settings) -> Finding {
+    let wanted = settings.connections.connections as u64;
+    match getrlimit(Resource::Nofile).maximum {
+        Some(limit) if limit < wanted => Warning(
+            format!("the system allows {limit} open files, and {wanted} connections are set"),
+            "raise it: ulimit -Hn, or LimitNOFILE in a systemd unit; or lower --max-connections".into(),
+        ),
+        _ => Good(format!("{wanted} connections can be open")),
     }
 }
 

@@ -22,6 +22,27 @@ pub(crate) fn harden() {
     }
 }
 
+/// File descriptors that are kept for the store, the log and what else is not a connection.
+const RESERVED_FILES: u64 = 64;
+
+/// Raises the limit of open files as far as the system lets, and says how many connections that leaves room for.
+pub(crate) fn connections(wanted: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let current = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    let room = current.map_or(u64::MAX, |files| files.saturating_sub(RESERVED_FILES).max(1));
+    let room = usize::try_from(room).unwrap_or(usize::MAX);
+    if room < wanted {
+        tracing::warn!(
+            "{room} connections at most, not {wanted}: the system allows no more open files (ulimit -n)"
+        );
+    }
+    wanted.min(room)
+}
+
 /// Keeps the root key out of swap, or says loudly that it is not.
 pub(crate) fn lock(key: &RootKey) {
     if key.lock_memory() == MemoryLock::Refused {

@@ -88,45 +88,66 @@ impl Seed {
 }
 
 async fn fill(app: Arc<App>, caller: Caller, input: Box<dyn BufRead>) -> Result<u64, Failure> {
+    let mut filling = Filling { under_way: JoinSet::new(), stored: 0, refused: None };
+    let read = read_lines(&app, &caller, input, &mut filling).await;
+    // What is under way is finished whatever happened, so that what is told of it is true.
+    while filling.finish_one().await {}
+    let failure = filling.refused.or(read.err());
+    match failure {
+        None => Ok(filling.stored),
+        Some(failure) => Err(failure.todo(format!("{} other lines are in the store", filling.stored))),
+    }
+}
+
+async fn read_lines(
+    app: &Arc<App>,
+    caller: &Caller,
+    input: Box<dyn BufRead>,
+    filling: &mut Filling,
+) -> Result<(), Failure> {
     let mut tell = progress("lines");
-    let mut under_way: JoinSet<Result<(), Failure>> = JoinSet::new();
-    let mut count = 0;
-    for line in input.lines() {
-        count += 1;
+    for (number, line) in (1..).zip(input.lines()) {
         // What serde says of a line may repeat its value, so only the number is told.
-        let unreadable = || {
-            Failure::new(format!(
-                "line {count} is not a vault or secret; the lines before it are in the store"
-            ))
-        };
+        let unreadable = || Failure::new(format!("line {number} is not a vault or secret"));
         let line = zeroize::Zeroizing::new(line.map_err(|error| unreadable().because(error))?);
         let line: Line = serde_json::from_str(&line).map_err(|_| unreadable())?;
         // A vault is there before the secrets that come after it.
         let alone = matches!(line, Line::Vault { .. });
-        while (alone && !under_way.is_empty()) || under_way.len() >= UNDER_WAY {
-            finish_one(&mut under_way).await?;
+        while (alone && !filling.under_way.is_empty()) || filling.under_way.len() >= UNDER_WAY {
+            filling.finish_one().await;
         }
         let (app, caller) = (app.clone(), caller.clone());
-        under_way.spawn(async move {
+        filling.under_way.spawn(async move {
             let done = add(&app, &caller, line).await;
-            done.map_err(|error| Failure::new(format!("line {count} is refused")).because(error))
+            done.map_err(|error| Failure::new(format!("line {number} is refused")).because(error))
         });
         if alone {
-            finish_one(&mut under_way).await?;
+            filling.finish_one().await;
         }
-        tell(count);
+        if filling.refused.is_some() {
+            break;
+        }
+        tell(number);
     }
-    while !under_way.is_empty() {
-        finish_one(&mut under_way).await?;
-    }
-    Ok(count)
+    Ok(())
 }
 
-async fn finish_one(under_way: &mut JoinSet<Result<(), Failure>>) -> Result<(), Failure> {
-    match under_way.join_next().await {
-        Some(Ok(done)) => done,
-        Some(Err(error)) => Err(Failure::new("a line failed").because(error)),
-        None => Ok(()),
+/// Lines under way, and how those before them went.
+struct Filling {
+    under_way: JoinSet<Result<(), Failure>>,
+    stored: u64,
+    refused: Option<Failure>,
+}
+
+impl Filling {
+    /// Waits for one line; says whether there was one.
+    async fn finish_one(&mut self) -> bool {
+        let Some(done) = self.under_way.join_next().await else { return false };
+        match done.unwrap_or_else(|error| Err(Failure::new("a line failed").because(error))) {
+            Ok(()) => self.stored += 1,
+            Err(failure) => self.refused = self.refused.take().or(Some(failure)),
+        }
+        true
     }
 }
 

@@ -16,9 +16,10 @@ use crate::folder::Folder;
 use crate::settings::Settings;
 use crate::{folder, house, hygiene, logging};
 
-pub(crate) fn run(settings: Settings) -> Result<ExitCode, Failure> {
+pub(crate) fn run(mut settings: Settings) -> Result<ExitCode, Failure> {
     let _log = logging::start(settings.log_format, &settings.log_level)?;
     hygiene::harden();
+    settings.connections.connections = hygiene::connections(settings.connections.connections);
     refuse_clear_text(&settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

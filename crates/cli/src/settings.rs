@@ -222,8 +222,14 @@ fn limits(options: &Options) -> Result<Limits, Failure> {
         vaults: options.max_vaults,
         secrets: options.max_secrets,
     };
-    if limits.value > Limits::VALUE_MAX {
-        return Err(Failure::new(format!("max_value is {} bytes, and 1MiB is the most", limits.value)));
+    let sizes = [
+        ("max_name", limits.name),
+        ("max_description", limits.description),
+        ("max_metadata", limits.metadata),
+        ("max_value", limits.value),
+    ];
+    if let Some((name, size)) = sizes.into_iter().find(|(_, size)| *size > Limits::SIZE_MAX) {
+        return Err(Failure::new(format!("{name} is {size} bytes, and 1MiB is the most")));
     }
     Ok(limits)
 }

@@ -82,6 +82,32 @@ fn a_wrong_root_key_is_one_clear_line() {
     assert!(after("expected", &our_key.id) && after("found", &their_key.id), "{line}");
 }
 
+/// What a crash leaves in the store's log is acknowledged data too: a refused start must not move it.
+#[test]
+fn a_refused_start_after_a_crash_touches_nothing() {
+    let (ours, theirs) = (private_folder(), used_folder());
+    let server = Server::start(ours.path());
+    harness::make_vault(&mut server.client(), "kept");
+    server.process.kill();
+    let lasting = |folder: &Path| {
+        let mut files = contents(folder);
+        // An index of the log, which whoever looks into it makes anew.
+        files.retain(|path, _| path.extension().is_none_or(|extension| extension != "db-shm"));
+        files
+    };
+    let root_key_file = root_key(theirs.path()).path;
+    let before = lasting(ours.path());
+    assert!(
+        before.iter().any(|(path, bytes)| text(path).ends_with("-wal") && !bytes.is_empty()),
+        "no log is left"
+    );
+    Server::spawn(ours.path(), &["--root-key-file", text(&root_key_file)]).wait().expect_refusal();
+    assert!(lasting(ours.path()) == before, "a refused start changed the folder");
+    let server = Server::start(ours.path());
+    assert_eq!(harness::list_all(&mut server.client(), "/vaults", "vaults").len(), 1);
+    server.stop();
+}
+
 #[test]
 fn a_lost_root_key_is_not_replaced_by_a_new_one() {
     let data = used_folder();

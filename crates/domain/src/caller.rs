@@ -52,19 +52,32 @@ pub struct Credential {
 /// [`crate::app::App::operator`] make one.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// The account that the caller belongs to: every query names it.
-    pub account: AccountId,
-    /// Who acts.
-    pub principal: PrincipalId,
-    /// What the principal is called.
-    pub subject: String,
-    /// What the principal may do.
-    pub role: Role,
-    /// The key that was shown; none for somebody who works on the machine itself.
-    pub key: Option<ApiKeyId>,
+    pub(crate) account: AccountId,
+    pub(crate) principal: PrincipalId,
+    pub(crate) subject: String,
+    pub(crate) role: Role,
+    pub(crate) key: Option<ApiKeyId>,
 }
 
 impl Caller {
+    /// The account that the caller belongs to: every query names it.
+    #[must_use]
+    pub fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// What the principal is called.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The key that was shown; none for somebody who works on the machine itself.
+    #[must_use]
+    pub fn key(&self) -> Option<ApiKeyId> {
+        self.key
+    }
+
     pub(crate) fn from_credential(credential: &Credential) -> Result<Self> {
         if !credential.active {
             return Err(Error::Unauthenticated(BadCredential::OwnerInactive(credential.key.owner)));

@@ -18,8 +18,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What [`Self::value`] may be raised to: 1 MiB.
-    pub const VALUE_MAX: usize = 1 << 20;
+    /// What each size may be raised to: 1 MiB.
+    pub const SIZE_MAX: usize = 1 << 20;
 
     /// The largest request body that these limits can need: JSON writes a byte in six at most (`\u0000`).
     #[must_use]

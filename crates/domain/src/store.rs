@@ -21,6 +21,9 @@ use crate::principal::{Account, ServiceUser, User};
 use crate::secret::{Secret, Version};
 use crate::vault::Vault;
 
+/// Sizes of batches that are told apart: up to 1, 2, 4 … 256 changes.
+pub const BATCH_BUCKETS: usize = 9;
+
 /// How much a store holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
@@ -38,6 +41,8 @@ pub struct Counts {
     pub commits: u64,
     /// Changes in those commits.
     pub changes: u64,
+    /// How many of those commits had up to 1, 2, 4 … changes, each counted once.
+    pub batch_sizes: [u64; BATCH_BUCKETS],
 }
 
 /// A store of accounts and what they own.
@@ -115,7 +120,8 @@ pub trait Store: Send + Sync {
         query: Query,
     ) -> Result<Listing<Secret>>;
 
-    /// Changes a secret; with a version, its value too, and the version before it is destroyed. `NotUnique`, `Stale`.
+    /// Changes a secret; with a version, its value too, and the version before it is destroyed. `NotUnique`; `Stale`, also
+    /// if its vault has another name by now than the record tells.
     async fn secret_update(
         &self,
         account: AccountId,
@@ -141,7 +147,7 @@ pub trait Store: Send + Sync {
         number: u32,
     ) -> Result<Option<Version>>;
 
-    /// Adds a key.
+    /// Adds a key. `Stale` if its owner is gone.
     async fn api_key_insert(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()>;
 
     /// A key by id.

@@ -2,15 +2,21 @@
 //! the log, a place in the metrics.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http_body::Body as _;
 use strongroom_domain::ids::{ApiKeyId, Ksuid, OperationId};
 use tower_service::Service;
 
@@ -81,7 +87,7 @@ impl Front {
     }
 
     /// Answers a request. It never fails: what goes wrong is in the answer.
-    pub async fn handle(&self, mut request: Request<Body>, scheme: &'static str) -> Response {
+    pub async fn handle(&self, mut request: Request<Body>, peer: Peer) -> Response {
         let start = Instant::now();
         let operation = self.operations.next(self.shared.app.clock().now());
         normalise(&mut request);
@@ -89,22 +95,22 @@ impl Front {
         let cors = Cors::of(request.headers());
         let path = request.uri().path().to_owned();
 
-        let context = Context::new(scheme);
+        let context = Context::new(peer.scheme);
         let preflight = cors.as_ref().filter(|_| request.method() == Method::OPTIONS);
         let mut response = match preflight.and_then(|cors| cors.preflight(&path)) {
             Some(response) => response,
             None => {
                 request.extensions_mut().insert(context.clone());
-                let answered: Result<Response, Infallible> = self.router.clone().call(request).await;
-                match answered {
-                    Ok(response) => response,
-                    Err(never) => match never {},
-                }
+                let answering = self.router.clone().call(request);
+                caught(answering).await.unwrap_or_else(IntoResponse::into_response)
             }
         };
         if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
             error::log(&problem, operation);
             response = error::view(&problem, operation, &path);
+        }
+        if method == "HEAD" {
+            response = without_body(response);
         }
         dress(&mut response, operation, cors.as_ref());
 
@@ -112,27 +118,58 @@ impl Front {
         let status = response.status().as_u16();
         let route = context.0.route.get().copied().unwrap_or_else(|| plain_route(&path));
         self.shared.metrics.observe(&Labels { method, route, status }, took);
-        log(operation, method, route, status, took, context.0.key.get());
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let key = context.0.key.get().map(tracing::field::display);
+        let peer = peer.address;
+        // What was read without trouble is the bulk of the requests, and the least of the news.
+        if status < 400 && matches!(method, "GET" | "HEAD" | "OPTIONS") {
+            tracing::debug!(%operation, method, route, status, micros, key, %peer, "request");
+        } else {
+            tracing::info!(%operation, method, route, status, micros, key, %peer, "request");
+        }
         response
     }
 }
 
-fn log(
-    operation: OperationId,
-    method: &str,
-    route: &str,
-    status: u16,
-    took: std::time::Duration,
-    key: Option<&ApiKeyId>,
-) {
-    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    let key = key.map(tracing::field::display);
-    // What was read without trouble is the bulk of the requests, and the least of the news.
-    if status < 400 && matches!(method, "GET" | "HEAD" | "OPTIONS") {
-        tracing::debug!(%operation, method, route, status, micros, key, "request");
-    } else {
-        tracing::info!(%operation, method, route, status, micros, key, "request");
+/// Where a request came from, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer {
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// The other end of the connection.
+    pub address: SocketAddr,
+}
+
+/// A handler panicked.
+#[derive(Debug, thiserror::Error)]
+#[error("a handler panicked; the lines before this one tell where")]
+struct Panicked;
+
+/// Makes an answer of a panic: one request's defect is not to end the connection of others.
+async fn caught(answering: impl Future<Output = Result<Response, Infallible>>) -> Result<Response, Problem> {
+    let mut answering = pin!(answering);
+    poll_fn(|context| {
+        // Nothing of a request that panicked is looked at again.
+        let polled = catch_unwind(AssertUnwindSafe(|| answering.as_mut().poll(context)));
+        match polled {
+            Ok(poll) => poll.map(|Ok(response)| Ok(response)),
+            Err(_) => {
+                Poll::Ready(Err(Problem::Domain(strongroom_domain::Error::Internal(Box::new(Panicked)))))
+            }
+        }
+    })
+    .await
+}
+
+/// The answer to HEAD: all of the one to GET but its body, which over HTTP/2 would break the stream.
+fn without_body(response: Response) -> Response {
+    let (mut head, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact()
+        && length > 0
+    {
+        head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
+    Response::from_parts(head, Body::empty())
 }
 
 /// Numbers requests: a random half, so that two servers differ, and a count.

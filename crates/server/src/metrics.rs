@@ -64,19 +64,27 @@ impl Metrics {
             ("store_bytes", "gauge", "Size of the store on disk", counts.bytes),
             ("store_audit_events", "counter", "Audit events ever written", counts.events),
             ("store_commits", "counter", "Commits since the start", counts.commits),
-            (
-                "store_changes",
-                "counter",
-                "Changes in those commits; divided by commits, the batch size",
-                counts.changes,
-            ),
+            ("store_changes", "counter", "Changes in those commits", counts.changes),
         ];
         for (name, kind, help, value) in store {
             let suffix = if kind == "counter" { "_total" } else { "" };
             writeln!(out, "# HELP strongroom_{name} {help}.\n# TYPE strongroom_{name} {kind}")?;
             writeln!(out, "strongroom_{name}{suffix} {value}")?;
         }
+        view_batches(&mut out, counts)?;
         text::encode_eof(&mut out)?;
         Ok(out)
     }
+}
+
+fn view_batches(out: &mut String, counts: &Counts) -> std::fmt::Result {
+    const NAME: &str = "strongroom_store_batch_changes";
+    writeln!(out, "# HELP {NAME} Changes in a commit.\n# TYPE {NAME} histogram")?;
+    let mut below = 0;
+    for (power, commits) in counts.batch_sizes.iter().enumerate() {
+        below += commits;
+        writeln!(out, "{NAME}_bucket{{le=\"{}.0\"}} {below}", 1u64 << power)?;
+    }
+    writeln!(out, "{NAME}_bucket{{le=\"+Inf\"}} {below}")?;
+    writeln!(out, "{NAME}_sum {}\n{NAME}_count {below}", counts.changes)
 }

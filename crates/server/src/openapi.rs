@@ -64,6 +64,9 @@ pub(crate) enum Errors {
     /// Too many requests
     #[response(status = 429)]
     TooMany(strongroom_wire::Error),
+    /// Something that should not happen; the server's log tells the cause
+    #[response(status = 500)]
+    Internal(strongroom_wire::Error),
     /// The store is not available
     #[response(status = 503)]
     Unavailable(strongroom_wire::Error),

@@ -71,11 +71,11 @@ impl FromRequestParts<Arc<Shared>> for Session {
         context.set_route(parts.extensions.get::<MatchedPath>().and_then(|path| known_route(path.as_str())));
         let token = token_of(&parts.headers).map_err(Error::Unauthenticated)?;
         let caller = shared.app.authenticate(token.as_str()).await?;
-        if let Some(key) = caller.key {
+        if let Some(key) = caller.key() {
             context.set_key(key);
         }
         if let Some(rate) = &shared.rate {
-            rate.count(caller.account)?;
+            rate.count(caller.account())?;
         }
         check_version(&parts.headers)?;
         let own = || Origin::of_request(context.scheme(), &parts.uri, &parts.headers);

@@ -251,7 +251,7 @@ pub fn self_info(account: &Account, key: &ApiKey, caller: &Caller) -> wire::Self
             user_mfa_required: false,
         },
         api_key: api_key(key, None, &Origin::none()),
-        user: caller.subject.clone(),
+        user: caller.subject().to_owned(),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use quick_cache::sync::Cache;
@@ -25,6 +26,9 @@ const SECRETS_WEIGHT: u64 = 24 << 20;
 const VAULTS_WEIGHT: u64 = 4 << 20;
 /// Bytes of memory for credentials, about.
 const CREDENTIALS_WEIGHT: u64 = 4 << 20;
+/// How long a change waits for its commit before the caller is told that the store is not available. The disk may hang for
+/// longer, and nobody can make it answer.
+const DEADLINE: Duration = Duration::from_secs(30);
 /// What an entry weighs beside its texts: the record itself, the map's own notes.
 const ENTRY_WEIGHT: usize = 400;
 /// Vault names whose ids are remembered.
@@ -169,7 +173,7 @@ impl Caches {
     }
 }
 
-/// A store whose hottest lookups are answered from memory.
+/// A store whose hottest lookups are answered from memory, and whose changes are waited for within bounds.
 pub struct CachedStore {
     store: Arc<dyn Store>,
     caches: Arc<Caches>,
@@ -208,8 +212,19 @@ impl CachedStore {
             caches.end(replaced);
             result
         });
-        task.await.map_err(|error| Error::Internal(Box::new(error)))?
+        // The deadline is the caller's alone: what is replaced stays out until the store is done with it.
+        bounded(async { task.await.map_err(|error| Error::Internal(Box::new(error)))? }).await
     }
+}
+
+/// Told to those whose change waited too long. It may still be done.
+#[derive(Debug, thiserror::Error)]
+#[error("the disk did not answer within {} seconds", DEADLINE.as_secs())]
+struct Late;
+
+async fn bounded(change: impl Future<Output = Result<()>>) -> Result<()> {
+    let done = tokio::time::timeout(DEADLINE, change).await;
+    done.unwrap_or_else(|_| Err(Error::Unavailable(Box::new(Late))))
 }
 
 #[async_trait]
@@ -254,7 +269,7 @@ impl Store for CachedStore {
         max: Option<u64>,
         event: Event,
     ) -> Result<()> {
-        self.store.vault_insert(account, vault, max, event).await
+        bounded(self.store.vault_insert(account, vault, max, event)).await
     }
 
     async fn vault_find(&self, account: AccountId, id: VaultId) -> Result<Option<Arc<Vault>>> {
@@ -312,7 +327,7 @@ impl Store for CachedStore {
         max: Option<u64>,
         event: Event,
     ) -> Result<()> {
-        self.store.secret_insert(account, vault, secret, version, max, event).await
+        bounded(self.store.secret_insert(account, vault, secret, version, max, event)).await
     }
 
     async fn secret_find(&self, account: AccountId, id: SecretId) -> Result<Option<Arc<Secret>>> {
@@ -370,7 +385,7 @@ impl Store for CachedStore {
     }
 
     async fn api_key_insert(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()> {
-        self.store.api_key_insert(account, key, event).await
+        bounded(self.store.api_key_insert(account, key, event)).await
     }
 
     async fn api_key_find(&self, account: AccountId, id: ApiKeyId) -> Result<Option<ApiKey>> {
@@ -407,7 +422,7 @@ impl Store for CachedStore {
     }
 
     async fn service_user_insert(&self, account: AccountId, user: ServiceUser, event: Event) -> Result<()> {
-        self.store.service_user_insert(account, user, event).await
+        bounded(self.store.service_user_insert(account, user, event)).await
     }
 
     async fn service_user_find(&self, account: AccountId, id: ServiceUserId) -> Result<Option<ServiceUser>> {
@@ -447,5 +462,33 @@ impl Store for CachedStore {
 
     async fn counts(&self) -> Result<Counts> {
         self.store.counts().await
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::sqlite::SqliteStore;
+    use strongroom_domain::ids::Ksuid;
+
+    /// A caller is told after the deadline; what was to be replaced stays out of the cache until the store is done.
+    #[tokio::test(start_paused = true)]
+    async fn what_a_late_change_replaces_stays_out_until_it_is_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("store.db")).unwrap();
+        let cached = Arc::new(CachedStore::new(Arc::new(store)));
+        let key = ApiKeyId::new(Ksuid::MIN);
+        let twice = DEADLINE * 2;
+        let (slow, start) = (cached.clone(), tokio::time::Instant::now());
+        let change = slow.replacing(Replaced::Key(key), async move |_| {
+            tokio::time::sleep(twice).await;
+            Ok(())
+        });
+        assert!(matches!(change.await, Err(Error::Unavailable(_))));
+        assert_eq!(start.elapsed(), DEADLINE);
+        assert_eq!(cached.caches.credentials.ticket(key), None);
+        tokio::time::sleep(twice).await;
+        assert!(cached.caches.credentials.ticket(key).is_some());
     }
 }

@@ -10,6 +10,8 @@ use tempfile::TempDir;
 
 use super::{Client, first_key, poll, text};
 
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_strongroom");
+
 /// A process whose output goes to files, so that a full pipe never stalls it and a test may read it at any time.
 pub(crate) struct Process {
     child: Child,
@@ -44,9 +46,13 @@ impl Ran {
 
 impl Process {
     pub(crate) fn spawn(args: &[&str], env: &[(&str, &str)]) -> Self {
+        Self::spawn_by(Command::new(BINARY), args, env)
+    }
+
+    /// Spawns a command that becomes the binary.
+    pub(crate) fn spawn_by(mut command: Command, args: &[&str], env: &[(&str, &str)]) -> Self {
         let output = TempDir::new().unwrap();
         let file = |name| Stdio::from(File::create(output.path().join(name)).unwrap());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom"));
         command.args(args).stdin(Stdio::null()).stdout(file("stdout")).stderr(file("stderr"));
         forget_settings(&mut command);
         command.env("NO_COLOR", "1").envs(env.iter().copied());

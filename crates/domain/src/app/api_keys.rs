@@ -48,23 +48,27 @@ impl App {
     /// none with that id; `Invalid` when there is none with that e-mail address.
     pub async fn api_key_create(&self, caller: &Caller, draft: ApiKeyDraft) -> Result<(ApiKey, Token)> {
         caller.must_write()?;
-        let owner = self.owner_of(caller, &draft.owner).await?;
-        let stamp = self.stamper.stamp()?;
-        let id = ApiKeyId::new(stamp.ksuid);
-        let token = Token::make(id, &*self.rng)?;
-        let key = ApiKey {
-            id,
-            description: draft.description.into_string(),
-            metadata: draft.metadata.into_string(),
-            created_at: stamp.at,
-            owner,
-            revision: 1,
-            // Hashed to be stored in place of the token.
-            hash: self.token_key.hash(token.expose_secret()),
-        };
-        let event = self.event(caller, &key, Action::Created)?;
-        self.store.api_key_insert(caller.account, key.clone(), event).await?;
-        Ok((key, token))
+        let (description, metadata) = (draft.description.into_string(), draft.metadata.into_string());
+        retry_stale(|| async {
+            let owner = self.owner_of(caller, &draft.owner).await?;
+            let stamp = self.stamper.stamp()?;
+            let id = ApiKeyId::new(stamp.ksuid);
+            let token = Token::make(id, &*self.rng)?;
+            let key = ApiKey {
+                id,
+                description: description.clone(),
+                metadata: metadata.clone(),
+                created_at: stamp.at,
+                owner,
+                revision: 1,
+                // Hashed to be stored in place of the token.
+                hash: self.token_key.hash(token.expose_secret()),
+            };
+            let event = self.event(caller, &key, Action::Created)?;
+            self.store.api_key_insert(caller.account, key.clone(), event).await?;
+            Ok((key, token))
+        })
+        .await
     }
 
     /// A key.

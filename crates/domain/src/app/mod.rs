@@ -5,6 +5,7 @@
 mod api_keys;
 pub mod audit;
 mod install;
+pub mod keys;
 mod secrets;
 mod service_users;
 mod session;

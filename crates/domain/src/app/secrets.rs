@@ -55,6 +55,11 @@ pub struct SecretChange {
     pub metadata: Option<Metadata>,
 }
 
+/// A secret without the version of its value that it says is current.
+#[derive(Debug, thiserror::Error)]
+#[error("the store has lost a value: a secret's current version is missing")]
+struct ValueLost;
+
 impl SecretChange {
     fn apply_to(&self, secret: &mut Secret) {
         if let Some(name) = &self.name {
@@ -238,7 +243,12 @@ impl App {
     /// Whether a secret's current value is this one.
     async fn has_value(&self, caller: &Caller, secret: &Secret, value: &SecretValue) -> Result<bool> {
         let version = self.store.version_find(caller.account, secret.id, secret.version).await?;
-        let version = version.ok_or(Error::Stale)?;
+        let Some(version) = version else {
+            // A change that came between has taken it away; without one, the store has lost it.
+            let now = self.secret_get(caller, secret.id).await?;
+            let lost = now.revision == secret.revision;
+            return Err(if lost { Error::Internal(Box::new(ValueLost)) } else { Error::Stale });
+        };
         let vault = self.vault_of_secret(caller, secret).await?;
         let key = self.root_key.open_vault_key(&vault.wrapped_key, &vault.place(caller.account))?;
         Ok(key.open(&version.sealed, &secret.place(caller.account))?.same_as(value))

@@ -5,7 +5,9 @@ mod tls;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -15,12 +17,13 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, timeout};
 
-use crate::front::Front;
+use crate::front::{Front, Peer};
 
 pub use tls::{Tls, TlsError};
 
@@ -29,7 +32,8 @@ pub use tls::{Tls, TlsError};
 pub struct Limits {
     /// Open connections; those who come after wait.
     pub connections: usize,
-    /// Time for a request's head, from the end of the answer before it: also how long a connection may idle.
+    /// Time that a connection may be without a request under way: for a request's head to come whole, for the answer before
+    /// it to be read, for idling.
     pub head: Duration,
     /// Time for the TLS handshake, and for the first bytes.
     pub handshake: Duration,
@@ -56,6 +60,8 @@ const STREAMS: u32 = 256;
 const PING: Duration = Duration::from_secs(30);
 /// The rest after the system could not give a connection, for lack of file descriptors say.
 const PAUSE: Duration = Duration::from_millis(100);
+/// What an idle connection gets when the server stops, for its last answer to be read.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// What an HTTP/2 connection in clear starts with, as far as no HTTP/1.1 request does.
 const HTTP2_START: &[u8] = b"PRI ";
 
@@ -69,9 +75,9 @@ pub enum Answers {
 }
 
 impl Answers {
-    async fn answer(&self, request: Request<Incoming>, scheme: &'static str) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
         match self {
-            Self::Api(front) => front.handle(request.map(Body::new), scheme).await,
+            Self::Api(front) => front.handle(request.map(Body::new), peer).await,
             Self::Metrics(front) => metrics(front, &request).await,
         }
     }
@@ -108,14 +114,21 @@ pub async fn serve(
 ) {
     let graceful = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(limits.connections));
-    let mut stop = std::pin::pin!(stop);
+    let (stopping, stopped) = watch::channel(false);
+    let mut stop = pin!(stop);
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
             accepted = accept(&listener, &slots) => accepted,
         };
-        let Some((stream, peer, slot)) = accepted else { continue };
-        let connection = Connection { answers: answers.clone(), limits, watcher: graceful.watcher(), peer };
+        let Some((stream, address, slot)) = accepted else { continue };
+        let connection = Connection {
+            answers: answers.clone(),
+            limits,
+            watcher: graceful.watcher(),
+            stopped: stopped.clone(),
+            address,
+        };
         let tls = tls.clone();
         tokio::spawn(async move {
             let _slot = slot;
@@ -123,6 +136,9 @@ pub async fn serve(
         });
     }
     drop(listener);
+    // Fails only when no connection is left to hear it.
+    let _ = stopping.send(true);
+    drop(stopped);
     if timeout(limits.drain, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests did not finish in {} seconds and are cut off", limits.drain.as_secs());
     }
@@ -142,55 +158,90 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpSt
     }
 }
 
+type Ended = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+/// One more open connection, until it is dropped.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 struct Connection {
     answers: Answers,
     limits: Limits,
     watcher: Watcher,
-    peer: SocketAddr,
+    stopped: watch::Receiver<bool>,
+    address: SocketAddr,
 }
 
 impl Connection {
     async fn serve(self, stream: TcpStream, tls: Option<Tls>) {
-        let connections = self.answers.front().shared().metrics.connections.clone();
-        connections.inc();
-        let peer = self.peer;
-        let served = async {
-            stream.set_nodelay(true)?;
-            match tls {
-                None => {
-                    let http2 = timeout(self.limits.handshake, starts_http2(&stream)).await??;
-                    self.run(stream, "http", http2).await
-                }
-                Some(tls) => {
-                    let stream = timeout(self.limits.handshake, tls.accept(stream)).await??;
-                    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                    self.run(stream, "https", http2).await
-                }
-            }
-        };
-        let ended: Result<(), Box<dyn std::error::Error + Send + Sync>> = served.await;
+        let _counted = Counted::new(&self.answers.front().shared().metrics.connections);
+        let peer = self.address;
+        let ended = self.serve_stream(stream, tls).await;
         if let Err(error) = ended {
             // The client's doing, as a rule: of interest only to those who look for it.
             tracing::debug!(%peer, %error, "a connection ended early");
         }
-        connections.dec();
     }
 
-    async fn run<S>(
-        self,
-        stream: S,
-        scheme: &'static str,
-        http2: bool,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+    async fn serve_stream(mut self, stream: TcpStream, tls: Option<Tls>) -> Ended {
+        stream.set_nodelay(true)?;
+        let limit = self.limits.handshake;
+        match tls {
+            None => {
+                let Some(http2) = self.unless_stopped(timeout(limit, starts_http2(&stream))).await else {
+                    return Ok(());
+                };
+                self.run(stream, "http", http2??).await
+            }
+            Some(tls) => {
+                let Some(stream) = self.unless_stopped(timeout(limit, tls.accept(stream))).await else {
+                    return Ok(());
+                };
+                let stream = stream??;
+                let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                self.run(stream, "https", http2).await
+            }
+        }
+    }
+
+    /// What comes before the first request is given up when the server stops.
+    async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = work => Some(done),
+            _ = self.stopped.wait_for(|stopped| *stopped) => None,
+        }
+    }
+
+    async fn run<S>(self, stream: S, scheme: &'static str, http2: bool) -> Ended
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { answers, limits, watcher, .. } = self;
+        let Self { answers, limits, watcher, stopped, address } = self;
+        let activity = Arc::new(Activity::default());
+        let under_way = activity.clone();
         let service = service_fn(move |request| {
             let answers = answers.clone();
-            async move { Ok::<_, Infallible>(answers.answer(request, scheme).await) }
+            let request_under_way = under_way.begin();
+            async move {
+                let response = answers.answer(request, Peer { scheme, address }).await;
+                drop(request_under_way);
+                Ok::<_, Infallible>(response)
+            }
         });
         let stream = TokioIo::new(stream);
+        let idle = activity.idle(limits.head, stopped);
         if http2 {
             let mut builder = http2::Builder::new(TokioExecutor::new());
             builder
@@ -199,19 +250,72 @@ impl Connection {
                 .max_header_list_size(BUFFER as u32)
                 .keep_alive_interval(PING)
                 .keep_alive_timeout(limits.handshake);
-            watcher.watch(builder.serve_connection(stream, service)).await?;
+            let served = watcher.watch(builder.serve_connection(stream, service));
+            tokio::select! { ended = served => ended?, () = idle => {} }
         } else {
             let mut builder = http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(BUFFER);
-            watcher.watch(builder.serve_connection(stream, service)).await?;
+            // The time for a head is that for a connection without a request under way, below.
+            builder.header_read_timeout(None).max_buf_size(BUFFER);
+            let served = watcher.watch(builder.serve_connection(stream, service));
+            tokio::select! { ended = served => ended?, () = idle => {} }
         }
         Ok(())
     }
 }
 
+/// Whether a connection has requests under way, and since when it has none.
+struct Activity {
+    start: Instant,
+    open: AtomicUsize,
+    /// When the last request ended, in milliseconds from the start.
+    ended: AtomicU64,
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self { start: Instant::now(), open: AtomicUsize::new(0), ended: AtomicU64::new(0) }
+    }
+}
+
+/// A request that is under way until it is dropped.
+struct UnderWay(Arc<Activity>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let since_start = u64::try_from(self.0.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.ended.store(since_start, Ordering::Relaxed);
+        self.0.open.fetch_sub(1, Ordering::Release);
+    }
+}
+
+impl Activity {
+    fn begin(self: &Arc<Self>) -> UnderWay {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        UnderWay(self.clone())
+    }
+
+    /// Waits until no request was under way for `limit`, whatever else comes in or goes out: a head that trickles, a
+    /// preface that never ends, pings, an answer that nobody reads. Once the server stops, the limit is a second.
+    async fn idle(self: Arc<Self>, limit: Duration, mut stopped: watch::Receiver<bool>) {
+        let mut limit = limit;
+        loop {
+            let busy = self.open.load(Ordering::Acquire) > 0;
+            let idle_since = self.start + Duration::from_millis(self.ended.load(Ordering::Relaxed));
+            let deadline = if busy { Instant::now() + limit } else { idle_since + limit };
+            if !busy && deadline <= Instant::now() {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(deadline) => {}
+                _ = stopped.wait_for(|stopped| *stopped), if limit > LAST_WORDS => limit = LAST_WORDS,
+            }
+        }
+    }
+}
+
 /// Looks at the first bytes of a connection in clear without taking them.
 async fn starts_http2(stream: &TcpStream) -> io::Result<bool> {
-    const RETRY: Duration = Duration::from_millis(5);
+    let mut pause = Duration::from_millis(1);
     let mut start = [0; HTTP2_START.len()];
     loop {
         let seen = stream.peek(&mut start).await?;
@@ -221,7 +325,9 @@ async fn starts_http2(stream: &TcpStream) -> io::Result<bool> {
         if seen == HTTP2_START.len() {
             return Ok(true);
         }
-        // The bytes seen so far stay readable, so readiness says nothing about the next ones.
-        tokio::time::sleep(RETRY).await;
+        // The bytes seen so far stay readable, so readiness says nothing about the next ones. Each look comes later than
+        // the one before, so that holding them back costs the server little.
+        tokio::time::sleep(pause).await;
+        pause *= 2;
     }
 }

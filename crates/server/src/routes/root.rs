@@ -19,7 +19,7 @@ pub(crate) async fn root_get(session: Session, _: Bare) -> Result<Response, Prob
 #[utoipa::path(get, path = "/self", tag = "Root", operation_id = "RootSelf", params(crate::openapi::Version),
     responses((status = 200, description = "Account, key and user", body = strongroom_wire::SelfInfo), crate::openapi::Errors))]
 pub(crate) async fn self_get(session: Session, _: Bare) -> Result<Response, Problem> {
-    let key = session.caller.key.ok_or(Error::Unauthenticated(BadCredential::Missing))?;
+    let key = session.caller.key().ok_or(Error::Unauthenticated(BadCredential::Missing))?;
     let key = session.app().api_key_get(&session.caller, key).await?;
     Ok(json(StatusCode::OK, &view::self_info(session.app().account(), &key, &session.caller)))
 }

@@ -8,10 +8,10 @@ use strongroom_domain::ids::{ApiKeyId, PrincipalId};
 use strongroom_domain::page::{Listing, Query};
 use strongroom_domain::{Error, Result};
 
-use super::error;
 use super::list::{self, Select};
 use super::row::get;
 use super::writer::Step;
+use super::{accounts, error};
 
 const SELECT: &str = "SELECT id, owner, description, metadata, created_at, revision, hash FROM api_key";
 
@@ -28,6 +28,10 @@ fn view(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
 }
 
 pub(super) fn insert(step: &mut Step<'_>, account: i64, key: &ApiKey) -> Result<()> {
+    let owner = accounts::principal_is_active(step.connection, account, key.owner).map_err(error::plain)?;
+    if owner.is_none() {
+        return Err(Error::Stale);
+    }
     step.connection
         .prepare_cached(
             "INSERT INTO api_key (account, id, owner, description, metadata, created_at, revision, hash) \

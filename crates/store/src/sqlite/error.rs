@@ -2,7 +2,7 @@
 
 use rusqlite::ffi;
 use strongroom_domain::Error;
-use strongroom_domain::error::Noun;
+use strongroom_domain::error::{Noun, Rule};
 
 /// A stored column holds what the schema does not allow.
 #[derive(Debug, thiserror::Error)]
@@ -35,12 +35,15 @@ pub(super) fn plain(error: rusqlite::Error) -> Error {
 pub(super) fn writing(noun: Noun) -> impl Fn(rusqlite::Error) -> Error {
     move |error| match &error {
         rusqlite::Error::SqliteFailure(failure, _)
-            if matches!(
-                failure.extended_code,
-                ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
-            ) =>
+            if failure.extended_code == ffi::SQLITE_CONSTRAINT_UNIQUE =>
         {
             Error::NotUnique(noun)
+        }
+        // Only something that brings its id along can meet one that is there.
+        rusqlite::Error::SqliteFailure(failure, _)
+            if failure.extended_code == ffi::SQLITE_CONSTRAINT_PRIMARYKEY =>
+        {
+            Rule::Parameter("id").into()
         }
         _ => plain(error),
     }

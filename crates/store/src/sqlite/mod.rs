@@ -34,7 +34,7 @@ use strongroom_domain::{Error, Result};
 pub use backup::{BackupError, copy_store};
 pub use schema::OpenError;
 
-use readers::Readers;
+use readers::{Lane, Readers};
 use writer::{Step, Writer};
 
 /// A store in one SQLite file.
@@ -52,6 +52,11 @@ pub struct SqliteStore {
 #[error("the store was opened for reading")]
 struct ReadOnly;
 
+/// The thread that writes has ended before its time.
+#[derive(Debug, thiserror::Error)]
+#[error("the store's writer has ended: restart the server")]
+struct WriterGone;
+
 impl SqliteStore {
     /// Opens a store for reading and writing, and makes it when there is none. One process at a time may do so: the caller
     /// sees to that with a lock on the data folder.
@@ -64,7 +69,9 @@ impl SqliteStore {
             source: rusqlite::Error::ToSqlConversionFailure(Box::new(error)),
         };
         let writer = Writer::start(schema::open_writer(path)?).map_err(failed)?;
-        Ok(Self { writer: Some(writer), ..Self::over(path) })
+        let store = Self { writer: Some(writer), ..Self::over(path) };
+        store.readers.warm().map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
+        Ok(store)
     }
 
     /// Opens a store for reading alone, in use by another process or not.
@@ -96,7 +103,7 @@ impl SqliteStore {
     pub async fn check(&self) -> Result<Option<String>> {
         let finding: String = self
             .readers
-            .scan(|connection| connection.pragma_query_value(None, "quick_check", |row| row.get(0)))
+            .work_through(|connection| connection.pragma_query_value(None, "quick_check", |row| row.get(0)))
             .await?;
         Ok((finding != "ok").then_some(finding))
     }
@@ -189,7 +196,7 @@ impl Store for SqliteStore {
 
     async fn vault_list(&self, account: AccountId, query: Query) -> Result<Listing<Vault>> {
         let number = self.number(account)?;
-        self.readers.scan(move |connection| vaults::list(connection, number, &query)).await
+        self.readers.scan(Lane::of(&query), move |connection| vaults::list(connection, number, &query)).await
     }
 
     async fn vault_update(&self, account: AccountId, vault: Vault, event: Event) -> Result<()> {
@@ -228,7 +235,9 @@ impl Store for SqliteStore {
         query: Query,
     ) -> Result<Listing<Secret>> {
         let number = self.number(account)?;
-        self.readers.scan(move |connection| secrets::list(connection, number, vault, &query)).await
+        self.readers
+            .scan(Lane::of(&query), move |connection| secrets::list(connection, number, vault, &query))
+            .await
     }
 
     async fn secret_update(
@@ -280,7 +289,9 @@ impl Store for SqliteStore {
         query: Query,
     ) -> Result<Listing<ApiKey>> {
         let number = self.number(account)?;
-        self.readers.scan(move |connection| api_keys::list(connection, number, owner, &query)).await
+        self.readers
+            .scan(Lane::of(&query), move |connection| api_keys::list(connection, number, owner, &query))
+            .await
     }
 
     async fn api_key_update(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()> {
@@ -311,7 +322,9 @@ impl Store for SqliteStore {
 
     async fn service_user_list(&self, account: AccountId, query: Query) -> Result<Listing<ServiceUser>> {
         let number = self.number(account)?;
-        self.readers.scan(move |connection| service_users::list(connection, number, &query)).await
+        self.readers
+            .scan(Lane::of(&query), move |connection| service_users::list(connection, number, &query))
+            .await
     }
 
     async fn service_user_update(&self, account: AccountId, user: ServiceUser, event: Event) -> Result<()> {
@@ -332,7 +345,7 @@ impl Store for SqliteStore {
     }
 
     async fn audit_list(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
-        self.readers.scan(move |connection| audit::list(connection, after, limit)).await
+        self.readers.scan(Lane::Indexed, move |connection| audit::list(connection, after, limit)).await
     }
 
     async fn audit_head(&self) -> Result<Head> {
@@ -340,13 +353,13 @@ impl Store for SqliteStore {
     }
 
     async fn counts(&self) -> Result<Counts> {
+        if self.writer.as_ref().is_some_and(|writer| !writer.is_alive()) {
+            return Err(Error::Unavailable(Box::new(WriterGone)));
+        }
         let tallies = self.readers.lookup(tally::Tallies::read)?;
         let total = tallies.total();
         let events = self.readers.lookup(audit::head)?.sequence;
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
-        let mut wal = self.path.clone().into_os_string();
-        wal.push("-wal");
-        let wal = PathBuf::from(wal);
         let written = self.writer.as_ref().map(|writer| &writer.written);
         let number = |counter: fn(&writer::Written) -> &std::sync::atomic::AtomicU64| {
             written.map_or(0, |written| counter(written).load(Ordering::Relaxed))
@@ -356,9 +369,12 @@ impl Store for SqliteStore {
             secrets: total.secrets,
             api_keys: total.api_keys,
             events,
-            bytes: size(&self.path) + size(&wal),
+            bytes: size(&self.path) + size(&schema::log_path(&self.path)),
             commits: number(|written| &written.commits),
             changes: number(|written| &written.changes),
+            batch_sizes: written.map_or_else(Default::default, |written| {
+                written.sizes.each_ref().map(|size| size.load(Ordering::Relaxed))
+            }),
         })
     }
 }

@@ -4,10 +4,12 @@
 //! than the lookup. Everything longer runs on threads made for blocking, no more at once than there are cores.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use strongroom_domain::page::Query;
 use strongroom_domain::{Error, Result};
 use tokio::sync::Semaphore;
 
@@ -38,18 +40,67 @@ impl Pool {
     }
 }
 
+/// What a scan has to go through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// A page's worth of an index: soon done.
+    Indexed,
+    /// Possibly all rows, for a filter that no index helps. These must not keep the others waiting.
+    Walking,
+}
+
+impl Lane {
+    pub(super) fn of(query: &Query) -> Self {
+        match &query.filter {
+            Some(filter) if filter.required_equal("name").is_none() => Self::Walking,
+            _ => Self::Indexed,
+        }
+    }
+}
+
+/// The scan took too long, its wait included.
+#[derive(Debug, thiserror::Error)]
+#[error("the scan did not end within {} seconds", SCAN_DEADLINE.as_secs())]
+struct Late;
+
+/// Tells a scan that nobody waits for it any more.
+struct Abandon(Arc<AtomicBool>);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// The reading side of a store.
 pub(super) struct Readers {
     lookups: Pool,
     scans: Arc<Pool>,
-    scanning: Arc<Semaphore>,
+    indexed: Arc<Semaphore>,
+    walking: Arc<Semaphore>,
 }
 
 impl Readers {
     pub(super) fn new(path: &Path) -> Self {
         let pool = || Pool { path: path.to_owned(), idle: Mutex::default() };
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Self { lookups: pool(), scans: Arc::new(pool()), scanning: Arc::new(Semaphore::new(cores)) }
+        Self {
+            lookups: pool(),
+            scans: Arc::new(pool()),
+            indexed: Arc::new(Semaphore::new(cores)),
+            walking: Arc::new(Semaphore::new(cores.div_ceil(2))),
+        }
+    }
+
+    /// Opens as many connections as there are cores, so that reading does not wait for file descriptors later.
+    pub(super) fn warm(&self) -> rusqlite::Result<()> {
+        for pool in [&self.lookups, &*self.scans] {
+            for _ in 0..self.indexed.available_permits() {
+                let connection = schema::connect(&pool.path, Access::Read)?;
+                pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            }
+        }
+        Ok(())
     }
 
     /// Reads a row or so, here and now.
@@ -57,25 +108,48 @@ impl Readers {
         self.lookups.with(|connection| read(connection))
     }
 
-    /// Reads as much as it takes, on another thread, within a deadline.
+    /// Reads what a request asks for, on another thread, within a deadline that counts the wait for its turn.
     pub(super) async fn scan<T: Send + 'static>(
+        &self,
+        lane: Lane,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let late = Instant::now() + SCAN_DEADLINE;
+        let turns = match lane {
+            Lane::Indexed => &self.indexed,
+            Lane::Walking => &self.walking,
+        };
+        let turn = tokio::time::timeout_at(late.into(), turns.clone().acquire_owned()).await;
+        let turn = turn
+            .map_err(|_| Error::Unavailable(Box::new(Late)))?
+            .map_err(|error| Error::Unavailable(Box::new(error)))?;
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let _abandon = Abandon(abandoned.clone());
+        let give_up = move || abandoned.load(Ordering::Relaxed) || Instant::now() > late;
+        self.on_another_thread(move |connection| {
+            let _turn = turn;
+            connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(give_up))?;
+            let result = read(connection);
+            connection.progress_handler(0, None::<fn() -> bool>)?;
+            result
+        })
+        .await
+    }
+
+    /// Reads for as long as it takes, for work that no request waits for.
+    pub(super) async fn work_through<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
-        let permit =
-            self.scanning.clone().acquire_owned().await.map_err(|e| Error::Unavailable(Box::new(e)))?;
+        self.on_another_thread(move |connection| read(connection)).await
+    }
+
+    async fn on_another_thread<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
         let pool = self.scans.clone();
-        let scan = move || {
-            let _permit = permit;
-            pool.with(|connection| {
-                let start = Instant::now();
-                let late = move || start.elapsed() > SCAN_DEADLINE;
-                connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(late))?;
-                let result = read(connection);
-                connection.progress_handler(0, None::<fn() -> bool>)?;
-                result
-            })
-        };
-        tokio::task::spawn_blocking(scan).await.map_err(|error| Error::Internal(Box::new(error)))?
+        let read = tokio::task::spawn_blocking(move || pool.with(read));
+        read.await.map_err(|error| Error::Internal(Box::new(error)))?
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 /// The migrations, in order; each is run once, in a transaction of its own. Numbers are never reused and nothing goes back.
@@ -76,8 +77,18 @@ pub(super) fn connect(path: &Path, access: Access) -> rusqlite::Result<Connectio
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     if access == Access::Read {
         connection.pragma_update(None, "query_only", true)?;
+        // The last to close would move a log that a crash left behind into the store. An empty one it only removes.
+        let log_left = std::fs::metadata(log_path(path)).is_ok_and(|log| log.len() > 0);
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, log_left)?;
     }
     Ok(connection)
+}
+
+/// Where SQLite keeps the log of a store.
+pub(super) fn log_path(path: &Path) -> PathBuf {
+    let mut log = path.to_owned().into_os_string();
+    log.push("-wal");
+    log.into()
 }
 
 /// Opens the connection that writes, and brings the file to the current shape.

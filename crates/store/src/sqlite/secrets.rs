@@ -195,7 +195,8 @@ pub(super) fn update(
         .connection
         .prepare_cached(
             "UPDATE secret SET name = ?4, description = ?5, metadata = ?6, updated_at = ?7, last_updated_by = ?8, \
-             version = ?9, revision = ?3 WHERE account = ?1 AND id = ?2 AND revision = ?3 - 1",
+             version = ?9, revision = ?3 WHERE account = ?1 AND id = ?2 AND revision = ?3 - 1 \
+             AND EXISTS (SELECT 1 FROM vault WHERE account = ?1 AND id = ?10 AND name = ?11)",
         )
         .and_then(|mut update| {
             update.execute((
@@ -208,6 +209,9 @@ pub(super) fn update(
                 secret.updated_at.as_second(),
                 secret.last_updated_by.to_bytes(),
                 secret.version,
+                // The event and the answer tell the vault's name, so it must still be that.
+                secret.vault_id.ksuid().as_bytes(),
+                &secret.vault_name,
             ))
         })
         .map_err(error::writing(Noun::Secret))?;

@@ -11,10 +11,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use rusqlite::Connection;
 use strongroom_domain::audit::Head;
+use strongroom_domain::store::BATCH_BUCKETS;
 use strongroom_domain::{Error, Result};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -26,23 +26,16 @@ use super::tally::Tallies;
 const BATCH_MAX: usize = 256;
 /// Changes that may wait; those who come after wait to wait.
 const QUEUE: usize = 1024;
-/// How long a change waits for its commit before the caller is told that the store is not available. The disk may hang for
-/// longer, and nobody can make it answer.
-const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Told to those whose batch could not be committed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the commit failed: {0}")]
 struct CommitFailed(Arc<str>);
 
-/// Told to those whose change waited too long, or came when the store was closing.
+/// Told to those whose change came when the store was closing.
 #[derive(Debug, thiserror::Error)]
-enum NotWritten {
-    #[error("the disk did not answer within {} seconds", DEADLINE.as_secs())]
-    Late,
-    #[error("the store is closing")]
-    Closing,
-}
+#[error("the store is closing")]
+struct Closing;
 
 /// What a change works on: the transaction, and the writer's own notes of what is in it.
 pub(super) struct Step<'a> {
@@ -102,6 +95,22 @@ impl<T: Send, W: FnMut(&mut Step<'_>) -> Result<T> + Send> Job for Change<T, W> 
 pub(super) struct Written {
     pub(super) commits: AtomicU64,
     pub(super) changes: AtomicU64,
+    /// Commits of up to 1, 2, 4 … changes.
+    pub(super) sizes: [AtomicU64; BATCH_BUCKETS],
+}
+
+impl Written {
+    fn count(&self, changes: u64) {
+        if changes == 0 {
+            return;
+        }
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        self.changes.fetch_add(changes, Ordering::Relaxed);
+        let bucket = changes.next_power_of_two().trailing_zeros() as usize;
+        if let Some(bucket) = self.sizes.get(bucket) {
+            bucket.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// The way to the writing thread.
@@ -123,22 +132,22 @@ impl Writer {
         Ok(Self { jobs: Some(jobs), thread: Some(thread), written })
     }
 
-    /// Has a change done. When this returns `Ok`, it is on disk.
+    /// Has a change done. When this returns `Ok`, it is on disk; when it is given up, the change may still be done.
     pub(super) async fn change<T: Send + 'static>(
         &self,
         work: impl FnMut(&mut Step<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let closing = || Error::Unavailable(Box::new(NotWritten::Closing));
+        let closing = || Error::Unavailable(Box::new(Closing));
         let (answer, answered) = oneshot::channel();
         let job = Box::new(Change { work, result: Err(Error::Stale), answer });
         let jobs = self.jobs.as_ref().ok_or_else(closing)?;
-        let wait = async {
-            jobs.send(job).await.map_err(|_| closing())?;
-            answered.await.map_err(|_| closing())?
-        };
-        tokio::time::timeout(DEADLINE, wait)
-            .await
-            .unwrap_or_else(|_| Err(Error::Unavailable(Box::new(NotWritten::Late))))
+        jobs.send(job).await.map_err(|_| closing())?;
+        answered.await.map_err(|_| closing())?
+    }
+
+    /// Whether the thread still takes changes.
+    pub(super) fn is_alive(&self) -> bool {
+        self.jobs.as_ref().is_some_and(|jobs| !jobs.is_closed())
     }
 }
 
@@ -196,6 +205,10 @@ impl Batches {
                 None => tell(),
             }
         }
+        // Those who only read leave the log as it is, also when they are the last to close.
+        if let Err(error) = self.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE") {
+            tracing::warn!(%error, "the store's log could not be moved into it; the next start does so");
+        }
     }
 
     fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), CommitFailed> {
@@ -239,8 +252,7 @@ impl Batches {
         notes.tallies.flush(connection)?;
         connection.prepare_cached("COMMIT")?.execute([])?;
         self.notes = Some(notes);
-        self.written.commits.fetch_add(u64::from(changes > 0), Ordering::Relaxed);
-        self.written.changes.fetch_add(changes, Ordering::Relaxed);
+        self.written.count(changes);
         Ok(())
     }
 

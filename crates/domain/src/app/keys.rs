@@ -1,0 +1,45 @@
+//! Whether a store's keys open, for those who work on the machine itself.
+
+use strongroom_crypto::RootKey;
+
+use crate::error::Result;
+use crate::ids::VaultId;
+use crate::page::{Page, PageLimit, Query};
+use crate::principal::Account;
+use crate::store::Store;
+
+/// A key in the store that does not open, though the root key is the right one: it was altered or moved.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    /// The key of the token hashes: no API key can be checked.
+    #[error("the key of the API tokens does not open: it was altered")]
+    TokenKey,
+    /// A vault's key: none of its values can be read.
+    #[error("the key of vault {0} does not open: it was altered")]
+    VaultKey(VaultId),
+}
+
+/// Opens every key of an account, and counts the vaults.
+///
+/// # Errors
+/// Those of the store. What was found is in the value.
+pub async fn check(store: &dyn Store, account: &Account, root_key: &RootKey) -> Result<Result<u64, Broken>> {
+    if root_key.open_token_key(&account.wrapped_token_key, account.id.ksuid().as_bytes()).is_err() {
+        return Ok(Err(Broken::TokenKey));
+    }
+    let (mut before, mut count) = (None, 0);
+    loop {
+        let query = Query { page: Page { before, limit: PageLimit::MAX }, filter: None };
+        let page = store.vault_list(account.id, query).await?;
+        for vault in &page.items {
+            if root_key.open_vault_key(&vault.wrapped_key, &vault.place(account.id)).is_err() {
+                return Ok(Err(Broken::VaultKey(vault.id)));
+            }
+        }
+        count += page.items.len() as u64;
+        before = page.items.last().map(|vault| vault.id.ksuid());
+        if !page.more {
+            return Ok(Ok(count));
+        }
+    }
+}

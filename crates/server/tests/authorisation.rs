@@ -1,0 +1,287 @@
+//! Who may do what: every method of every route with every kind of caller. A route without a row fails.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod harness;
+
+use std::collections::BTreeSet;
+
+use harness::{Call, World, id};
+use serde_json::{Value, json};
+use strongroom_domain::caller::Role;
+use strongroom_domain::ids::PrincipalId;
+use strongroom_domain::limits::Limits;
+use strongroom_server::{ROUTES, Settings};
+
+/// What those who show a valid key are answered; all others are always 403.
+struct Row {
+    method: &'static str,
+    path: &'static str,
+    viewer: u16,
+    developer: u16,
+    admin: u16,
+}
+
+const fn row(method: &'static str, path: &'static str, statuses: [u16; 3]) -> Row {
+    let [viewer, developer, admin] = statuses;
+    Row { method, path, viewer, developer, admin }
+}
+
+/// What is behind `{id}` is the caller's own where things have owners: a key.
+const ROWS: &[Row] = &[
+    row("GET", "/", [200, 200, 200]),
+    row("GET", "/self", [200, 200, 200]),
+    row("GET", "/metrics", [200, 200, 200]),
+    row("GET", "/vaults", [200, 200, 200]),
+    row("POST", "/vaults", [403, 201, 201]),
+    row("GET", "/vaults/{id}", [200, 200, 200]),
+    row("PATCH", "/vaults/{id}", [403, 200, 200]),
+    row("DELETE", "/vaults/{id}", [403, 204, 204]),
+    row("GET", "/vaults/{id}/secrets", [200, 200, 200]),
+    row("GET", "/vault_secrets", [200, 200, 200]),
+    row("POST", "/vault_secrets", [403, 201, 201]),
+    row("GET", "/vault_secrets/{id}", [200, 200, 200]),
+    row("PATCH", "/vault_secrets/{id}", [403, 200, 200]),
+    row("DELETE", "/vault_secrets/{id}", [403, 204, 204]),
+    row("GET", "/api_keys", [200, 200, 200]),
+    row("POST", "/api_keys", [403, 201, 201]),
+    row("GET", "/api_keys/{id}", [200, 200, 200]),
+    row("PATCH", "/api_keys/{id}", [403, 200, 200]),
+    row("DELETE", "/api_keys/{id}", [403, 204, 204]),
+    row("GET", "/bot_users", [200, 200, 200]),
+    row("POST", "/bot_users", [403, 403, 201]),
+    row("GET", "/bot_users/{id}", [200, 200, 200]),
+    row("PATCH", "/bot_users/{id}", [403, 403, 200]),
+    row("DELETE", "/bot_users/{id}", [403, 403, 204]),
+    row("GET", "/service_users", [200, 200, 200]),
+    row("POST", "/service_users", [403, 403, 201]),
+    row("GET", "/service_users/{id}", [200, 200, 200]),
+    row("PATCH", "/service_users/{id}", [403, 403, 200]),
+    row("DELETE", "/service_users/{id}", [403, 403, 204]),
+];
+
+const UNKNOWN: &str = "0000000000000000000000000xY_1111111111111111111111";
+
+#[test]
+fn every_method_of_every_route_has_a_row() {
+    let routed: Vec<_> =
+        ROUTES.iter().flat_map(|route| route.methods.iter().map(|method| (route.path, *method))).collect();
+    let rows: Vec<_> = ROWS.iter().map(|row| (row.path, row.method)).collect();
+    assert_eq!(rows.len(), BTreeSet::from_iter(&rows).len(), "a row twice");
+    assert_eq!(BTreeSet::from_iter(rows), BTreeSet::from_iter(routed));
+}
+
+/// A request that is good but for who sends it, on something that was made for it.
+async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) -> Call {
+    let make = async |target: &str, body: Value| {
+        harness::made(&world.answer(&Call::new("POST", target, Some(&body)).bearer(maker)).await)
+    };
+    // A name that no call before has taken.
+    let name = format!("n{}", world.store.counts().await.unwrap().events);
+    let vault = async || make("/vaults", json!({"name": format!("v{name}")})).await;
+    let secret = |vault: &Value| json!({"name": &name, "value": "v", "vault_id": vault["id"]});
+    let path = match row.path.split_once("{id}") {
+        None => row.path.to_owned(),
+        Some((before, after)) => {
+            let target = match before {
+                "/vaults/" => id(&vault().await).to_owned(),
+                "/vault_secrets/" => {
+                    let body = secret(&vault().await);
+                    id(&make("/vault_secrets", body).await).to_owned()
+                }
+                "/api_keys/" => world.add_key(owner).await.0.to_string(),
+                "/bot_users/" | "/service_users/" => world.add_service_user(&name, true).await.to_string(),
+                other => panic!("nothing to put behind {other}"),
+            };
+            format!("{before}{target}{after}")
+        }
+    };
+    let body = match (row.method, row.path) {
+        ("POST", "/vault_secrets") => Some(secret(&vault().await)),
+        ("POST" | "PATCH", path) if path.starts_with("/api_keys") => Some(json!({"description": name})),
+        ("POST" | "PATCH", _) => Some(json!({"name": name})),
+        _ => None,
+    };
+    Call::new(row.method, &path, body.as_ref())
+}
+
+#[tokio::test]
+async fn without_a_valid_key_there_is_nothing() {
+    let world = World::new().await;
+    let asleep = world.add_service_user("asleep", false).await;
+    let (_, of_asleep) = world.add_key(PrincipalId::ServiceUser(asleep)).await;
+    let (deleted, of_deleted) = world.add_key(world.first_user).await;
+    let (alive, of_alive) = world.add_key(world.first_user).await;
+    // Used once, so that it is known when it is deleted.
+    assert_eq!(world.answer(&Call::new("GET", "/", None).bearer(&of_deleted)).await.status(), 200);
+    world.delete_key(deleted).await;
+    let wrong = format!("{}x", &of_alive[..of_alive.len() - 1]);
+    let basic = |pair: &str| {
+        use base64::Engine as _;
+        format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
+    };
+    let credentials = [
+        ("none", None),
+        ("empty", Some(String::new())),
+        ("a word", Some("Bearer swordfish".to_owned())),
+        ("no scheme", Some(of_alive.clone())),
+        ("another scheme", Some(format!("Digest {of_alive}"))),
+        ("the key's id", Some(format!("Bearer {alive}"))),
+        ("an unknown token", Some(format!("Bearer {UNKNOWN}"))),
+        ("a token with a wrong end", Some(format!("Bearer {wrong}"))),
+        ("a deleted key", Some(format!("Bearer {of_deleted}"))),
+        ("a key of a sleeping user", Some(format!("Bearer {of_asleep}"))),
+        ("an unknown token, the other way", Some(basic(&format!("{UNKNOWN}:")))),
+        ("a key of a sleeping user, the other way", Some(basic(&format!("x:{of_asleep}")))),
+    ];
+    for row in ROWS {
+        let good = good_call(&world, &world.first, world.first_user, row).await;
+        let events = world.store.counts().await.unwrap().events;
+        for (what, credential) in &credentials {
+            let call = match credential {
+                Some(value) => good.clone().header("authorization", value),
+                None => good.clone(),
+            };
+            let answer = world.answer(&call).await;
+            assert_eq!(answer.status(), 403, "{} {} with {what}", row.method, row.path);
+            let text = String::from_utf8_lossy(answer.body());
+            assert!(text.contains("\"error_code\":\"ERR_NGROK_"), "{what}: {text}");
+        }
+        let after = world.store.counts().await.unwrap().events;
+        assert_eq!(after, events, "{} {}: something was changed", row.method, row.path);
+    }
+}
+
+#[tokio::test]
+async fn with_a_valid_key_it_is_up_to_the_role() {
+    let world = World::new().await;
+    let robot = PrincipalId::ServiceUser(world.add_service_user("robot", true).await);
+    let (_, of_robot) = world.add_key(robot).await;
+    let callers = [(&of_robot, robot, "developer"), (&world.first, world.first_user, "admin")];
+    for row in ROWS {
+        for (token, owner, role) in callers {
+            let call = good_call(&world, &world.first, owner, row).await.bearer(token);
+            let expected = if role == "admin" { row.admin } else { row.developer };
+            let answer = world.answer(&call).await;
+            let text = String::from_utf8_lossy(answer.body());
+            assert_eq!(answer.status(), expected, "{} {} as {role}: {text}", row.method, row.path);
+        }
+    }
+}
+
+/// The API makes no viewers: here the account's first user is one.
+#[tokio::test]
+async fn a_viewer_reads() {
+    let world = World::with(Role::Viewer, Limits::default(), Settings::default()).await;
+    let maker = PrincipalId::ServiceUser(world.add_service_user("maker", true).await);
+    let (_, of_maker) = world.add_key(maker).await;
+    for row in ROWS {
+        let call = good_call(&world, &of_maker, world.first_user, row).await.bearer(&world.first);
+        let events = world.store.counts().await.unwrap().events;
+        let answer = world.answer(&call).await;
+        let text = String::from_utf8_lossy(answer.body());
+        assert_eq!(answer.status(), row.viewer, "{} {} as viewer: {text}", row.method, row.path);
+        assert_eq!(world.store.counts().await.unwrap().events, events, "a viewer changed something");
+    }
+}
+
+#[tokio::test]
+async fn a_developer_sees_no_key_but_its_own() {
+    let world = World::new().await;
+    let robot = PrincipalId::ServiceUser(world.add_service_user("robot", true).await);
+    let (own, token) = world.add_key(robot).await;
+    let (foreign, _) = world.add_key(world.first_user).await;
+    let path = format!("/api_keys/{foreign}");
+    let change = json!({"description": "mine now"});
+    for (method, body) in [("GET", None), ("PATCH", Some(&change)), ("DELETE", None)] {
+        let answer = world.answer(&Call::new(method, &path, body).bearer(&token)).await;
+        assert_eq!(answer.status(), 404, "{method}");
+    }
+    let listed = world.answer(&Call::new("GET", "/api_keys", None).bearer(&token)).await;
+    let listed: Value = serde_json::from_slice(listed.body()).unwrap();
+    let ids: Vec<_> = listed["keys"].as_array().unwrap().iter().map(id).collect();
+    assert_eq!(ids, [own.to_string()]);
+    let admins = world.answer(&world.call("GET", &path, None)).await;
+    assert_eq!(admins.status(), 200, "it is still there, for an admin");
+    for owner in [json!({"owner_id": world.first_user}), json!({"owner_email": "admin@localhost"})] {
+        let answer = world.answer(&Call::new("POST", "/api_keys", Some(&owner)).bearer(&token)).await;
+        assert_eq!(answer.status(), 403, "{owner}");
+    }
+}
+
+#[tokio::test]
+async fn no_method_is_answered_with_405() {
+    const METHODS: [&str; 9] =
+        ["GET", "POST", "PATCH", "DELETE", "PUT", "TRACE", "CONNECT", "OPTIONS", "PURGE"];
+    let world = World::new().await;
+    for route in ROUTES {
+        let path = route.path.replace("{id}", "vault_0000000000000000000000000xY");
+        for method in METHODS.iter().filter(|method| !route.methods.contains(method)) {
+            for call in [Call::new(method, &path, None), world.call(method, &path, None)] {
+                let answer = world.answer(&call).await;
+                assert_eq!(answer.status(), 404, "{method} {path}");
+                assert!(!answer.headers().contains_key("allow"), "{method} {path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_path_may_start_with_two_slashes() {
+    let world = World::new().await;
+    for row in ROWS.iter().filter(|row| row.path != "/") {
+        for slashes in ["/", "//"] {
+            let mut call = good_call(&world, &world.first, world.first_user, row).await.bearer(&world.first);
+            call.target.insert_str(0, slashes);
+            let answer = world.answer(&call).await;
+            assert_eq!(answer.status(), row.admin, "{} {}", row.method, call.target);
+            let text = String::from_utf8_lossy(answer.body());
+            assert!(!text.contains("example//"), "a URL of two slashes: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn head_is_answered_as_get_is() {
+    let world = World::new().await;
+    for row in ROWS.iter().filter(|row| row.method == "GET") {
+        let get = good_call(&world, &world.first, world.first_user, row).await;
+        for get in [get.clone(), get.bearer(&world.first)] {
+            let (got, head) = (
+                world.answer(&get).await,
+                world.answer(&Call { method: "HEAD".to_owned(), ..get.clone() }).await,
+            );
+            assert_eq!(head.status(), got.status(), "HEAD {}", get.target);
+            for name in ["content-type", "cache-control"] {
+                assert_eq!(head.headers().get(name), got.headers().get(name), "HEAD {}", get.target);
+            }
+        }
+    }
+}
+
+/// Browsers ask without a key.
+#[tokio::test]
+async fn a_preflight_needs_no_key() {
+    let world = World::new().await;
+    for route in ROUTES {
+        let path = route.path.replace("{id}", "vault_0000000000000000000000000xY");
+        for path in [path.clone(), format!("/{path}")] {
+            let call = Call::new("OPTIONS", &path, None)
+                .without("ngrok-version")
+                .header("origin", "https://console.example")
+                .header("access-control-request-method", route.methods[0])
+                .header("access-control-request-headers", "authorization");
+            let answer = world.answer(&call).await;
+            assert_eq!(answer.status(), 204, "{path}");
+            let told = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+            assert_eq!(told("access-control-allow-origin"), "https://console.example");
+            assert_eq!(told("access-control-allow-headers"), "authorization");
+            assert_eq!(told("access-control-allow-methods"), route.methods.join(", "), "{path}");
+        }
+    }
+    // The call itself needs one all the same, and its refusal is readable to the page.
+    let call = Call::new("GET", "/vaults", None).header("origin", "https://console.example");
+    let answer = world.answer(&call).await;
+    assert_eq!(answer.status(), 403);
+    assert_eq!(answer.headers()["access-control-allow-origin"], "https://console.example");
+}

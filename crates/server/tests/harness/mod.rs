@@ -1,0 +1,243 @@
+//! The whole server in this process, with a clock that stands still and randomness that counts: the same requests give the
+//! same answers, ids and times included.
+
+#![allow(dead_code, reason = "each test binary uses the part it needs")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+
+use axum::body::Body;
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use strongroom_crypto::{CryptoError, Rng, RootKey, TokenKey};
+use strongroom_domain::api_key::ApiKey;
+use strongroom_domain::app::App;
+use strongroom_domain::audit::{Action, Actor, Event};
+use strongroom_domain::caller::Role;
+use strongroom_domain::clock::Clock;
+use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, ServiceUserId, UserId};
+use strongroom_domain::limits::Limits;
+use strongroom_domain::principal::{Account, ServiceUser, User};
+use strongroom_domain::stamp::Stamper;
+use strongroom_domain::store::Store;
+use strongroom_domain::token::Token;
+use strongroom_server::front::Peer;
+use strongroom_server::{Front, Settings, Shared};
+use strongroom_store::cache::CachedStore;
+use strongroom_store::sqlite::SqliteStore;
+use tempfile::TempDir;
+
+/// Where every request comes from.
+const PEER: Peer = Peer { scheme: "http", address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 40_000) };
+
+/// 2026-01-01T00:00:00Z, and later by what a test lets pass.
+#[derive(Default)]
+struct Still(AtomicI64);
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(1_767_225_600 + self.0.load(Ordering::Relaxed)).unwrap()
+    }
+}
+
+#[derive(Default)]
+struct Counting(AtomicU8);
+
+impl Rng for Counting {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), CryptoError> {
+        bytes.fill_with(|| self.0.fetch_add(1, Ordering::Relaxed));
+        Ok(())
+    }
+}
+
+/// A server with an account whose first user has a role of the test's choice, and everything it takes to make keys for
+/// anyone.
+pub(crate) struct World {
+    pub(crate) front: Front,
+    pub(crate) store: Arc<dyn Store>,
+    /// The token of the first user.
+    pub(crate) first: String,
+    pub(crate) first_user: PrincipalId,
+    account: AccountId,
+    token_key: TokenKey,
+    stamper: Stamper,
+    clock: Arc<Still>,
+    rng: Arc<Counting>,
+    _folder: TempDir,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(Role::Admin, Limits::default(), Settings::default()).await
+    }
+
+    pub(crate) async fn with(role: Role, limits: Limits, settings: Settings) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("store.db")).unwrap();
+        let store: Arc<dyn Store> = Arc::new(CachedStore::new(Arc::new(store)));
+        let (clock, rng) = (Arc::new(Still::default()), Arc::new(Counting::default()));
+        let stamper = Stamper::new(clock.clone(), rng.clone());
+        let (root_key, token_key) = (RootKey::make(&*rng).unwrap(), TokenKey::make(&*rng).unwrap());
+        let stamp = stamper.stamp().unwrap();
+        let id = AccountId::new(stamp.ksuid);
+        let account = Account {
+            id,
+            name: "strongroom".to_owned(),
+            created_at: stamp.at,
+            root_key: root_key.id(),
+            wrapped_token_key: root_key.wrap_token_key(&token_key, id.ksuid().as_bytes(), &*rng).unwrap(),
+        };
+        let user = UserId::new(stamper.stamp().unwrap().ksuid);
+        let email = "admin@localhost".to_owned();
+        let (key, token) = new_key(&stamper, &*rng, &token_key, PrincipalId::User(user));
+        let first = User { id: user, email, role, created_at: stamp.at };
+        store.account_insert(account, first, key, Vec::new()).await.unwrap();
+        let app = App::open(store.clone(), root_key, limits, clock.clone(), rng.clone()).await.unwrap();
+        let front = Front::new(Shared::new(app, settings));
+        let first_user = PrincipalId::User(user);
+        Self {
+            front,
+            store,
+            first: token,
+            first_user,
+            account: id,
+            token_key,
+            stamper,
+            clock,
+            rng,
+            _folder: folder,
+        }
+    }
+
+    /// Lets time pass, so that what is made or changed next differs from what was before.
+    pub(crate) fn pass(&self, seconds: i64) {
+        self.clock.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    /// A service user, made past the API.
+    pub(crate) async fn add_service_user(&self, name: &str, active: bool) -> ServiceUserId {
+        let stamp = self.stamper.stamp().unwrap();
+        let id = ServiceUserId::new(stamp.ksuid);
+        let user = ServiceUser { id, name: name.to_owned(), active, created_at: stamp.at, revision: 1 };
+        let event = self.event(&user);
+        self.store.service_user_insert(self.account, user, event).await.unwrap();
+        id
+    }
+
+    /// A key and its token, made past the API.
+    pub(crate) async fn add_key(&self, owner: PrincipalId) -> (ApiKeyId, String) {
+        let (key, token) = new_key(&self.stamper, &*self.rng, &self.token_key, owner);
+        let (id, event) = (key.id, self.event(&key));
+        self.store.api_key_insert(self.account, key, event).await.unwrap();
+        (id, token)
+    }
+
+    pub(crate) async fn delete_key(&self, id: ApiKeyId) {
+        let key = self.store.api_key_find(self.account, id).await.unwrap().unwrap();
+        let event = self.event(&key);
+        self.store.api_key_delete(self.account, id, key.revision, event).await.unwrap();
+    }
+
+    fn event(&self, object: impl Into<strongroom_domain::audit::Object>) -> Event {
+        let actor = Actor::on_machine(self.first_user, "test".to_owned());
+        Event::new(self.stamper.stamp().unwrap(), self.account, actor, object, Action::Created)
+    }
+
+    /// A call with the first user's token.
+    pub(crate) fn call(&self, method: &str, target: &str, body: Option<&Value>) -> Call {
+        Call::new(method, target, body).bearer(&self.first)
+    }
+
+    pub(crate) async fn answer(&self, call: &Call) -> Response<Vec<u8>> {
+        let (head, body) = self.front.handle(call.request(), PEER).await.into_parts();
+        Response::from_parts(head, body.collect().await.unwrap().to_bytes().to_vec())
+    }
+
+    /// Makes something with the first user's token, and gives what the answer shows of it.
+    pub(crate) async fn make(&self, target: &str, body: Value) -> Value {
+        made(&self.answer(&self.call("POST", target, Some(&body))).await)
+    }
+
+    pub(crate) async fn add_vault(&self, name: &str) -> Value {
+        self.make("/vaults", json!({"name": name})).await
+    }
+
+    pub(crate) async fn add_secret(&self, vault: &Value, name: &str) -> Value {
+        self.make("/vault_secrets", json!({"name": name, "value": "v", "vault_id": vault["id"]})).await
+    }
+}
+
+fn new_key(stamper: &Stamper, rng: &dyn Rng, token_key: &TokenKey, owner: PrincipalId) -> (ApiKey, String) {
+    let stamp = stamper.stamp().unwrap();
+    let id = ApiKeyId::new(stamp.ksuid);
+    let token = Token::make(id, rng).unwrap();
+    let key = ApiKey {
+        id,
+        description: String::new(),
+        metadata: String::new(),
+        created_at: stamp.at,
+        owner,
+        revision: 1,
+        // Hashed to be stored in place of the token.
+        hash: token_key.hash(token.expose_secret()),
+    };
+    (key, token.expose_secret().to_owned())
+}
+
+/// What was made, out of the answer to its making.
+pub(crate) fn made(answer: &Response<Vec<u8>>) -> Value {
+    assert_eq!(answer.status(), 201, "{}", String::from_utf8_lossy(answer.body()));
+    serde_json::from_slice(answer.body()).unwrap()
+}
+
+pub(crate) fn id(value: &Value) -> &str {
+    value["id"].as_str().unwrap()
+}
+
+/// A request that can be sent more than once.
+#[derive(Clone)]
+pub(crate) struct Call {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Option<String>,
+}
+
+impl Call {
+    /// A call with the headers that every client sends, and no credential.
+    pub(crate) fn new(method: &str, target: &str, body: Option<&Value>) -> Self {
+        let mut headers = vec![("host", "strongroom.example".to_owned()), ("ngrok-version", "2".to_owned())];
+        if body.is_some() {
+            headers.push(("content-type", "application/json".to_owned()));
+        }
+        let body = body.map(Value::to_string);
+        Self { method: method.to_owned(), target: target.to_owned(), headers, body }
+    }
+
+    pub(crate) fn bearer(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
+        self = self.without(name);
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.headers.retain(|(present, _)| *present != name);
+        self
+    }
+
+    fn request(&self) -> Request<Body> {
+        let mut request = Request::builder().method(self.method.as_str()).uri(&self.target);
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        request.body(self.body.clone().map_or_else(Body::empty, Body::from)).unwrap()
+    }
+}

@@ -1,0 +1,89 @@
+//! The audit log: in the same step as what it tells of, numbered without gaps, chained.
+
+use strongroom_domain::app::audit::verify;
+use strongroom_domain::audit::{Event, Head};
+use strongroom_domain::ids::PrincipalId;
+use strongroom_domain::store::Store;
+
+use super::house::House;
+use super::{Case, cases};
+
+pub(crate) const CASES: &[Case] =
+    cases![an_empty_log_is_whole, every_change_appends_its_events, read_piece_by_piece];
+
+async fn an_empty_log_is_whole(store: &dyn Store) {
+    assert_eq!(store.audit_head().await.unwrap(), Head::EMPTY);
+    assert_eq!(store.audit_list(0, 10).await.unwrap(), []);
+    assert_eq!(verify(store, |_| ()).await.unwrap(), Ok(Head::EMPTY));
+}
+
+/// The types of all events, after the chain was walked.
+async fn logged(store: &dyn Store) -> Vec<String> {
+    let head = verify(store, |_| ()).await.unwrap().expect("the chain holds");
+    let records = store.audit_list(0, 1000).await.unwrap();
+    let numbers: Vec<u64> = records.iter().map(|record| record.sequence).collect();
+    assert_eq!(numbers, (1..=head.sequence).collect::<Vec<_>>());
+    let event = |bytes: &[u8]| Event::from_canonical(bytes).unwrap().kind.into_owned();
+    records.iter().map(|record| event(&record.canonical)).collect()
+}
+
+async fn every_change_appends_its_events(store: &dyn Store) {
+    let house = House::build(store).await;
+    let mut expected = vec!["api_key_created.v0"];
+    assert_eq!(logged(store).await, expected);
+
+    let mut vault = house.add_vault("vault").await;
+    vault.revision = 2;
+    house.vault_update(&vault).await.unwrap();
+    let mut secret = house.add_secret(&vault, "secret").await;
+    (secret.revision, secret.version) = (2, 2);
+    house.secret_update(&secret, Some(house.version(&secret))).await.unwrap();
+    house.secret_delete(&secret).await.unwrap();
+    house.vault_delete(&vault).await.unwrap();
+    expected.extend(["vault_created.v0", "vault_updated.v0", "secret_created.v0", "secret_updated.v0"]);
+    expected.extend(["secret_deleted.v0", "vault_deleted.v0"]);
+    assert_eq!(logged(store).await, expected);
+
+    let mut user = house.add_service_user("robot").await;
+    user.revision = 2;
+    house.service_user_update(&user).await.unwrap();
+    let mut key = house.add_api_key(PrincipalId::ServiceUser(user.id), "key").await;
+    key.revision = 2;
+    let event = house.event(&key, strongroom_domain::audit::Action::Updated);
+    store.api_key_update(house.account, key.clone(), event).await.unwrap();
+    house.api_key_delete(&key).await.unwrap();
+    house.service_user_delete(&user, &[]).await.unwrap();
+    expected.extend(["service_user_created.v0", "service_user_updated.v0", "api_key_created.v0"]);
+    expected.extend(["api_key_updated.v0", "api_key_deleted.v0", "service_user_deleted.v0"]);
+    assert_eq!(logged(store).await, expected);
+}
+
+async fn read_piece_by_piece(store: &dyn Store) {
+    let house = House::build(store).await;
+    let mut given = Vec::new();
+    for number in 0..9 {
+        let vault = house.vault(&number.to_string());
+        let event = house.event(&vault, strongroom_domain::audit::Action::Created);
+        given.push(event.to_canonical().unwrap());
+        store.vault_insert(house.account, vault, None, event).await.unwrap();
+    }
+    // The bytes that are kept are those that were given: the chain is over them.
+    let kept = store.audit_list(1, 1000).await.unwrap();
+    assert_eq!(kept.iter().map(|record| record.canonical.clone()).collect::<Vec<_>>(), given);
+    let all = store.audit_list(0, 1000).await.unwrap();
+    for limit in [1, 3, 10, 11] {
+        let mut pieces = Vec::new();
+        while let Some(after) = Some(pieces.len() as u64) {
+            let piece = store.audit_list(after, limit).await.unwrap();
+            assert!(piece.len() <= limit);
+            if piece.is_empty() {
+                break;
+            }
+            pieces.extend(piece);
+        }
+        assert_eq!(pieces, all, "in pieces of {limit}");
+    }
+    let last = all.last().unwrap();
+    let head = Head { sequence: last.sequence, hash: last.hash };
+    assert_eq!(store.audit_head().await.unwrap(), head);
+}

@@ -1,0 +1,154 @@
+//! The audit log.
+
+use rusqlite::Connection;
+use strongroom_domain::app::audit::verify;
+use strongroom_domain::audit::Broken;
+use strongroom_store::sqlite::SqliteStore;
+
+use super::{House, copy_of};
+
+/// Records of the log under test.
+const LAST: u64 = 9;
+
+/// A log of nine real events.
+async fn logged() -> House {
+    let house = House::build().await;
+    let vault = house.add_vault("vault").await;
+    for name in ["a", "b", "c"] {
+        let secret = house.add_secret(vault, name, "before").await;
+        house.set(secret.id, "after").await.unwrap();
+    }
+    house.add_vault("last").await;
+    assert_eq!(house.app.counts().await.unwrap().events, LAST);
+    house
+}
+
+/// Moves the records from a number on by one, up or down.
+fn shift(connection: &Connection, from: u64, by: i64) {
+    // By way of negative numbers: the numbers are unique at every moment.
+    connection
+        .execute("UPDATE audit SET sequence = -sequence - ?2 WHERE sequence >= ?1", (from, by))
+        .unwrap();
+    connection.execute("UPDATE audit SET sequence = -sequence WHERE sequence < 0", []).unwrap();
+}
+
+fn swap(connection: &Connection, columns: &str, one: u64, other: u64) {
+    connection
+        .execute_batch(&format!(
+            "CREATE TEMP TABLE kept AS SELECT * FROM audit WHERE sequence IN ({one}, {other});
+             UPDATE audit SET ({columns}) = (SELECT {columns} FROM kept WHERE kept.sequence <> audit.sequence)
+             WHERE sequence IN ({one}, {other});
+             DROP TABLE kept;"
+        ))
+        .unwrap();
+}
+
+fn run(connection: &Connection, sql: &str) {
+    let changed = connection.execute(sql, []).unwrap();
+    assert!(changed > 0, "nothing to do for {sql}");
+}
+
+#[tokio::test]
+async fn the_first_bad_record_is_named() {
+    type Tamper = fn(&Connection);
+    let gap = |expected, found| Broken::Gap { expected, found };
+    let altered = |sequence| Broken::Altered { sequence };
+    let cases: [(&str, Broken, Tamper); 19] = [
+        ("two altered", altered(4), |c| {
+            run(
+                c,
+                "UPDATE audit SET canonical = CAST(CAST(canonical AS TEXT) || ' ' AS BLOB) WHERE sequence IN (4, 7)",
+            );
+        }),
+        ("one letter altered", altered(5), |c| {
+            run(
+                c,
+                "UPDATE audit SET canonical = CAST(replace(CAST(canonical AS TEXT), '\"name\":\"b\"', '\"name\":\"x\"') \
+                 AS BLOB) WHERE sequence = 5",
+            );
+        }),
+        ("the first altered", altered(1), |c| {
+            run(
+                c,
+                "UPDATE audit SET canonical = CAST(CAST(canonical AS TEXT) || ' ' AS BLOB) WHERE sequence = 1",
+            );
+        }),
+        ("the last altered", altered(LAST), |c| {
+            run(
+                c,
+                "UPDATE audit SET canonical = CAST(CAST(canonical AS TEXT) || ' ' AS BLOB) WHERE sequence = 9",
+            );
+        }),
+        ("a chain value altered", altered(6), |c| {
+            run(c, "UPDATE audit SET hash = zeroblob(32) WHERE sequence = 6");
+        }),
+        ("the last chain value altered", altered(LAST), |c| {
+            run(c, "UPDATE audit SET hash = zeroblob(32) WHERE sequence = 9");
+        }),
+        ("emptied", altered(3), |c| run(c, "UPDATE audit SET canonical = x'' WHERE sequence = 3")),
+        ("one dropped", gap(4, 5), |c| run(c, "DELETE FROM audit WHERE sequence = 4")),
+        ("the first dropped", gap(1, 2), |c| run(c, "DELETE FROM audit WHERE sequence = 1")),
+        ("two dropped", gap(3, 5), |c| run(c, "DELETE FROM audit WHERE sequence IN (3, 4)")),
+        ("the last dropped", Broken::WrongEnd { expected: LAST, found: 8 }, |c| {
+            run(c, "DELETE FROM audit WHERE sequence = 9");
+        }),
+        ("all dropped", Broken::WrongEnd { expected: LAST, found: 0 }, |c| run(c, "DELETE FROM audit")),
+        ("one dropped and the rest moved up", altered(4), |c| {
+            run(c, "DELETE FROM audit WHERE sequence = 4");
+            shift(c, 5, -1);
+        }),
+        ("one inserted and the rest moved down", altered(5), |c| {
+            shift(c, 5, 1);
+            run(c, "INSERT INTO audit SELECT 5, hash, canonical FROM audit WHERE sequence = 4");
+        }),
+        ("two events swapped", altered(4), |c| swap(c, "canonical", 4, 7)),
+        ("two records swapped", altered(4), |c| swap(c, "hash, canonical", 4, 7)),
+        ("neighbours swapped", altered(8), |c| swap(c, "hash, canonical", 8, 9)),
+        ("the end said to be earlier", altered(8), |c| run(c, "UPDATE audit_head SET sequence = 8")),
+        ("the end's chain value altered", altered(LAST), |c| {
+            run(c, "UPDATE audit_head SET hash = zeroblob(32)");
+        }),
+    ];
+    let house = logged().await;
+    for (what, expected, tamper) in cases {
+        assert_eq!(verified(&house, tamper).await.expect(what), Err(expected), "{what}");
+    }
+    let untouched = verified(&house, |_| ()).await.unwrap();
+    assert_eq!(untouched.map(|head| head.sequence), Ok(LAST), "untouched");
+}
+
+/// What a walk over a tampered copy finds.
+async fn verified(
+    house: &House,
+    tamper: fn(&Connection),
+) -> strongroom_domain::Result<Result<strongroom_domain::audit::Head, Broken>> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = copy_of(&house.path(), &folder);
+    tamper(&Connection::open(&path).unwrap());
+    verify(&SqliteStore::open_to_read(&path).unwrap(), |_| ()).await
+}
+
+/// A record that the store cannot read is no reason to call the log whole.
+#[tokio::test]
+async fn what_is_no_record_is_an_error() {
+    let house = logged().await;
+    let tampers: [fn(&Connection); 2] = [
+        |c| run(c, "UPDATE audit SET hash = x'00' WHERE sequence = 4"),
+        |c| run(c, "UPDATE audit_head SET hash = x''"),
+    ];
+    for tamper in tampers {
+        let found = verified(&house, tamper).await;
+        assert!(!matches!(found, Ok(Ok(_))), "{found:?}");
+    }
+}
+
+/// `audit list` would print it as one of the house's own.
+#[tokio::test]
+async fn a_record_after_the_end_is_noticed() {
+    let house = logged().await;
+    let found = verified(&house, |c| {
+        run(c, "INSERT INTO audit SELECT 10, hash, canonical FROM audit WHERE sequence = 9");
+    });
+    let found = found.await.unwrap();
+    assert!(found.is_err(), "a forged record after the end passes: {found:?}");
+}
