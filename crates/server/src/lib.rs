@@ -8,6 +8,7 @@ mod openapi;
 pub mod origin;
 pub mod parse;
 mod rate;
+mod rendered;
 pub mod routes;
 mod session;
 pub mod view;
@@ -23,6 +24,7 @@ pub use routes::ROUTES;
 use metrics::Metrics;
 use origin::Origin;
 use rate::Rate;
+use rendered::Rendered;
 
 /// What the server is told beside the house it serves.
 #[derive(Debug, Clone)]
@@ -53,6 +55,7 @@ pub struct Shared {
     pub(crate) app: App,
     pub(crate) settings: Settings,
     pub(crate) rate: Option<Rate>,
+    pub(crate) rendered: Rendered,
     /// The server's counters.
     pub metrics: Metrics,
 }
@@ -62,6 +65,6 @@ impl Shared {
     #[must_use]
     pub fn new(app: App, settings: Settings) -> Arc<Self> {
         let rate = settings.requests_per_minute.map(Rate::per_minute);
-        Arc::new(Self { app, settings, rate, metrics: Metrics::default() })
+        Arc::new(Self { app, settings, rate, rendered: Rendered::default(), metrics: Metrics::default() })
     }
 }

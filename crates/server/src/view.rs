@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -27,18 +28,22 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 /// An answer of JSON.
 pub(crate) fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
-    match serde_json::to_vec(body) {
-        Ok(bytes) => {
-            let mut response = Response::new(Body::from(bytes));
-            *response.status_mut() = status;
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            response
-        }
+    json_bytes(status, serde_json::to_vec(body).map(Bytes::from))
+}
+
+/// An answer of JSON that is written already.
+pub(crate) fn json_bytes(status: StatusCode, body: serde_json::Result<Bytes>) -> Response {
+    let bytes = match body {
+        Ok(bytes) => bytes,
         Err(error) => {
             let error = strongroom_domain::Error::Internal(Box::new(error));
-            crate::error::Problem::Domain(error).into_response()
+            return crate::error::Problem::Domain(error).into_response();
         }
-    }
+    };
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 /// A vault.

@@ -29,10 +29,8 @@ impl Query {
             }
         }
         if !unknown.is_empty() && !lenient {
-            return Err(Protocol::UnknownParameters {
-                names: unknown.join(", "),
-                supported: supported.join(", "),
-            });
+            let supported = if supported.is_empty() { "none".to_owned() } else { supported.join(", ") };
+            return Err(Protocol::UnknownParameters { names: unknown.join(", "), supported });
         }
         for (name, _) in &given {
             let count = given.iter().filter(|(other, _)| other == name).count();

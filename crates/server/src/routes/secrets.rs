@@ -58,7 +58,7 @@ pub(crate) async fn secret_get(
     _: Bare,
 ) -> Result<Response, Problem> {
     let secret = session.app().secret_get(&session.caller, id).await?;
-    Ok(json(StatusCode::OK, &view::secret(&secret, &session.origin)))
+    Ok(view::json_bytes(StatusCode::OK, session.shared().rendered.secret(&secret, &session.origin)))
 }
 
 /// Change a secret

@@ -1,12 +1,14 @@
 //! Sealed values and keys.
 
 use rusqlite::Connection;
-use strongroom_crypto::CryptoError;
+use strongroom_crypto::{CryptoError, parse_root_key_file};
 use strongroom_domain::Error;
-use strongroom_domain::app::{ApiKeyDraft, Owner};
+use strongroom_domain::app::{ApiKeyDraft, Owner, keys};
 use strongroom_domain::error::BadCredential;
 use strongroom_domain::secret::Secret;
+use strongroom_domain::store::Store;
 use strongroom_domain::text::{Description, Metadata};
+use strongroom_store::sqlite::SqliteStore;
 
 use super::House;
 
@@ -249,4 +251,22 @@ async fn a_token_hash_opens_for_its_own_key_only() {
         let refused = house.app.authenticate(token.expose_secret()).await;
         assert!(matches!(refused, Err(Error::Unauthenticated(BadCredential::Unknown))));
     }
+}
+
+#[tokio::test]
+async fn a_key_that_does_not_open_is_named() {
+    let Furnished { house, secrets, .. } = furnished().await;
+    let store = SqliteStore::open_to_read(&house.path()).unwrap();
+    let root_key = parse_root_key_file(&house.root_key).unwrap();
+    let check = async || {
+        let account = store.account_find().await.unwrap().unwrap();
+        keys::check(&store, &account, &root_key).await.unwrap()
+    };
+    assert_eq!(check().await, Ok(2));
+    let vault = secrets[2].0.vault_id;
+    let sql = "UPDATE vault SET wrapped_key = zeroblob(length(wrapped_key)) WHERE id = ?1";
+    house.backdoor().execute(sql, [vault.ksuid().as_bytes()]).unwrap();
+    assert_eq!(check().await, Err(keys::Broken::VaultKey(vault)));
+    house.backdoor().execute("UPDATE account SET wrapped_token_key = zeroblob(69)", []).unwrap();
+    assert_eq!(check().await, Err(keys::Broken::TokenKey));
 }
