@@ -120,7 +120,7 @@ def check_list(page, key, uri):
 
 
 def check_error(body, status, code=None):
-    """What every client needs of an error (contract 3.3)."""
+    """What every client needs of an error."""
     equal(type(body["status_code"]), int, "type of status_code")
     equal(body["status_code"], status, "status_code")
     check(isinstance(body["msg"], str) and body["msg"], f"msg: {body['msg']!r}")

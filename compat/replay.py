@@ -1,4 +1,4 @@
-"""Replays the request shapes of the clients that are not installed here: contract 4.2, rules 0.3, protocol 2.1.
+"""Replays the request shapes of the clients that are not installed here; docs/compatibility.md has the rules.
 
 Talks to the server in STRONGROOM_URL, with the key in STRONGROOM_API_KEY. Standard library only. Each client's requests
 are sent as that client words them; the answers must have what it needs.
@@ -247,7 +247,7 @@ def go_quoted_filters(wire):
 
 
 def external_secrets(wire):
-    """PushSecret of version 2.9, contract 5.2: finds by filter, writes whether or not anything changed."""
+    """PushSecret of version 2.9: finds by filter, writes whether or not anything changed."""
     agent = {**JSON_TYPE, "User-Agent": "external-secrets"}
     vault = wire.make_vault()
     other = wire.make_vault()

@@ -164,12 +164,7 @@ async fn add(app: &App, caller: &Caller, line: Line) -> strongroom_domain::Resul
             app.vault_create(caller, draft).await.map(drop)
         }
         Line::Secret { id, vault_id, vault_name, name, value, description, metadata } => {
-            let vault = match (parsed(vault_id, "vault_id")?, vault_name) {
-                (Some(id), None) => VaultRef::Id(id),
-                (None, Some(name)) => VaultRef::Name(name),
-                (Some(id), Some(name)) => VaultRef::Both(id, name),
-                (None, None) => return Err(Rule::VaultMissing.into()),
-            };
+            let vault = VaultRef::new(parsed(vault_id, "vault_id")?, vault_name)?;
             let draft = SecretDraft {
                 id: parsed(id, "id")?,
                 vault,

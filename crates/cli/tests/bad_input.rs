@@ -18,7 +18,7 @@ use harness::{
 use serde_json::{Value, json};
 use table::{Case, World};
 
-/// The shape every error has, whatever went wrong: contract 3.1 and rule 8.
+/// The shape every error has, whatever went wrong: rule 8 of docs/compatibility.md.
 fn assert_error_shape(case: &Case, reply: &Reply) {
     let name = &case.name;
     let body = reply.json();
@@ -114,7 +114,7 @@ fn an_unrouted_path_is_named_and_nothing_else() {
     server.stop();
 }
 
-/// The texts a caller may show to a person, placeholders filled (contract 3.2).
+/// The texts a caller may show to a person, with their blanks filled in: docs/errors.md.
 #[test]
 fn messages_follow_the_catalogue() {
     let data = private_folder();

@@ -43,13 +43,7 @@ pub(super) fn compat(_: &Args) -> Result {
     let strongroom = for_tests()?;
     let mut clients = command("python3");
     clients.arg("compat/run.py").arg("--bin").arg(&strongroom).arg("--venvs").arg(setup::venvs());
-    run(&mut clients)?;
-
-    let folder = scratch("compat")?;
-    let server = Server::strongroom(&strongroom, &folder.join("data"), &folder.join("server.log"))?;
-    let mut client = cargo(["run", "--quiet", "--package", "strongroom-compat-rust"]);
-    run(client.env("STRONGROOM_URL", server.url()).env("STRONGROOM_API_KEY", &server.api.token))?;
-    server.stop()
+    run(&mut clients)
 }
 
 pub(super) fn schemathesis(_: &Args) -> Result {

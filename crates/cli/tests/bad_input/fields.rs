@@ -1,4 +1,4 @@
-//! Bad fields: contract 3.2, with section 10's guesses where nothing is published.
+//! Bad fields; where ngrok publishes nothing, docs/compatibility.md tells what was chosen.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Bad paging and bad filters: contract 2.4 and 2.5.
+//! Bad paging and bad filters; what is asked for is in docs/errors.md.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Bad credentials, versions, bodies, ids and routes: contract 2.1 and 3.2.
+//! Bad credentials, versions, bodies, ids and routes; what is asked for is in docs/errors.md.
 
 use serde_json::json;
 

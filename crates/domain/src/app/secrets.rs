@@ -26,6 +26,21 @@ pub enum VaultRef {
     Both(VaultId, String),
 }
 
+impl VaultRef {
+    /// What an id and a name, each given or not, name together.
+    ///
+    /// # Errors
+    /// [`Rule::VaultMissing`] when neither is given.
+    pub fn new(id: Option<VaultId>, name: Option<String>) -> Result<Self, Rule> {
+        match (id, name) {
+            (Some(id), None) => Ok(Self::Id(id)),
+            (None, Some(name)) => Ok(Self::Name(name)),
+            (Some(id), Some(name)) => Ok(Self::Both(id, name)),
+            (None, None) => Err(Rule::VaultMissing),
+        }
+    }
+}
+
 /// A secret to be made.
 pub struct SecretDraft {
     /// Its id, when it is brought along from elsewhere.

@@ -73,12 +73,7 @@ pub(crate) fn secret_create(mut body: Fields, limits: &Limits) -> Result<SecretD
 fn vault_ref(id: Option<String>, name: Option<String>) -> Result<VaultRef> {
     // A malformed id is answered as an unknown one.
     let parse = |id: String| id.parse().map_err(|_| Error::NotFound(Missing::VaultId(id)));
-    match (id, name) {
-        (Some(id), None) => Ok(VaultRef::Id(parse(id)?)),
-        (None, Some(name)) => Ok(VaultRef::Name(name)),
-        (Some(id), Some(name)) => Ok(VaultRef::Both(parse(id)?, name)),
-        (None, None) => Err(Rule::VaultMissing.into()),
-    }
+    Ok(VaultRef::new(id.map(parse).transpose()?, name)?)
 }
 
 /// What to change of a secret.
