@@ -109,6 +109,8 @@ pub fn api_key(key: &ApiKey, token: Option<&Token>, origin: &Origin) -> wire::Ap
         // Shown once, to the one who made the key.
         token: token.map(|token| token.expose_secret().to_owned()),
         owner_id: key.owner.to_string(),
+        grants: None,
+        expires_at: None,
     }
 }
 
@@ -347,6 +349,8 @@ fn event_object(object: Object, origin: &Origin) -> strongroom_domain::Result<se
                 created_at: time(created_at),
                 token: None,
                 owner_id: owner_id.to_string(),
+                grants: None,
+                expires_at: None,
             })
         }
         Object::ServiceUser { id, name, active, created_at } => serde_json::to_value(service_user(

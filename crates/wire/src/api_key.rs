@@ -1,6 +1,21 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// One thing that an API key may do. People write it `resolve prod:tls-*`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"action": "resolve", "vault": "prod", "secret": "tls-*"}))]
+pub struct Grant {
+    /// `manage`, `read` (metadata only), `resolve` (values), `audit` or `admin`.
+    pub action: String,
+    /// The vaults, by name; `*` stands for any run of characters. Needed for `manage`, `read` and `resolve`; the other
+    /// two take no target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vault: Option<String>,
+    /// The secrets in them, by name; `*`, all of them, when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+}
+
 /// An API key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ApiKey {
@@ -19,6 +34,14 @@ pub struct ApiKey {
     pub token: Option<String>,
     /// The user or service user that it acts for.
     pub owner_id: String,
+    /// What it may do, and nothing else; null for a key that may do what its owner may, but read no value.
+    #[schema(required)]
+    #[serde(default)]
+    pub grants: Option<Vec<Grant>>,
+    /// When it stops working, RFC 3339 in UTC; null for never.
+    #[schema(required)]
+    #[serde(default)]
+    pub expires_at: Option<String>,
 }
 
 /// A page of API keys, newest first.
@@ -51,6 +74,14 @@ pub struct ApiKeyCreate {
     /// The same, by a user's e-mail address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_email: Option<String>,
+    /// What it may do, and nothing else: 1 to 100 grants. Only an admin gives `resolve`, `audit` and `admin`.
+    #[schema(min_items = 1, max_items = 100)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grants: Option<Vec<Grant>>,
+    /// When it is to stop working, RFC 3339; it must lie ahead.
+    #[schema(format = DateTime)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
 }
 
 /// What to change of an API key; what is left out or null stays.
@@ -64,4 +95,11 @@ pub struct ApiKeyUpdate {
     #[schema(max_length = 4096)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<String>,
+    /// New grants in place of all it had.
+    #[schema(min_items = 1, max_items = 100)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grants: Option<Vec<Grant>>,
+    /// When it is to stop working, RFC 3339; `""` for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
 }

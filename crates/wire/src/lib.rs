@@ -2,16 +2,22 @@
 
 mod api_key;
 mod audit;
+mod detail;
 mod error;
+mod explain;
 mod root;
 mod secret;
 mod service_user;
+mod value;
 mod vault;
 
-pub use api_key::{ApiKey, ApiKeyCreate, ApiKeyList, ApiKeyUpdate};
+pub use api_key::{ApiKey, ApiKeyCreate, ApiKeyList, ApiKeyUpdate, Grant};
 pub use audit::{Credential, Event, Principal};
+pub use detail::{SecretDetail, SecretDetailList, SecretMove};
 pub use error::Error;
+pub use explain::{Explain, Explanation, Ruling};
 pub use root::{Account, Root, SelfInfo};
 pub use secret::{Ref, Secret, SecretCreate, SecretList, SecretUpdate};
 pub use service_user::{BotUserList, ServiceUser, ServiceUserCreate, ServiceUserList, ServiceUserUpdate};
+pub use value::{Reference, Resolve, ResolvedSecret, ResolvedSecrets};
 pub use vault::{Vault, VaultCreate, VaultList, VaultUpdate};
