@@ -38,7 +38,8 @@ impl FromStr for Reference {
             None => (rest, None),
         };
         let is_name = |text: &str| {
-            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_/.-".contains(&byte))
+            !text.is_empty()
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_/.-".contains(&byte))
         };
         if !is_name(vault) || !is_name(name) || version == Some(0) {
             return Err(bad());
@@ -79,7 +80,9 @@ mod tests {
 
     #[test]
     fn what_names_no_secret_is_refused() {
-        for text in ["", "prod", ":", "prod:", ":x", "a:b:c", "a:b@", "a:b@0", "a:b@-1", "a:b@x", "a b:c", "a:b@1@2"] {
+        for text in
+            ["", "prod", ":", "prod:", ":x", "a:b:c", "a:b@", "a:b@0", "a:b@-1", "a:b@x", "a b:c", "a:b@1@2"]
+        {
             assert!(text.parse::<Reference>().is_err(), "{text}");
         }
     }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use strongroom_crypto::TokenHash;
 
 use crate::filter::{Field, Kind};
+use crate::grant::Grants;
 use crate::ids::{ApiKeyId, PrincipalId};
 
 /// An API key. Its token was shown once and is not kept.
@@ -19,6 +20,10 @@ pub struct ApiKey {
     pub created_at: Timestamp,
     /// Whom it acts for.
     pub owner: PrincipalId,
+    /// What it may do, and nothing else; none for a key that may do what its owner may, but read no value.
+    pub grants: Option<Grants>,
+    /// When it stops working, to the second; none for never.
+    pub expires_at: Option<Timestamp>,
     /// How often it changed, from 1.
     pub revision: u64,
     /// The keyed hash of its token.
@@ -26,6 +31,13 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
+    /// Whether both are the same in all that can be changed of a key.
+    pub(crate) fn same_as(&self, other: &Self) -> bool {
+        let changeable =
+            |key: &Self| (key.description.clone(), key.metadata.clone(), key.grants.clone(), key.expires_at);
+        changeable(self) == changeable(other)
+    }
+
     /// What a filter may ask about.
     pub const FIELDS: &'static [Field] = &[
         Field { name: "id", kind: Kind::Id { decode: ApiKeyId::decode } },

@@ -5,6 +5,7 @@
 //! people read (ngrok's, with URLs) is made from them.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,9 +14,10 @@ use strongroom_crypto::{Digest, chain_digest};
 use crate::api_key::ApiKey;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
+use crate::grant::Grants;
 use crate::ids::{AccountId, ApiKeyId, EventId, PrincipalId, SecretId, ServiceUserId, VaultId};
 use crate::principal::ServiceUser;
-use crate::secret::Secret;
+use crate::secret::{Resolved, Secret};
 use crate::stamp::Stamp;
 use crate::vault::Vault;
 
@@ -28,6 +30,8 @@ pub enum Action {
     Updated,
     /// It was removed.
     Deleted,
+    /// Its value was given out.
+    Resolved,
 }
 
 impl Action {
@@ -36,6 +40,7 @@ impl Action {
             Self::Created => "created",
             Self::Updated => "updated",
             Self::Deleted => "deleted",
+            Self::Resolved => "resolved",
         }
     }
 }
@@ -59,6 +64,28 @@ pub struct Event {
     pub principal: Actor,
     /// What it was done to, as it was afterwards (deleted things: before).
     pub object: Object,
+    /// Where the request came from, when a value was given out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<Client>,
+}
+
+/// Where a request came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// The other end of the connection.
+    pub address: IpAddr,
+    /// What the program calls itself, cut to 128 bytes; empty when it does not.
+    pub user_agent: String,
+}
+
+impl Client {
+    /// Notes where a request came from.
+    #[must_use]
+    pub fn new(address: IpAddr, user_agent: &str) -> Self {
+        const LENGTH: usize = 128;
+        let end = user_agent.floor_char_boundary(LENGTH);
+        Self { address, user_agent: user_agent[..end].to_owned() }
+    }
 }
 
 /// Who did it.
@@ -127,6 +154,18 @@ pub enum Object {
         metadata: String,
         created_at: Timestamp,
         owner_id: PrincipalId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grants: Option<Grants>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Timestamp>,
+    },
+    /// A secret whose value was given out: enough to find it, and which value it was.
+    Value {
+        id: SecretId,
+        name: String,
+        vault: VaultId,
+        vault_name: String,
+        version: u32,
     },
     ServiceUser {
         id: ServiceUserId,
@@ -140,7 +179,7 @@ impl Object {
     fn noun(&self) -> &'static str {
         match self {
             Self::Vault { .. } => "vault",
-            Self::Secret { .. } => "secret",
+            Self::Secret { .. } | Self::Value { .. } => "secret",
             Self::ApiKey { .. } => "api_key",
             Self::ServiceUser { .. } => "service_user",
         }
@@ -188,6 +227,8 @@ impl From<&ApiKey> for Object {
             metadata: key.metadata.clone(),
             created_at: key.created_at,
             owner_id: key.owner,
+            grants: key.grants.clone(),
+            expires_at: key.expires_at,
         }
     }
 }
@@ -221,6 +262,35 @@ impl Event {
             account,
             principal: actor,
             object,
+            client: None,
+        }
+    }
+
+    /// That a secret's value is given out, and where to.
+    #[must_use]
+    pub fn resolved(
+        stamp: Stamp,
+        account: AccountId,
+        actor: Actor,
+        (secret, version): (&Secret, u32),
+        client: Client,
+    ) -> Self {
+        let object = Object::Value {
+            id: secret.id,
+            name: secret.name.clone(),
+            vault: secret.vault_id,
+            vault_name: secret.vault_name.clone(),
+            version,
+        };
+        Self { client: Some(client), ..Self::new(stamp, account, actor, object, Action::Resolved) }
+    }
+
+    /// The secret whose value it says was given out, when, and to which key.
+    #[must_use]
+    pub fn as_resolved(&self) -> Option<(SecretId, Resolved)> {
+        match (&self.object, self.principal.credential) {
+            (Object::Value { id, .. }, Some(by)) => Some((*id, Resolved { at: self.at, by })),
+            _ => None,
         }
     }
 

@@ -1,10 +1,13 @@
 //! Who is asking, and what they may do.
 
+use jiff::Timestamp;
+
 use crate::api_key::ApiKey;
-use crate::error::{BadCredential, Denial, Error, Result};
+use crate::error::{BadCredential, Error, Result};
+use crate::grant::Grants;
 use crate::ids::{AccountId, ApiKeyId, PrincipalId};
 
-/// What a principal may do.
+/// What a principal may do: see [`Role::standing`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Everything.
@@ -57,6 +60,7 @@ pub struct Caller {
     pub(crate) subject: String,
     pub(crate) role: Role,
     pub(crate) key: Option<ApiKeyId>,
+    pub(crate) grants: Option<Grants>,
 }
 
 impl Caller {
@@ -78,31 +82,53 @@ impl Caller {
         self.key
     }
 
-    pub(crate) fn from_credential(credential: &Credential) -> Result<Self> {
-        if !credential.active {
-            return Err(Error::Unauthenticated(BadCredential::OwnerInactive(credential.key.owner)));
-        }
-        Ok(Self {
+    /// What the key may do, and nothing else; none for a key that may do what its owner may.
+    #[must_use]
+    pub fn grants(&self) -> Option<&Grants> {
+        self.grants.as_ref()
+    }
+
+    /// What its owner is.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Whom the key acts for.
+    #[must_use]
+    pub fn principal(&self) -> PrincipalId {
+        self.principal
+    }
+
+    /// The caller that a key makes.
+    pub(crate) fn from_credential(credential: &Credential) -> Self {
+        Self {
             account: credential.account,
             principal: credential.key.owner,
             subject: credential.subject.clone(),
             role: credential.role,
             key: Some(credential.key.id),
-        })
+            grants: credential.key.grants.clone(),
+        }
     }
 
-    /// Refuses those who may only read.
-    pub(crate) fn must_write(&self) -> Result<()> {
-        if self.role == Role::Viewer { Err(Error::Forbidden(Denial::ReadOnly)) } else { Ok(()) }
-    }
-
-    /// Refuses all but admins, for the reason given.
-    pub(crate) fn must_be_admin(&self, otherwise: Denial) -> Result<()> {
-        if self.role == Role::Admin { Ok(()) } else { Err(Error::Forbidden(otherwise)) }
-    }
-
-    /// Whether this caller sees a key: an admin sees all of the account's, everyone else their own.
+    /// Whether this caller sees a key: an admin sees all of the account's, a key with grants itself, everyone else their
+    /// own.
     pub(crate) fn sees_key(&self, key: &ApiKey) -> bool {
-        self.role == Role::Admin || key.owner == self.principal
+        self.is_admin()
+            || if self.grants.is_some() { self.key == Some(key.id) } else { key.owner == self.principal }
+    }
+}
+
+impl Credential {
+    /// Refuses a key that does not count any more, or not now.
+    pub(crate) fn must_count(&self, now: impl FnOnce() -> Timestamp) -> Result<()> {
+        if !self.active {
+            return Err(Error::Unauthenticated(BadCredential::OwnerInactive(self.key.owner)));
+        }
+        match self.key.expires_at {
+            Some(at) if at <= now() => Err(Error::Unauthenticated(BadCredential::Expired(at))),
+            _ => Ok(()),
+        }
     }
 }

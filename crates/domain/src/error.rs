@@ -3,9 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use strongroom_crypto::CryptoError;
 
 use crate::filter::FilterError;
+use crate::grant::{Action, BadGrant};
 use crate::ids::{PrincipalId, VaultId};
 
 /// Short for a result with [`Error`].
@@ -94,6 +96,12 @@ impl From<CryptoError> for Error {
     }
 }
 
+impl From<BadGrant> for Rule {
+    fn from(bad: BadGrant) -> Self {
+        Self::Grant(bad)
+    }
+}
+
 impl From<FilterError> for Error {
     fn from(error: FilterError) -> Self {
         Self::Invalid(Rule::Filter(error))
@@ -115,6 +123,9 @@ pub enum Missing {
     /// The vault, named by name, that a new secret was to go into.
     #[error("vault with name {0}")]
     VaultName(String),
+    /// What was to be resolved and is not there: vaults, `vault:name`, `vault:name@version` or ids.
+    #[error("secrets that were to be resolved")]
+    Values(Vec<String>),
 }
 
 /// A rule about what is given. A text that is too long or too secret to repeat is left out.
@@ -182,6 +193,32 @@ pub enum Rule {
     /// The filter is none.
     #[error("{0}")]
     Filter(FilterError),
+    /// A grant is none.
+    #[error("{0}")]
+    Grant(BadGrant),
+    /// A key cannot expire before it is made.
+    #[error("the time that a key expires must lie ahead")]
+    ExpiryPast,
+    /// Too many values for one answer.
+    #[error("an answer holds up to {max} values; these would be more")]
+    TooManyValues {
+        /// Values allowed.
+        max: usize,
+    },
+    /// None, or too many, references in one request.
+    #[error("a request holds 1 to {max} references; this one has {count}")]
+    ReferenceCount {
+        /// References allowed.
+        max: usize,
+        /// References given.
+        count: usize,
+    },
+    /// A reference that names nothing, or two things.
+    #[error("a reference is an id, a vault and a name, or a vault")]
+    Reference,
+    /// A secret is moved to where it is.
+    #[error("the secret is in that vault already")]
+    SameVault,
 }
 
 /// What is wrong with a credential. None of these holds it.
@@ -205,6 +242,9 @@ pub enum BadCredential {
     /// It has the form of a token, and is not one that counts.
     #[error("the credential is not a valid API key's token")]
     Unknown,
+    /// The key's time is over.
+    #[error("the API key expired at {0}")]
+    Expired(Timestamp),
     /// The key's owner was switched off.
     #[error("the owner of the API key, {0}, is not active")]
     OwnerInactive(PrincipalId),
@@ -225,4 +265,27 @@ pub enum Denial {
     /// The named owner is not active.
     #[error("the owner of the API key is inactive")]
     OwnerInactive,
+    /// Only an admin makes keys that open more than an ordinary one does.
+    #[error("only an admin may give the grants resolve, audit and admin")]
+    AdminGrants,
+    /// A key with grants does not look after keys.
+    #[error("the grants of the API key do not allow to look after API keys")]
+    ApiKeys,
+    /// The key's grants do not say so.
+    #[error("the grants of the API key do not allow this")]
+    NotGranted {
+        /// What they do not allow.
+        action: Action,
+        /// What it was to be done to: `vault:name`, or a vault.
+        target: Option<String>,
+    },
+    /// These secrets, each written `vault:name`, may be seen and not resolved.
+    #[error("the grants of the API key do not allow to resolve all of the secrets")]
+    NotResolvable(Vec<String>),
+    /// The key has no grant to resolve anything.
+    #[error("the API key has no grant to resolve")]
+    ResolvesNothing,
+    /// Renaming would let the caller read a value that it may not read now.
+    #[error("the new name would let the API key resolve what it may not resolve now")]
+    WouldGain,
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod access;
 pub mod api_key;
 pub mod app;
 pub mod audit;
@@ -7,6 +8,7 @@ pub mod caller;
 pub mod clock;
 pub mod error;
 pub mod filter;
+pub mod grant;
 pub mod ids;
 pub mod limits;
 pub mod page;
@@ -19,4 +21,4 @@ pub mod token;
 pub mod vault;
 
 pub use error::{Error, Result};
-pub use strongroom_crypto::SecretValue;
+pub use strongroom_crypto::{Digest, SecretValue};

@@ -1,5 +1,6 @@
 //! A page of a list: newest first, by descending id.
 
+use crate::access::Scope;
 use crate::filter::Filter;
 use crate::ids::Ksuid;
 
@@ -40,6 +41,8 @@ pub struct Query {
     pub page: Page,
     /// Only items that this holds for.
     pub filter: Option<Filter>,
+    /// Only items that the caller may see, where that is not all; use cases set it.
+    pub scope: Option<Scope>,
 }
 
 /// A page's items, and whether there are more after them.

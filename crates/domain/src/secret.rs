@@ -1,11 +1,13 @@
 //! A secret: a named value in a vault. What is here is its metadata; the value is sealed in a [`Version`].
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use strongroom_crypto::SealedValue;
 use strongroom_crypto::context::ValuePlace;
 
 use crate::filter::{Field, Kind};
-use crate::ids::{AccountId, PrincipalId, SecretId, VaultId};
+use crate::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, VaultId};
 
 /// All of a secret but its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,16 +52,34 @@ impl Secret {
         Field { name: "vault_name", kind: Kind::Text },
     ];
 
-    /// What the current version of its value is bound to.
+    /// What a version of its value is bound to.
     #[must_use]
-    pub fn place(&self, account: AccountId) -> ValuePlace {
+    pub fn place(&self, account: AccountId, version: u32) -> ValuePlace {
         ValuePlace {
             account: *account.ksuid().as_bytes(),
             vault: *self.vault_id.ksuid().as_bytes(),
             secret: *self.id.ksuid().as_bytes(),
-            version: self.version,
+            version,
         }
     }
+}
+
+/// The last time that a secret's value was given out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resolved {
+    /// When, to the second.
+    pub at: Timestamp,
+    /// The key that it was given to.
+    pub by: ApiKeyId,
+}
+
+/// A secret's metadata, and its last use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detail {
+    /// Its metadata.
+    pub secret: Arc<Secret>,
+    /// The last time that its value was given out; none if it never was.
+    pub resolved: Option<Resolved>,
 }
 
 /// One value that a secret has.

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::api_key::ApiKey;
 use crate::audit::{Event, Head, Record};
@@ -18,11 +19,22 @@ use crate::error::Result;
 use crate::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
 use crate::page::{Listing, Query};
 use crate::principal::{Account, ServiceUser, User};
-use crate::secret::{Secret, Version};
+use crate::secret::{Detail, Resolved, Secret, Version};
 use crate::vault::Vault;
 
 /// Sizes of batches that are told apart: up to 1, 2, 4 … 256 changes.
 pub const BATCH_BUCKETS: usize = 9;
+
+/// Whose keys a list is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApiKeysOf {
+    /// All of the account's.
+    Account,
+    /// One owner's.
+    Owner(PrincipalId),
+    /// One key alone.
+    Key(ApiKeyId),
+}
 
 /// How much a store holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -112,6 +124,14 @@ pub trait Store: Send + Sync {
     /// A secret's metadata by id.
     async fn secret_find(&self, account: AccountId, id: SecretId) -> Result<Option<Arc<Secret>>>;
 
+    /// A secret's metadata by name.
+    async fn secret_find_by_name(
+        &self,
+        account: AccountId,
+        vault: VaultId,
+        name: &str,
+    ) -> Result<Option<Arc<Secret>>>;
+
     /// Secrets, newest first: all of the account, or of one vault.
     async fn secret_list(
         &self,
@@ -130,6 +150,33 @@ pub trait Store: Send + Sync {
         event: Event,
     ) -> Result<()>;
 
+    /// Moves a secret to another vault with a version that was sealed for it; the versions before it are destroyed.
+    /// `NotUnique`; `Stale`, also if that vault is gone or has another name or key by now.
+    async fn secret_move(
+        &self,
+        account: AccountId,
+        vault: Arc<Vault>,
+        secret: Secret,
+        version: Version,
+        event: Event,
+    ) -> Result<()>;
+
+    /// Notes that values are given out: appends the events that say so, and keeps for each secret in them the last time.
+    async fn secret_resolved(&self, account: AccountId, events: Vec<Event>) -> Result<()>;
+
+    /// The last time that a secret's value was given out.
+    async fn resolved_find(&self, account: AccountId, id: SecretId) -> Result<Option<Resolved>>;
+
+    /// Secrets with the last time that their values were given out, newest first: all of the account, or of one vault. With
+    /// `unused_since`, only those that were neither made nor given out since then.
+    async fn detail_list(
+        &self,
+        account: AccountId,
+        vault: Option<VaultId>,
+        unused_since: Option<Timestamp>,
+        query: Query,
+    ) -> Result<Listing<Detail>>;
+
     /// Removes a secret and its versions. `Stale`.
     async fn secret_delete(
         &self,
@@ -147,21 +194,23 @@ pub trait Store: Send + Sync {
         number: u32,
     ) -> Result<Option<Version>>;
 
+    /// Versions of secrets, each by secret and number; `None` in the place of one that there is not.
+    async fn version_list(
+        &self,
+        account: AccountId,
+        which: Vec<(SecretId, u32)>,
+    ) -> Result<Vec<Option<Version>>>;
+
     /// Adds a key. `Stale` if its owner is gone.
     async fn api_key_insert(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()>;
 
     /// A key by id.
     async fn api_key_find(&self, account: AccountId, id: ApiKeyId) -> Result<Option<ApiKey>>;
 
-    /// Keys, newest first: all of the account, or of one owner.
-    async fn api_key_list(
-        &self,
-        account: AccountId,
-        owner: Option<PrincipalId>,
-        query: Query,
-    ) -> Result<Listing<ApiKey>>;
+    /// Keys, newest first. The query's scope does not count here.
+    async fn api_key_list(&self, account: AccountId, of: ApiKeysOf, query: Query) -> Result<Listing<ApiKey>>;
 
-    /// Changes a key's description and metadata. `Stale`.
+    /// Changes all of a key but its owner and its hash. When this returns, the key can do what it says now and no more. `Stale`.
     async fn api_key_update(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()>;
 
     /// Removes a key. When this returns, the key opens nothing any more. `Stale`.

@@ -3,8 +3,6 @@
 //! The codes and texts are those of ngrok's error catalogue; its advice to look at ngrok's own pages is left out. The catalogue
 //! gives no statuses: those here are the recorded ones, and otherwise those of the family.
 
-use std::collections::BTreeMap;
-
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use strongroom_domain::Error;
@@ -119,12 +117,18 @@ pub enum Protocol {
 /// The texts of a failure, ready for the wire.
 struct Told {
     status: StatusCode,
-    code: Option<u32>,
+    code: String,
     msg: String,
 }
 
+/// One of ngrok's errors.
 fn told(status: StatusCode, code: u32, msg: impl Into<String>) -> Told {
-    Told { status, code: Some(code), msg: msg.into() }
+    Told { status, code: format!("ERR_NGROK_{code}"), msg: msg.into() }
+}
+
+/// One of our own, for what ngrok's API does not have.
+fn own(status: StatusCode, code: u32, msg: impl Into<String>) -> Told {
+    Told { status, code: format!("ERR_STRONGROOM_{code}"), msg: msg.into() }
 }
 
 const BAD: StatusCode = StatusCode::BAD_REQUEST;
@@ -143,6 +147,30 @@ pub fn short(text: &str) -> String {
         out.push('…');
     }
     out
+}
+
+/// The first few of what was named; all of it stands in the details.
+fn some(named: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let shown: Vec<_> = named.iter().take(SHOWN).map(|name| short(name)).collect();
+    let more = named.len().saturating_sub(SHOWN);
+    let rest = if more > 0 { format!(", and {more} more") } else { String::new() };
+    format!("{}{rest}", shown.join(", "))
+}
+
+/// What a client may want to know beside the text: names, each without a comma, joined by one.
+fn named(problem: &Problem) -> Option<(String, String)> {
+    let list = |named: &[String]| {
+        let cut = |name: &String| name.chars().filter(|c| !c.is_control() && *c != ',').collect::<String>();
+        named.iter().map(cut).collect::<Vec<_>>().join(", ")
+    };
+    match problem {
+        Problem::Domain(Error::NotFound(Missing::Values(named))) => Some(("missing".to_owned(), list(named))),
+        Problem::Domain(Error::Forbidden(Denial::NotResolvable(named))) => {
+            Some(("denied".to_owned(), list(named)))
+        }
+        _ => None,
+    }
 }
 
 impl From<&Problem> for Told {
@@ -252,6 +280,26 @@ impl From<&Rule> for Told {
             Rule::Parameter(name) => parameter(name),
             Rule::VaultMissing => told(BAD, 24008, "Required parameter 'VaultID' is missing."),
             Rule::OwnerTwice => told(BAD, 631, "Only one of owner_id and owner_email may be given."),
+            Rule::Grant(bad) => own(BAD, 1004, format!("The grants are invalid: {bad}.")),
+            Rule::ExpiryPast => own(BAD, 1007, "The expires_at of an API key must lie ahead."),
+            Rule::TooManyValues { max } => own(
+                BAD,
+                1005,
+                format!(
+                    "An answer holds up to {max} values, and these would be more. Ask for fewer at a time."
+                ),
+            ),
+            Rule::ReferenceCount { max, count } => own(
+                BAD,
+                1006,
+                format!("A request names 1 to {max} secrets or vaults in 'secrets'; this one names {count}."),
+            ),
+            Rule::Reference => own(
+                BAD,
+                1006,
+                "A reference is an id, or a vault and a name, each with a version or without, or a vault alone.",
+            ),
+            Rule::SameVault => own(BAD, 1009, "The secret is in that vault already. Rename it with PATCH."),
             Rule::Filter(error) => told(BAD, 250, format!("Invalid CEL query: {error}")),
         }
     }
@@ -266,7 +314,7 @@ impl From<&Missing> for Told {
     fn from(missing: &Missing) -> Self {
         match missing {
             Missing::Resource(_) => {
-                Self { status: NOT_FOUND, code: None, msg: "Resource not found".to_owned() }
+                Self { status: NOT_FOUND, code: String::new(), msg: "Resource not found".to_owned() }
             }
             Missing::VaultId(id) => told(NOT_FOUND, 24006, format!("Vault with ID {} not found.", short(id))),
             Missing::Owner(id) => {
@@ -275,6 +323,14 @@ impl From<&Missing> for Told {
             Missing::VaultName(name) => {
                 told(NOT_FOUND, 24009, format!("Vault not found with name: {}", short(name)))
             }
+            Missing::Values(named) => own(
+                NOT_FOUND,
+                1003,
+                format!(
+                    "Nothing was resolved, as these are not there, or not for this API key: {}",
+                    some(named)
+                ),
+            ),
         }
     }
 }
@@ -303,6 +359,9 @@ impl From<&BadCredential> for Told {
                 "The authentication you specified is actually an API key ID, not an API key token. Check your records for \
                  an API key with the form FIRSTPART_SECONDPART.",
             ),
+            BadCredential::Expired(at) => {
+                return told(FORBIDDEN, 203, format!("The API key expired at {at}. {KEYS}"));
+            }
             BadCredential::OwnerInactive(owner) => {
                 return told(FORBIDDEN, 636, format!("The owner of the API key, {owner}, is inactive."));
             }
@@ -322,6 +381,33 @@ impl From<&Denial> for Told {
                 told(FORBIDDEN, 4111, "You must be an admin to create, update, or delete service users.")
             }
             Denial::OwnerInactive => told(FORBIDDEN, 636, "The owner is inactive."),
+            Denial::AdminGrants => own(
+                FORBIDDEN,
+                1008,
+                "You must be an admin to give the grants resolve, audit and admin, or to change a key that has them.",
+            ),
+            Denial::ApiKeys => {
+                own(FORBIDDEN, 1001, "The API key's grants do not allow to look after API keys.")
+            }
+            Denial::NotGranted { action, target } => {
+                let target = target.as_ref().map_or_else(String::new, |target| format!(" {}", short(target)));
+                let hint = "POST /strongroom/explain tells what it may do.";
+                own(FORBIDDEN, 1001, format!("The API key has no grant to {action}{target}. {hint}"))
+            }
+            Denial::NotResolvable(named) => {
+                own(FORBIDDEN, 1002, format!("The API key has no grant to resolve: {}", some(named)))
+            }
+            Denial::ResolvesNothing => own(
+                FORBIDDEN,
+                1002,
+                "The API key has no grant to resolve. An admin makes a key that has one: POST /api_keys with \
+                 {\"grants\": [{\"action\": \"resolve\", \"vault\": \"…\"}]}.",
+            ),
+            Denial::WouldGain => own(
+                FORBIDDEN,
+                1010,
+                "Under the new name the API key could resolve the secret, which it may not now.",
+            ),
         }
     }
 }
@@ -329,7 +415,7 @@ impl From<&Denial> for Told {
 impl From<&Protocol> for Told {
     fn from(protocol: &Protocol) -> Self {
         match protocol {
-            Protocol::NoRoute => Self { status: NOT_FOUND, code: None, msg: "Not Found".to_owned() },
+            Protocol::NoRoute => Self { status: NOT_FOUND, code: String::new(), msg: "Not Found".to_owned() },
             Protocol::MalformedId { noun, text } => told(
                 NOT_FOUND,
                 222,
@@ -451,10 +537,10 @@ pub(crate) fn view(problem: &Problem, operation: OperationId, path: &str) -> Res
         _ => ("operation_id".to_owned(), operation.to_string()),
     };
     let body = strongroom_wire::Error {
-        error_code: code.map_or_else(String::new, |code| format!("ERR_NGROK_{code}")),
+        error_code: code,
         status_code: status.as_u16(),
         msg,
-        details: BTreeMap::from([detail]),
+        details: named(problem).into_iter().chain([detail]).collect(),
     };
     let mut response = crate::view::json(status, &body);
     if let Problem::Domain(Error::RateLimited { retry_after, .. }) = problem {

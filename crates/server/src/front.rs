@@ -32,24 +32,25 @@ const OPERATION_HEADER: HeaderName = HeaderName::from_static("ngrok-operation-id
 pub(crate) struct Context(Arc<Noted>);
 
 struct Noted {
-    scheme: &'static str,
+    peer: Peer,
     route: OnceLock<&'static str>,
     key: OnceLock<ApiKeyId>,
 }
 
 impl Default for Context {
     fn default() -> Self {
-        Self::new("http")
+        let address = SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, 0));
+        Self::new(Peer { scheme: "http", address })
     }
 }
 
 impl Context {
-    fn new(scheme: &'static str) -> Self {
-        Self(Arc::new(Noted { scheme, route: OnceLock::new(), key: OnceLock::new() }))
+    fn new(peer: Peer) -> Self {
+        Self(Arc::new(Noted { peer, route: OnceLock::new(), key: OnceLock::new() }))
     }
 
-    pub(crate) fn scheme(&self) -> &'static str {
-        self.0.scheme
+    pub(crate) fn peer(&self) -> Peer {
+        self.0.peer
     }
 
     /// Notes the pattern of the route, for log and metrics: a path itself may hold what a client put there by mistake.
@@ -95,7 +96,7 @@ impl Front {
         let cors = Cors::of(request.headers());
         let path = request.uri().path().to_owned();
 
-        let context = Context::new(peer.scheme);
+        let context = Context::new(peer);
         let preflight = cors.as_ref().filter(|_| request.method() == Method::OPTIONS);
         let mut response = match preflight.and_then(|cors| cors.preflight(&path)) {
             Some(response) => response,

@@ -42,6 +42,34 @@ pub(crate) struct Paging {
     filter: String,
 }
 
+/// What narrows our own list of secrets.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes a query; the list parser reads it")]
+pub(crate) struct Detailed {
+    /// Only secrets of the vault of that name.
+    #[param(required = false)]
+    vault: String,
+    /// Only secrets that were neither made nor resolved since then, RFC 3339.
+    #[param(required = false, format = DateTime)]
+    unused_since: String,
+}
+
+/// What is to be resolved.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes a query; crate::parse reads it")]
+pub(crate) struct Valued {
+    /// The vault's name.
+    vault: String,
+    /// The secret's name; all of the vault when it is left out.
+    #[param(required = false)]
+    name: String,
+    /// Which version, from 1; the current one when it is left out.
+    #[param(required = false, minimum = 1)]
+    version: u32,
+}
+
 /// What every call can be refused with.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes answers; crate::error writes them")]
@@ -76,7 +104,7 @@ pub(crate) enum Errors {
 #[openapi(
     info(
         title = "Strongroom",
-        description = "Vaults and secrets: ngrok's Vaults & Secrets API, self-hosted. No answer ever holds a secret's value.",
+        description = "Vaults and secrets: ngrok's Vaults & Secrets API, self-hosted. No answer holds a secret's value but those of /strongroom/resolve and /strongroom/values.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     paths(
@@ -88,6 +116,8 @@ pub(crate) enum Errors {
         routes::service_user_delete,
         routes::bot_user_create, routes::bot_user_list, routes::bot_user_get, routes::bot_user_update,
         routes::bot_user_delete,
+        routes::value_resolve, routes::value_get, routes::explain, routes::detail_list, routes::detail_get,
+        routes::secret_move,
         routes::root_get, routes::self_get, routes::health_get, routes::ready_get, routes::metrics_get, routes::openapi_get,
     ),
     security(("token" = [])),

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use http::request::Parts;
 use http::{HeaderMap, header};
 use strongroom_domain::app::App;
+use strongroom_domain::audit;
 use strongroom_domain::caller::Caller;
 use strongroom_domain::error::{BadCredential, Error, Noun};
 use strongroom_domain::ids::{ApiKeyId, SecretId, ServiceUserId, VaultId};
@@ -19,6 +20,7 @@ use crate::error::{Problem, Protocol};
 use crate::front::Context;
 use crate::origin::Origin;
 use crate::parse::body::{self, Fields};
+use crate::parse::query::Query as Parameters;
 use crate::parse::{self, list};
 use crate::routes::ROUTES;
 use crate::view::Next;
@@ -50,6 +52,15 @@ impl Session {
         list::query(listed.0.as_deref(), kind, self.shared.settings.lenient, self.app().clock())
     }
 
+    /// Reads a query with those parameters.
+    pub(crate) fn query(
+        &self,
+        listed: &Listed,
+        supported: &'static [&'static str],
+    ) -> Result<Parameters, Problem> {
+        Ok(Parameters::parse(listed.0.as_deref(), supported, self.shared.settings.lenient)?)
+    }
+
     /// Reads a body with those fields; it comes without a query.
     pub(crate) async fn fields(&self, request: Request, supported: &[&str]) -> Result<Fields, Problem> {
         let lenient = self.shared.settings.lenient;
@@ -78,7 +89,7 @@ impl FromRequestParts<Arc<Shared>> for Session {
             rate.count(caller.account())?;
         }
         check_version(&parts.headers)?;
-        let own = || Origin::of_request(context.scheme(), &parts.uri, &parts.headers);
+        let own = || Origin::of_request(context.peer().scheme, &parts.uri, &parts.headers);
         let origin = shared.settings.external_url.clone().or_else(own).unwrap_or_else(Origin::none);
         Ok(Self { shared: shared.clone(), caller, origin })
     }
@@ -169,6 +180,19 @@ impl<T: Identified> FromRequestParts<Arc<Shared>> for Item<T> {
     }
 }
 
+/// Where a request came from, as the audit log tells it.
+pub(crate) struct From(pub(crate) audit::Client);
+
+impl FromRequestParts<Arc<Shared>> for From {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Shared>) -> Result<Self, Problem> {
+        let context = parts.extensions.get::<Context>().cloned().unwrap_or_default();
+        let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        Ok(Self(audit::Client::new(context.peer().address.ip(), user_agent.unwrap_or_default())))
+    }
+}
+
 /// A request with neither query nor body.
 pub(crate) struct Bare;
 
@@ -182,7 +206,7 @@ impl FromRequest<Arc<Shared>> for Bare {
     }
 }
 
-/// A request for a list: its raw query, and no body.
+/// A request with a query, raw, and no body.
 pub(crate) struct Listed(Option<String>);
 
 impl FromRequest<Arc<Shared>> for Listed {

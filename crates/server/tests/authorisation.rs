@@ -58,6 +58,13 @@ const ROWS: &[Row] = &[
     row("GET", "/service_users/{id}", [200, 200, 200]),
     row("PATCH", "/service_users/{id}", [403, 403, 200]),
     row("DELETE", "/service_users/{id}", [403, 403, 204]),
+    // A key without grants reads no value, whoever it is of.
+    row("POST", "/strongroom/resolve", [403, 403, 403]),
+    row("GET", "/strongroom/values", [403, 403, 403]),
+    row("POST", "/strongroom/explain", [200, 200, 200]),
+    row("GET", "/strongroom/secrets", [200, 200, 200]),
+    row("GET", "/strongroom/secrets/{id}", [200, 200, 200]),
+    row("POST", "/strongroom/secrets/{id}/move", [403, 200, 200]),
 ];
 
 const UNKNOWN: &str = "0000000000000000000000000xY_1111111111111111111111";
@@ -85,7 +92,7 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
         Some((before, after)) => {
             let target = match before {
                 "/vaults/" => id(&vault().await).to_owned(),
-                "/vault_secrets/" => {
+                "/vault_secrets/" | "/strongroom/secrets/" => {
                     let body = secret(&vault().await);
                     id(&make("/vault_secrets", body).await).to_owned()
                 }
@@ -96,8 +103,15 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
             format!("{before}{target}{after}")
         }
     };
+    let path = if path == "/strongroom/values" { format!("{path}?vault=v{name}") } else { path };
     let body = match (row.method, row.path) {
         ("POST", "/vault_secrets") => Some(secret(&vault().await)),
+        ("POST", "/strongroom/resolve") => Some(json!({"secrets": [{"vault": name}]})),
+        ("POST", "/strongroom/explain") => Some(json!({"vault": name, "name": name})),
+        ("POST", "/strongroom/secrets/{id}/move") => {
+            let to = make("/vaults", json!({"name": format!("to{name}")})).await;
+            Some(json!({"vault_id": to["id"]}))
+        }
         ("POST" | "PATCH", path) if path.starts_with("/api_keys") => Some(json!({"description": name})),
         ("POST" | "PATCH", _) => Some(json!({"name": name})),
         _ => None,

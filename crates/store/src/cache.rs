@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use quick_cache::sync::Cache;
 use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::audit::{Event, Head, Record};
@@ -15,8 +16,8 @@ use strongroom_domain::caller::Credential;
 use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
 use strongroom_domain::page::{Listing, Query};
 use strongroom_domain::principal::{Account, ServiceUser, User};
-use strongroom_domain::secret::{Secret, Version};
-use strongroom_domain::store::{Counts, Store};
+use strongroom_domain::secret::{Detail, Resolved, Secret, Version};
+use strongroom_domain::store::{ApiKeysOf, Counts, Store};
 use strongroom_domain::vault::Vault;
 use strongroom_domain::{Error, Result};
 
@@ -33,6 +34,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const ENTRY_WEIGHT: usize = 400;
 /// Vault names whose ids are remembered.
 const NAMES: usize = 4096;
+/// Secret names whose ids are remembered.
+const SECRET_NAMES: usize = 32 << 10;
 /// Keys are spread over this many locks.
 const STRIPES: usize = 64;
 
@@ -133,6 +136,8 @@ struct Caches {
     vaults: Coherent<(AccountId, VaultId), Vault>,
     /// Which vault had a name when it was last looked for. Only a hint: the vault itself says what it is called.
     names: Cache<(AccountId, String), VaultId>,
+    /// The same of secrets in a vault.
+    secret_names: Cache<(AccountId, VaultId, String), SecretId>,
     credentials: Coherent<ApiKeyId, Credential>,
 }
 
@@ -191,6 +196,7 @@ impl CachedStore {
                 vault.name.len() + vault.description.len() + vault.metadata.len()
             }),
             names: Cache::new(NAMES),
+            secret_names: Cache::new(SECRET_NAMES),
             credentials: Coherent::new(CREDENTIALS_WEIGHT, |credential| {
                 credential.key.description.len() + credential.key.metadata.len() + credential.subject.len()
             }),
@@ -341,6 +347,26 @@ impl Store for CachedStore {
         Ok(found)
     }
 
+    async fn secret_find_by_name(
+        &self,
+        account: AccountId,
+        vault: VaultId,
+        name: &str,
+    ) -> Result<Option<Arc<Secret>>> {
+        let key = (account, vault, name.to_owned());
+        if let Some(hint) = self.caches.secret_names.get(&key)
+            && let Some(secret) = self.secret_find(account, hint).await?
+            && (secret.vault_id, secret.name.as_str()) == (vault, name)
+        {
+            return Ok(Some(secret));
+        }
+        let found = self.store.secret_find_by_name(account, vault, name).await?;
+        if let Some(secret) = &found {
+            self.caches.secret_names.insert(key, secret.id);
+        }
+        Ok(found)
+    }
+
     async fn secret_list(
         &self,
         account: AccountId,
@@ -361,6 +387,39 @@ impl Store for CachedStore {
         let change =
             async move |store: Arc<dyn Store>| store.secret_update(account, secret, version, event).await;
         self.replacing(replaced, change).await
+    }
+
+    async fn secret_move(
+        &self,
+        account: AccountId,
+        vault: Arc<Vault>,
+        secret: Secret,
+        version: Version,
+        event: Event,
+    ) -> Result<()> {
+        let replaced = Replaced::Secret(account, secret.id);
+        let change = async move |store: Arc<dyn Store>| {
+            store.secret_move(account, vault, secret, version, event).await
+        };
+        self.replacing(replaced, change).await
+    }
+
+    async fn secret_resolved(&self, account: AccountId, events: Vec<Event>) -> Result<()> {
+        bounded(self.store.secret_resolved(account, events)).await
+    }
+
+    async fn resolved_find(&self, account: AccountId, id: SecretId) -> Result<Option<Resolved>> {
+        self.store.resolved_find(account, id).await
+    }
+
+    async fn detail_list(
+        &self,
+        account: AccountId,
+        vault: Option<VaultId>,
+        unused_since: Option<Timestamp>,
+        query: Query,
+    ) -> Result<Listing<Detail>> {
+        self.store.detail_list(account, vault, unused_since, query).await
     }
 
     async fn secret_delete(
@@ -384,6 +443,14 @@ impl Store for CachedStore {
         self.store.version_find(account, secret, number).await
     }
 
+    async fn version_list(
+        &self,
+        account: AccountId,
+        which: Vec<(SecretId, u32)>,
+    ) -> Result<Vec<Option<Version>>> {
+        self.store.version_list(account, which).await
+    }
+
     async fn api_key_insert(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()> {
         bounded(self.store.api_key_insert(account, key, event)).await
     }
@@ -392,13 +459,8 @@ impl Store for CachedStore {
         self.store.api_key_find(account, id).await
     }
 
-    async fn api_key_list(
-        &self,
-        account: AccountId,
-        owner: Option<PrincipalId>,
-        query: Query,
-    ) -> Result<Listing<ApiKey>> {
-        self.store.api_key_list(account, owner, query).await
+    async fn api_key_list(&self, account: AccountId, of: ApiKeysOf, query: Query) -> Result<Listing<ApiKey>> {
+        self.store.api_key_list(account, of, query).await
     }
 
     async fn api_key_update(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()> {

@@ -4,9 +4,15 @@
 
 mod conformance;
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use conformance::house::{House, page};
+use conformance::values;
+use strongroom_domain::audit::Event;
+use strongroom_domain::ids::SecretId;
+use strongroom_domain::secret::Resolved;
 use strongroom_domain::store::Store;
 use strongroom_store::cache::CachedStore;
 use strongroom_store::sqlite::SqliteStore;
@@ -34,4 +40,54 @@ fn bare() {
 #[test]
 fn behind_the_cache() {
     conforms(|store| Box::new(CachedStore::new(Arc::new(store))));
+}
+
+async fn last_uses(store: &SqliteStore) -> BTreeMap<SecretId, Resolved> {
+    let account = store.account_find().await.unwrap().unwrap().id;
+    let listed = store.detail_list(account, None, None, page(None, 100)).await.unwrap();
+    let uses = listed.items.iter().filter_map(|detail| Some((detail.secret.id, detail.resolved?)));
+    for (id, resolved) in uses.clone() {
+        assert_eq!(store.resolved_find(account, id).await.unwrap(), Some(resolved));
+    }
+    uses.collect()
+}
+
+/// They are written to their table late; a crash before that loses none, nor does closing, nor a long log in between.
+#[tokio::test]
+async fn last_uses_outlive_a_crash_and_a_close() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let house = House::build(&store).await;
+    let vault = house.add_vault("vault").await;
+    let key = house.add_api_key(house.user, "key").await;
+    let mut expected = BTreeMap::new();
+    for number in 0..5 {
+        let secret = house.add_secret(&vault, &format!("s{number}")).await;
+        expected.insert(secret.id, values::resolve(&house, &key, &secret, 1).await);
+    }
+    let busy = house.add_secret(&vault, "busy").await;
+    // Past the number of events after which the table is written.
+    for _ in 0..34 {
+        let events: Vec<Event> = (0..1000).map(|_| values::resolved_event(&house, &key, &busy)).collect();
+        store.secret_resolved(house.account, events).await.unwrap();
+    }
+    expected.insert(busy.id, values::resolve(&house, &key, &busy, 2).await);
+    assert_eq!(last_uses(&store).await, expected);
+
+    // What a crash leaves: the files as they are now.
+    let crashed = folder.path().join("crashed.db");
+    for end in ["", "-wal"] {
+        let copy = |name: &str| folder.path().join(format!("{name}.db{end}"));
+        std::fs::copy(copy("store"), copy("crashed")).unwrap();
+    }
+    assert_eq!(last_uses(&SqliteStore::open(&crashed).unwrap()).await, expected);
+
+    drop(store);
+    assert_eq!(last_uses(&SqliteStore::open(&path).unwrap()).await, expected);
+    assert_eq!(
+        last_uses(&SqliteStore::open_to_read(&path).unwrap()).await,
+        expected,
+        "in the table, once closed"
+    );
 }

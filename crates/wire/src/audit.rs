@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use crate::Ref;
+
 /// An audit event: ngrok's envelope, and its place in the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event<O> {
@@ -15,6 +17,9 @@ pub struct Event<O> {
     pub principal: Principal,
     /// What it was done to, as the API shows it.
     pub object: O,
+    /// Where the request came from, when a value was given out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<EventClient>,
     /// Its number in the log, from 1.
     pub sequence: u64,
     /// Its chain value, in hexadecimal.
@@ -41,4 +46,30 @@ pub struct Credential {
     pub id: String,
     /// Where the key is.
     pub uri: String,
+}
+
+/// A secret whose value was given out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResolvedRef {
+    /// The secret's id.
+    pub id: String,
+    /// Where the secret is.
+    pub uri: String,
+    /// Its name then.
+    pub name: String,
+    /// Its vault.
+    pub vault: Ref,
+    /// That vault's name then.
+    pub vault_name: String,
+    /// Which version of its value it was.
+    pub version: u32,
+}
+
+/// Where a request came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventClient {
+    /// The address of the other end of the connection.
+    pub address: String,
+    /// What the program calls itself; empty when it does not.
+    pub user_agent: String,
 }

@@ -1,12 +1,16 @@
 //! API keys.
 
+use jiff::Timestamp;
+
 use super::{App, retry_stale};
 use crate::api_key::ApiKey;
 use crate::audit::Action;
-use crate::caller::{Caller, Role};
+use crate::caller::Caller;
 use crate::error::{Denial, Error, Missing, Noun, Result, Rule};
+use crate::grant::{Grant, Grants};
 use crate::ids::{ApiKeyId, PrincipalId};
 use crate::page::{Listing, Query};
+use crate::store::ApiKeysOf;
 use crate::text::{Description, Metadata};
 use crate::token::Token;
 
@@ -29,6 +33,10 @@ pub struct ApiKeyDraft {
     pub description: Description,
     /// What its writer wants to remember.
     pub metadata: Metadata,
+    /// What it may do, and nothing else.
+    pub grants: Option<Grants>,
+    /// When it stops working.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// What to change of a key; `None` leaves it as it is.
@@ -38,16 +46,40 @@ pub struct ApiKeyChange {
     pub description: Option<Description>,
     /// New metadata.
     pub metadata: Option<Metadata>,
+    /// New grants in place of all it had.
+    pub grants: Option<Grants>,
+    /// Another end, or none.
+    pub expires_at: Option<Option<Timestamp>>,
+}
+
+impl ApiKeyChange {
+    fn apply_to(&self, key: &mut ApiKey) {
+        if let Some(description) = &self.description {
+            key.description = description.clone().into_string();
+        }
+        if let Some(metadata) = &self.metadata {
+            key.metadata = metadata.clone().into_string();
+        }
+        if let Some(grants) = &self.grants {
+            key.grants = Some(grants.clone());
+        }
+        if let Some(expires_at) = self.expires_at {
+            key.expires_at = expires_at;
+        }
+    }
 }
 
 impl App {
     /// Makes a key. Its token is in the answer and nowhere else.
     ///
     /// # Errors
-    /// `Forbidden` when a caller who is no admin names another owner, or the owner is inactive; `NotFound` when there is
-    /// none with that id; `Invalid` when there is none with that e-mail address.
+    /// `Forbidden` when a caller who is no admin names another owner or gives more than an ordinary key has, or the owner is
+    /// inactive; `NotFound` when there is no owner with that id; `Invalid` when there is none with that e-mail address, or
+    /// the key's end does not lie ahead.
     pub async fn api_key_create(&self, caller: &Caller, draft: ApiKeyDraft) -> Result<(ApiKey, Token)> {
-        caller.must_write()?;
+        must_keep_keys(caller)?;
+        must_give(caller, draft.grants.as_ref())?;
+        self.check_expiry(draft.expires_at)?;
         let (description, metadata) = (draft.description.into_string(), draft.metadata.into_string());
         retry_stale(|| async {
             let owner = self.owner_of(caller, &draft.owner).await?;
@@ -60,6 +92,8 @@ impl App {
                 metadata: metadata.clone(),
                 created_at: stamp.at,
                 owner,
+                grants: draft.grants.clone(),
+                expires_at: draft.expires_at,
                 revision: 1,
                 // Hashed to be stored in place of the token.
                 hash: self.token_key.hash(token.expose_secret()),
@@ -86,8 +120,12 @@ impl App {
     /// # Errors
     /// Those of the store.
     pub async fn api_key_list(&self, caller: &Caller, query: Query) -> Result<Listing<ApiKey>> {
-        let owner = (caller.role != Role::Admin).then_some(caller.principal);
-        self.store.api_key_list(caller.account, owner, query).await
+        let of = match (caller.is_admin(), &caller.grants, caller.key) {
+            (true, _, _) => ApiKeysOf::Account,
+            (false, Some(_), Some(key)) => ApiKeysOf::Key(key),
+            _ => ApiKeysOf::Owner(caller.principal),
+        };
+        self.store.api_key_list(caller.account, of, query).await
     }
 
     /// Changes a key. A change that changes nothing leaves no trace.
@@ -100,18 +138,20 @@ impl App {
         id: ApiKeyId,
         change: ApiKeyChange,
     ) -> Result<ApiKey> {
-        caller.must_write()?;
-        let description = change.description.map(Description::into_string);
-        let metadata = change.metadata.map(Metadata::into_string);
+        must_keep_keys(caller)?;
+        must_give(caller, change.grants.as_ref())?;
+        self.check_expiry(change.expires_at.flatten())?;
         retry_stale(|| async {
-            let mut key = self.api_key_get(caller, id).await?;
-            let same = description.as_ref().is_none_or(|new| *new == key.description)
-                && metadata.as_ref().is_none_or(|new| *new == key.metadata);
-            if same {
-                return Ok(key);
+            let old = self.api_key_get(caller, id).await?;
+            let mut key = old.clone();
+            change.apply_to(&mut key);
+            if key.same_as(&old) {
+                return Ok(old);
             }
-            key.description = description.clone().unwrap_or(key.description);
-            key.metadata = metadata.clone().unwrap_or(key.metadata);
+            if (&key.grants, key.expires_at) != (&old.grants, old.expires_at) {
+                // What an admin gave and bounded, nobody else prolongs or alters.
+                must_give(caller, old.grants.as_ref())?;
+            }
             key.revision += 1;
             let event = self.event(caller, &key, Action::Updated)?;
             self.store.api_key_update(caller.account, key.clone(), event).await?;
@@ -125,13 +165,20 @@ impl App {
     /// # Errors
     /// `Forbidden`, `NotFound`.
     pub async fn api_key_remove(&self, caller: &Caller, id: ApiKeyId) -> Result<()> {
-        caller.must_write()?;
+        must_keep_keys(caller)?;
         retry_stale(|| async {
             let key = self.api_key_get(caller, id).await?;
             let event = self.event(caller, &key, Action::Deleted)?;
             self.store.api_key_delete(caller.account, id, key.revision, event).await
         })
         .await
+    }
+
+    fn check_expiry(&self, expires_at: Option<Timestamp>) -> Result<()> {
+        match expires_at {
+            Some(at) if at <= self.clock.now() => Err(Rule::ExpiryPast.into()),
+            _ => Ok(()),
+        }
     }
 
     async fn owner_of(&self, caller: &Caller, named: &Owner) -> Result<PrincipalId> {
@@ -154,4 +201,16 @@ impl App {
             None => Err(Error::NotFound(Missing::Owner(owner))),
         }
     }
+}
+
+/// Refuses those who do not look after keys: whose role rules out writing, and keys with grants but an admin's.
+fn must_keep_keys(caller: &Caller) -> Result<()> {
+    caller.must_write()?;
+    if caller.grants.is_some() { caller.must_be_admin(Denial::ApiKeys) } else { Ok(()) }
+}
+
+/// Refuses to give grants that only an admin gives.
+fn must_give(caller: &Caller, grants: Option<&Grants>) -> Result<()> {
+    let admins = grants.is_some_and(|grants| grants.iter().any(Grant::is_admins));
+    if admins { caller.must_be_admin(Denial::AdminGrants) } else { Ok(()) }
 }

@@ -73,6 +73,8 @@ impl App {
             metadata: String::new(),
             created_at: key_stamp.at,
             owner: PrincipalId::User(user_id),
+            grants: None,
+            expires_at: None,
             revision: 1,
             // Hashed to be stored in place of the token.
             hash: token_key.hash(token.expose_secret()),

@@ -29,7 +29,7 @@ pub async fn check(store: &dyn Store, account: &Account, root_key: &RootKey) -> 
     }
     let (mut before, mut count) = (None, 0);
     loop {
-        let query = Query { page: Page { before, limit: PageLimit::MAX }, filter: None };
+        let query = Query { page: Page { before, limit: PageLimit::MAX }, filter: None, scope: None };
         let page = store.vault_list(account.id, query).await?;
         for vault in &page.items {
             if root_key.open_vault_key(&vault.wrapped_key, &vault.place(account.id)).is_err() {

@@ -4,11 +4,14 @@
 
 mod api_keys;
 pub mod audit;
+mod details;
+mod explain;
 mod install;
 pub mod keys;
 mod secrets;
 mod service_users;
 mod session;
+mod values;
 mod vaults;
 
 use std::sync::Arc;
@@ -26,9 +29,11 @@ use crate::stamp::{Stamp, Stamper};
 use crate::store::{Counts, Store};
 
 pub use api_keys::{ApiKeyChange, ApiKeyDraft, Owner};
+pub use explain::Explanation;
 pub use install::Installed;
 pub use secrets::{SecretChange, SecretDraft, VaultRef};
 pub use service_users::{ServiceUserChange, ServiceUserDraft};
+pub use values::{Resolution, Value, ValueRef};
 pub use vaults::{VaultChange, VaultDraft};
 
 /// How often a change that met another one is tried again before it is given up. Each try lost means that another change

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use strongroom_crypto::SecretValue;
+use strongroom_crypto::{SecretValue, VaultKey};
 
 use super::{App, retry_stale};
 use crate::audit::Action;
 use crate::caller::Caller;
 use crate::error::{Error, Missing, Noun, Result, Rule};
+use crate::grant::Action as Grantable;
 use crate::ids::{SecretId, VaultId};
 use crate::limits::Limits;
 use crate::page::{Listing, Query};
@@ -116,6 +117,7 @@ impl App {
             (draft.name.into_string(), draft.description.into_string(), draft.metadata.into_string());
         retry_stale(|| async {
             let vault = self.vault_of(caller, &draft.vault).await?;
+            caller.must(Grantable::Manage, &vault.name, &name)?;
             let stamp = self.stamp_for(id.map(|id| id.ksuid()))?;
             let secret = Secret {
                 id: SecretId::new(stamp.ksuid),
@@ -131,7 +133,7 @@ impl App {
                 revision: 1,
                 version: 1,
             };
-            let version = self.seal(caller, &vault, &secret, &draft.value)?;
+            let version = self.seal(&vault, &secret, &draft.value)?;
             let event = self.event(caller, &secret, Action::Created)?;
             let max = self.limits.secrets;
             self.store.secret_insert(caller.account, vault, secret.clone(), version, max, event).await?;
@@ -143,17 +145,31 @@ impl App {
     /// A secret's metadata.
     ///
     /// # Errors
-    /// `NotFound`.
+    /// `NotFound`, `Forbidden`.
     pub async fn secret_get(&self, caller: &Caller, id: SecretId) -> Result<Arc<Secret>> {
+        self.secret_for(caller, id, Grantable::Read).await
+    }
+
+    /// A secret that the caller may do that with.
+    pub(super) async fn secret_for(
+        &self,
+        caller: &Caller,
+        id: SecretId,
+        action: Grantable,
+    ) -> Result<Arc<Secret>> {
         let found = self.store.secret_find(caller.account, id).await?;
-        found.ok_or(Error::NotFound(Missing::Resource(Noun::Secret)))
+        let seen = found.filter(|secret| caller.sees_secret(&secret.vault_name, &secret.name));
+        let secret = seen.ok_or(Error::NotFound(Missing::Resource(Noun::Secret)))?;
+        caller.must(action, &secret.vault_name, &secret.name)?;
+        Ok(secret)
     }
 
     /// A page of secrets.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn secret_list(&self, caller: &Caller, query: Query) -> Result<Listing<Secret>> {
+    pub async fn secret_list(&self, caller: &Caller, mut query: Query) -> Result<Listing<Secret>> {
+        query.scope = caller.scope_to_read();
         self.store.secret_list(caller.account, None, query).await
     }
 
@@ -165,9 +181,10 @@ impl App {
         &self,
         caller: &Caller,
         vault: VaultId,
-        query: Query,
+        mut query: Query,
     ) -> Result<Listing<Secret>> {
-        let vault = self.vault_get(caller, vault).await?;
+        let vault = self.vault_seen(caller, vault).await?;
+        query.scope = caller.scope_to_read();
         self.store.secret_list(caller.account, Some(vault.id), query).await
     }
 
@@ -186,11 +203,13 @@ impl App {
             check_value(value, &self.limits)?;
         }
         retry_stale(|| async {
-            let old = self.secret_get(caller, id).await?;
+            let old = self.secret_for(caller, id, Grantable::Manage).await?;
             let mut secret = (*old).clone();
             change.apply_to(&mut secret);
+            check_new_place(caller, &old, &secret)?;
             let value = match &change.value {
-                Some(value) if !self.has_value(caller, &old, value).await? => Some(value),
+                // Opened to see whether the value is another one: the same one again is no change.
+                Some(value) if !self.value_of(caller, &old).await?.same_as(value) => Some(value),
                 _ => None,
             };
             if secret == *old && value.is_none() {
@@ -204,11 +223,50 @@ impl App {
             if let Some(value) = value {
                 secret.version += 1;
                 let vault = self.vault_of_secret(caller, &secret).await?;
-                version = Some(self.seal(caller, &vault, &secret, value)?);
+                version = Some(self.seal(&vault, &secret, value)?);
             }
             let event = self.event(caller, &secret, Action::Updated)?;
             self.store.secret_update(caller.account, secret.clone(), version, event).await?;
             Ok(Arc::new(secret))
+        })
+        .await
+    }
+
+    /// Moves a secret to another vault, under its name or another one. Its id stays, and its value is sealed anew, as the
+    /// next version, under the other vault's key.
+    ///
+    /// # Errors
+    /// `Forbidden`, `Invalid` when it is in that vault already, `NotFound` for either, `NotUnique`.
+    pub async fn secret_move(
+        &self,
+        caller: &Caller,
+        id: SecretId,
+        to: VaultRef,
+        name: Option<Name>,
+    ) -> Result<Secret> {
+        caller.must_write()?;
+        retry_stale(|| async {
+            let old = self.secret_for(caller, id, Grantable::Manage).await?;
+            let vault = self.vault_of(caller, &to).await?;
+            if vault.id == old.vault_id {
+                return Err(Rule::SameVault.into());
+            }
+            let mut secret = (*old).clone();
+            secret.vault_id = vault.id;
+            secret.vault_name.clone_from(&vault.name);
+            if let Some(name) = &name {
+                name.as_str().clone_into(&mut secret.name);
+            }
+            check_new_place(caller, &old, &secret)?;
+            let stamp = self.stamper.stamp()?;
+            secret.updated_at = stamp.at;
+            secret.last_updated_by = caller.principal;
+            secret.revision += 1;
+            secret.version += 1;
+            let version = self.seal(&vault, &secret, &self.value_of(caller, &old).await?)?;
+            let event = self.event(caller, &secret, Action::Updated)?;
+            self.store.secret_move(caller.account, vault, secret.clone(), version, event).await?;
+            Ok(secret)
         })
         .await
     }
@@ -220,7 +278,7 @@ impl App {
     pub async fn secret_remove(&self, caller: &Caller, id: SecretId) -> Result<()> {
         caller.must_write()?;
         retry_stale(|| async {
-            let secret = self.secret_get(caller, id).await?;
+            let secret = self.secret_for(caller, id, Grantable::Manage).await?;
             let event = self.event(caller, &*secret, Action::Deleted)?;
             self.store.secret_delete(caller.account, id, secret.revision, event).await
         })
@@ -232,7 +290,8 @@ impl App {
             VaultRef::Id(id) | VaultRef::Both(id, _) => self.store.vault_find(caller.account, *id).await?,
             VaultRef::Name(name) => self.store.vault_find_by_name(caller.account, name).await?,
         };
-        let vault = found.ok_or_else(|| {
+        let seen = found.filter(|vault| caller.sees_vault(&vault.name));
+        let vault = seen.ok_or_else(|| {
             Error::NotFound(match named {
                 VaultRef::Id(id) | VaultRef::Both(id, _) => Missing::VaultId(id.to_string()),
                 VaultRef::Name(name) => Missing::VaultName(name.clone()),
@@ -244,28 +303,48 @@ impl App {
         }
     }
 
-    async fn vault_of_secret(&self, caller: &Caller, secret: &Secret) -> Result<Arc<Vault>> {
+    pub(super) async fn vault_of_secret(&self, caller: &Caller, secret: &Secret) -> Result<Arc<Vault>> {
         // A vault that holds a secret cannot be removed: if it is gone, so is the secret, and the next try finds that out.
         self.store.vault_find(caller.account, secret.vault_id).await?.ok_or(Error::Stale)
     }
 
-    fn seal(&self, caller: &Caller, vault: &Vault, secret: &Secret, value: &SecretValue) -> Result<Version> {
-        let key = self.root_key.open_vault_key(&vault.wrapped_key, &vault.place(caller.account))?;
-        let sealed = key.seal(value, &secret.place(caller.account), &*self.rng)?;
+    pub(super) fn open_vault_key(&self, vault: &Vault) -> Result<VaultKey> {
+        Ok(self.root_key.open_vault_key(&vault.wrapped_key, &vault.place(self.account.id))?)
+    }
+
+    fn seal(&self, vault: &Vault, secret: &Secret, value: &SecretValue) -> Result<Version> {
+        let place = secret.place(self.account.id, secret.version);
+        let sealed = self.open_vault_key(vault)?.seal(value, &place, &*self.rng)?;
         Ok(Version { number: secret.version, created_at: secret.updated_at, sealed })
     }
 
-    /// Whether a secret's current value is this one.
-    async fn has_value(&self, caller: &Caller, secret: &Secret, value: &SecretValue) -> Result<bool> {
-        let version = self.store.version_find(caller.account, secret.id, secret.version).await?;
-        let Some(version) = version else {
-            // A change that came between has taken it away; without one, the store has lost it.
-            let now = self.secret_get(caller, secret.id).await?;
-            let lost = now.revision == secret.revision;
-            return Err(if lost { Error::Internal(Box::new(ValueLost)) } else { Error::Stale });
-        };
+    /// A secret's current value, in clear.
+    async fn value_of(&self, caller: &Caller, secret: &Secret) -> Result<SecretValue> {
+        let version = self.version_current(caller, secret).await?;
         let vault = self.vault_of_secret(caller, secret).await?;
-        let key = self.root_key.open_vault_key(&vault.wrapped_key, &vault.place(caller.account))?;
-        Ok(key.open(&version.sealed, &secret.place(caller.account))?.same_as(value))
+        let place = secret.place(caller.account, secret.version);
+        Ok(self.open_vault_key(&vault)?.open(&version.sealed, &place)?)
     }
+
+    /// A secret's current version.
+    ///
+    /// # Errors
+    /// `Stale` when a change that came between has replaced it.
+    pub(super) async fn version_current(&self, caller: &Caller, secret: &Secret) -> Result<Version> {
+        if let Some(version) = self.store.version_find(caller.account, secret.id, secret.version).await? {
+            return Ok(version);
+        }
+        let now = self.store.secret_find(caller.account, secret.id).await?;
+        let lost = now.is_some_and(|now| now.revision == secret.revision);
+        Err(if lost { Error::Internal(Box::new(ValueLost)) } else { Error::Stale })
+    }
+}
+
+/// Refuses a name or a vault that the caller may not manage, or whose value it could then read.
+fn check_new_place(caller: &Caller, old: &Secret, new: &Secret) -> Result<()> {
+    if (&old.vault_name, &old.name) == (&new.vault_name, &new.name) {
+        return Ok(());
+    }
+    caller.must(Grantable::Manage, &new.vault_name, &new.name)?;
+    caller.must_not_gain((&old.vault_name, &old.name), (&new.vault_name, &new.name))
 }

@@ -8,6 +8,7 @@ use crate::error::{Denial, Error, Missing, Noun, Result};
 use crate::ids::{PrincipalId, ServiceUserId};
 use crate::page::{Listing, Page, PageLimit, Query};
 use crate::principal::ServiceUser;
+use crate::store::ApiKeysOf;
 use crate::text::DisplayName;
 
 /// A service user to be made.
@@ -50,8 +51,11 @@ impl App {
     /// A service user.
     ///
     /// # Errors
-    /// `NotFound`.
+    /// `NotFound`, also for a key with grants that are not an admin's.
     pub async fn service_user_get(&self, caller: &Caller, id: ServiceUserId) -> Result<ServiceUser> {
+        if !sees_service_users(caller) {
+            return Err(Error::NotFound(Missing::Resource(Noun::ServiceUser)));
+        }
         let found = self.store.service_user_find(caller.account, id).await?;
         found.ok_or(Error::NotFound(Missing::Resource(Noun::ServiceUser)))
     }
@@ -59,8 +63,11 @@ impl App {
     /// A page of service users.
     ///
     /// # Errors
-    /// Those of the store.
+    /// `Forbidden` for a key with grants that are not an admin's.
     pub async fn service_user_list(&self, caller: &Caller, query: Query) -> Result<Listing<ServiceUser>> {
+        if !sees_service_users(caller) {
+            return Err(Error::Forbidden(Denial::ServiceUsers));
+        }
         self.store.service_user_list(caller.account, query).await
     }
 
@@ -116,12 +123,16 @@ impl App {
         let mut keys: Vec<ApiKey> = Vec::new();
         loop {
             let before = keys.last().map(|key| key.id.ksuid());
-            let query = Query { page: Page { before, limit: PageLimit::MAX }, filter: None };
-            let page = self.store.api_key_list(caller.account, Some(owner), query).await?;
+            let query = Query { page: Page { before, limit: PageLimit::MAX }, filter: None, scope: None };
+            let page = self.store.api_key_list(caller.account, ApiKeysOf::Owner(owner), query).await?;
             keys.extend(page.items);
             if !page.more {
                 return Ok(keys);
             }
         }
     }
+}
+
+fn sees_service_users(caller: &Caller) -> bool {
+    caller.grants.is_none() || caller.is_admin()
 }

@@ -11,14 +11,17 @@ impl App {
     /// The caller behind a token.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`]. An unknown key and a wrong token are one answer. They differ by a lookup in
+    /// [`Error::Unauthenticated`], also for a key whose time is over. An unknown key and a wrong token are one answer. They differ by a lookup in
     /// the store, a few microseconds: a key's id is no secret, its token's other half is, and that is compared in constant time.
     pub async fn authenticate(&self, token: &str) -> Result<Caller> {
         let id = Token::parse_key_id(token).map_err(Error::Unauthenticated)?;
         let found = self.store.credential_find(id).await?;
         let hash = self.token_key.hash(token);
         match found {
-            Some(credential) if credential.key.hash.same_as(&hash) => Caller::from_credential(&credential),
+            Some(credential) if credential.key.hash.same_as(&hash) => {
+                credential.must_count(|| self.clock.now())?;
+                Ok(Caller::from_credential(&credential))
+            }
             _ => Err(Error::Unauthenticated(BadCredential::Unknown)),
         }
     }
@@ -36,6 +39,7 @@ impl App {
             subject: user.email,
             role: user.role,
             key: None,
+            grants: None,
         })
     }
 }

@@ -57,6 +57,7 @@ impl App {
     /// `Forbidden`, `NotUnique`, `LimitReached`.
     pub async fn vault_create(&self, caller: &Caller, draft: VaultDraft) -> Result<Vault> {
         caller.must_write()?;
+        caller.must_manage_vault(draft.name.as_str())?;
         let stamp = self.stamp_for(draft.id.map(|id| id.ksuid()))?;
         let mut vault = Vault {
             id: VaultId::new(stamp.ksuid),
@@ -80,17 +81,26 @@ impl App {
     /// A vault.
     ///
     /// # Errors
-    /// `NotFound`.
+    /// `NotFound`, `Forbidden`.
     pub async fn vault_get(&self, caller: &Caller, id: VaultId) -> Result<Arc<Vault>> {
+        let vault = self.vault_seen(caller, id).await?;
+        caller.must_read_vault(&vault.name)?;
+        Ok(vault)
+    }
+
+    /// A vault that the caller gets to know of.
+    pub(super) async fn vault_seen(&self, caller: &Caller, id: VaultId) -> Result<Arc<Vault>> {
         let found = self.store.vault_find(caller.account, id).await?;
-        found.ok_or(Error::NotFound(Missing::Resource(Noun::Vault)))
+        let seen = found.filter(|vault| caller.sees_vault(&vault.name));
+        seen.ok_or(Error::NotFound(Missing::Resource(Noun::Vault)))
     }
 
     /// A page of vaults.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn vault_list(&self, caller: &Caller, query: Query) -> Result<Listing<Vault>> {
+    pub async fn vault_list(&self, caller: &Caller, mut query: Query) -> Result<Listing<Vault>> {
+        query.scope = caller.scope_to_read();
         self.store.vault_list(caller.account, query).await
     }
 
@@ -106,9 +116,12 @@ impl App {
     ) -> Result<Arc<Vault>> {
         caller.must_write()?;
         retry_stale(|| async {
-            let old = self.vault_get(caller, id).await?;
+            let old = self.vault_seen(caller, id).await?;
+            caller.must_manage_vault(&old.name)?;
             let mut vault = (*old).clone();
             change.apply_to(&mut vault);
+            caller.must_manage_vault(&vault.name)?;
+            caller.must_not_gain_vault(&old.name, &vault.name)?;
             if vault == *old {
                 return Ok(old);
             }
@@ -130,7 +143,8 @@ impl App {
     pub async fn vault_remove(&self, caller: &Caller, id: VaultId) -> Result<()> {
         caller.must_write()?;
         retry_stale(|| async {
-            let vault = self.vault_get(caller, id).await?;
+            let vault = self.vault_seen(caller, id).await?;
+            caller.must_manage_vault(&vault.name)?;
             let event = self.event(caller, &*vault, Action::Deleted)?;
             self.store.vault_delete(caller.account, id, vault.revision, event).await
         })

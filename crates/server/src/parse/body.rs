@@ -5,7 +5,7 @@ use std::fmt;
 use axum::body::Body;
 use http::{HeaderMap, Method, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use strongroom_domain::SecretValue;
 use zeroize::Zeroizing;
 
@@ -16,12 +16,18 @@ enum Given {
     Null,
     Text(Zeroizing<String>),
     Flag(bool),
-    /// A number, an array or an object: no field takes one.
+    Number(u64),
+    /// A list: of each item its fields, if it is an object.
+    List(Vec<Option<Vec<(String, Given)>>>),
+    /// Another number, an object, a list in a list: no field takes one.
     Other,
 }
 
-/// The fields of a body.
-pub struct Fields(Vec<(String, Given)>);
+/// The fields of a body, or of an object in a list of it.
+pub struct Fields {
+    fields: Vec<(String, Given)>,
+    lenient: bool,
+}
 
 impl Fields {
     /// Reads the bytes of a body. `supported` are the keys that are known; `id` is passed over. With `lenient`, so is every
@@ -32,17 +38,21 @@ impl Fields {
     pub fn parse(bytes: &[u8], supported: &[&str], lenient: bool) -> Result<Self, Protocol> {
         let Object(mut fields) = serde_json::from_slice(bytes).map_err(|_| Protocol::BodyUnparsable)?;
         fields.retain(|(name, _)| name != "id");
+        Self::known(fields, supported, lenient)
+    }
+
+    fn known(fields: Vec<(String, Given)>, supported: &[&str], lenient: bool) -> Result<Self, Protocol> {
         if let Some((name, _)) = fields.iter().find(|(name, _)| !supported.contains(&name.as_str()))
             && !lenient
         {
             return Err(Protocol::UnknownField { name: name.clone(), supported: supported.join(", ") });
         }
-        Ok(Self(fields))
+        Ok(Self { fields, lenient })
     }
 
     fn take(&mut self, name: &'static str) -> Given {
-        let place = self.0.iter().position(|(key, _)| key == name);
-        place.map_or(Given::Null, |place| self.0.swap_remove(place).1)
+        let place = self.fields.iter().position(|(key, _)| key == name);
+        place.map_or(Given::Null, |place| self.fields.swap_remove(place).1)
     }
 
     /// A text; `None` when it is left out or null.
@@ -53,7 +63,7 @@ impl Fields {
         match self.take(name) {
             Given::Null => Ok(None),
             Given::Text(mut text) => Ok(Some(std::mem::take(&mut *text))),
-            Given::Flag(_) | Given::Other => Err(Protocol::InvalidField(name)),
+            _ => Err(Protocol::InvalidField(name)),
         }
     }
 
@@ -81,8 +91,38 @@ impl Fields {
         match self.take(name) {
             Given::Null => Ok(None),
             Given::Flag(flag) => Ok(Some(flag)),
-            Given::Text(_) | Given::Other => Err(Protocol::InvalidField(name)),
+            _ => Err(Protocol::InvalidField(name)),
         }
+    }
+
+    /// A whole number from 1; `None` when it is left out or null.
+    ///
+    /// # Errors
+    /// [`Protocol::InvalidField`] when it is anything else.
+    pub fn count(&mut self, name: &'static str) -> Result<Option<u32>, Protocol> {
+        match self.take(name) {
+            Given::Null => Ok(None),
+            Given::Number(number @ 1..) => {
+                u32::try_from(number).map(Some).map_err(|_| Protocol::InvalidField(name))
+            }
+            _ => Err(Protocol::InvalidField(name)),
+        }
+    }
+
+    /// A list of objects with those keys; `None` when it is left out or null.
+    ///
+    /// # Errors
+    /// [`Protocol::InvalidField`] when it is anything else, [`Protocol::UnknownField`].
+    pub fn objects(&mut self, name: &'static str, supported: &[&str]) -> Result<Option<Vec<Self>>, Protocol> {
+        let items = match self.take(name) {
+            Given::Null => return Ok(None),
+            Given::List(items) => items,
+            _ => return Err(Protocol::InvalidField(name)),
+        };
+        let read = |item: Option<Vec<_>>| {
+            Self::known(item.ok_or(Protocol::InvalidField(name))?, supported, self.lenient)
+        };
+        items.into_iter().map(read).collect::<Result<_, _>>().map(Some)
     }
 }
 
@@ -99,16 +139,8 @@ impl<'de> Deserialize<'de> for Object {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-                let mut fields: Vec<(String, Given)> = Vec::with_capacity(8);
-                while let Some(name) = map.next_key::<String>()? {
-                    // Parsers differ in which of two equal keys they take; here neither is.
-                    if fields.iter().any(|(known, _)| *known == name) || fields.len() == MAX_KEYS {
-                        return Err(serde::de::Error::custom("a repeated key, or too many"));
-                    }
-                    fields.push((name, map.next_value()?));
-                }
-                Ok(Object(fields))
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object, A::Error> {
+                read_keys(map, Depth::Body).map(Object)
             }
         }
 
@@ -119,57 +151,93 @@ impl<'de> Deserialize<'de> for Object {
 /// No body has more keys than a handful; looking for repeated ones is quadratic.
 const MAX_KEYS: usize = 64;
 
-impl<'de> Deserialize<'de> for Given {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-
-        impl<'de> Visitor<'de> for Any {
-            type Value = Given;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value")
-            }
-
-            fn visit_unit<E>(self) -> Result<Given, E> {
-                Ok(Given::Null)
-            }
-
-            fn visit_bool<E>(self, flag: bool) -> Result<Given, E> {
-                Ok(Given::Flag(flag))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Given, E> {
-                Ok(Given::Text(Zeroizing::new(text.to_owned())))
-            }
-
-            fn visit_string<E>(self, text: String) -> Result<Given, E> {
-                Ok(Given::Text(Zeroizing::new(text)))
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Given, E> {
-                Ok(Given::Other)
-            }
-
-            fn visit_u64<E>(self, _: u64) -> Result<Given, E> {
-                Ok(Given::Other)
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Given, E> {
-                Ok(Given::Other)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Given, A::Error> {
-                while items.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Given::Other)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Given, A::Error> {
-                while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Given::Other)
-            }
+fn read_keys<'de, A: MapAccess<'de>>(mut map: A, depth: Depth) -> Result<Vec<(String, Given)>, A::Error> {
+    let mut fields: Vec<(String, Given)> = Vec::with_capacity(8);
+    while let Some(name) = map.next_key::<String>()? {
+        // Parsers differ in which of two equal keys they take; here neither is.
+        if fields.iter().any(|(known, _)| *known == name) || fields.len() == MAX_KEYS {
+            return Err(serde::de::Error::custom("a repeated key, or too many"));
         }
+        fields.push((name, map.next_value_seed(depth)?));
+    }
+    Ok(fields)
+}
 
-        deserializer.deserialize_any(Any)
+/// Where a value stands. Deeper than an object in a list there is nothing, so depth costs no stack.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// In the body.
+    Body,
+    /// In a list of the body.
+    List,
+    /// In an object of such a list.
+    Item,
+}
+
+impl<'de> DeserializeSeed<'de> for Depth {
+    type Value = Given;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Given, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Depth {
+    type Value = Given;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Given, E> {
+        Ok(Given::Null)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Given, E> {
+        Ok(Given::Flag(flag))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Given, E> {
+        Ok(Given::Text(Zeroizing::new(text.to_owned())))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Given, E> {
+        Ok(Given::Text(Zeroizing::new(text)))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Given, E> {
+        Ok(Given::Other)
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Given, E> {
+        Ok(Given::Number(number))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Given, E> {
+        Ok(Given::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Given, A::Error> {
+        if self != Self::Body {
+            while items.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(Given::Other);
+        }
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(Self::List)? {
+            list.push(match item {
+                Given::List(mut fields) => fields.pop().flatten(),
+                _ => None,
+            });
+        }
+        Ok(Given::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Given, A::Error> {
+        if self == Self::List {
+            return Ok(Given::List(vec![Some(read_keys(entries, Self::Item)?)]));
+        }
+        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Given::Other)
     }
 }
 
@@ -231,6 +299,29 @@ mod tests {
     fn depth_costs_no_stack() {
         let deep = format!("{{\"name\":{}{}}}", "[".repeat(1 << 20), "]".repeat(1 << 20));
         assert_eq!(parse(&deep).unwrap().text("name"), Err(Protocol::InvalidField("name")));
+        let deep = format!("{{\"name\":[{{\"a\":{}1{}}}]}}", "[".repeat(1 << 20), "]".repeat(1 << 20));
+        let mut items = parse(&deep).unwrap().objects("name", &["a"]).unwrap().unwrap();
+        assert_eq!(items[0].text("a"), Err(Protocol::InvalidField("a")));
+    }
+
+    #[test]
+    fn a_list_holds_objects_with_known_keys() {
+        let items =
+            |text: &str| parse(&format!("{{\"name\":{text}}}")).unwrap().objects("name", &["a", "id"]);
+        let mut read = items(r#"[{"a":"x","id":"y"},{"a":7}]"#).unwrap().unwrap();
+        assert_eq!(read[0].text("id"), Ok(Some("y".to_owned())));
+        assert_eq!(read[1].count("a"), Ok(Some(7)));
+        assert_eq!(items("[]").unwrap().map(|items| items.len()), Some(0));
+        assert!(items("null").unwrap().is_none());
+        for wrong in ["[1]", "[null]", "[[]]", "[[{}]]", "\"x\"", "{}", "[{},\"x\"]"] {
+            assert_eq!(items(wrong).err(), Some(Protocol::InvalidField("name")), "{wrong}");
+        }
+        assert!(matches!(items(r#"[{"b":1}]"#), Err(Protocol::UnknownField { .. })));
+        assert!(parse(r#"{"name":[{"a":1,"a":2}]}"#).is_err(), "a repeated key");
+        for number in ["0", "-1", "1.5", "4294967296", "\"1\""] {
+            let mut read = items(&format!("[{{\"a\":{number}}}]")).unwrap().unwrap();
+            assert_eq!(read[0].count("a"), Err(Protocol::InvalidField("a")), "{number}");
+        }
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub(crate) struct Kind {
 /// `beforeId` is the TypeScript SDK's `before_id`.
 pub(crate) const PARAMETERS: &[&str] = &["before_id", "limit", "filter", "beforeId"];
 
+/// Our own list of secrets can also be narrowed to a vault, and to secrets that were not used of late.
+pub(crate) const PARAMETERS_OF_DETAILS: &[&str] = &["before_id", "limit", "filter", "vault", "unused_since"];
+
 /// The TypeScript and Rust SDKs send the vault's id along when they list its secrets.
 pub(crate) const PARAMETERS_WITH_ID: &[&str] = &["before_id", "limit", "filter", "beforeId", "id"];
 
@@ -46,8 +49,8 @@ pub(crate) fn query(
         .map(|text| Filter::parse(text, kind.fields, clock.now()))
         .transpose()
         .map_err(strongroom_domain::Error::from)?;
-    let next = Next { limit, filter: filter.map(str::to_owned) };
-    Ok((Query { page: Page { before, limit }, filter: parsed }, next))
+    let next = Next { limit, repeated: parameters.without(&["before_id", "beforeId", "limit", "id"]) };
+    Ok((Query { page: Page { before, limit }, filter: parsed, scope: None }, next))
 }
 
 fn limit(text: &str) -> Result<PageLimit, Protocol> {

@@ -6,17 +6,22 @@ pub mod query;
 
 use std::str::FromStr;
 
+use http::{HeaderMap, header};
+use jiff::Timestamp;
 use strongroom_domain::SecretValue;
 use strongroom_domain::app::{
     ApiKeyChange, ApiKeyDraft, Owner, SecretChange, SecretDraft, ServiceUserChange, ServiceUserDraft,
-    VaultChange, VaultDraft, VaultRef,
+    ValueRef, VaultChange, VaultDraft, VaultRef,
 };
 use strongroom_domain::error::{Error, Missing, Noun, Rule};
+use strongroom_domain::grant::{Action, BadGrant, Grant, Grants, Pattern, Target};
+use strongroom_domain::ids::ApiKeyId;
 use strongroom_domain::limits::Limits;
 use strongroom_domain::text::{Description, DisplayName, Metadata, Name};
 
 use crate::error::{Problem, Protocol};
 use body::Fields;
+use query::Query;
 
 type Result<T, E = Problem> = std::result::Result<T, E>;
 
@@ -26,8 +31,15 @@ pub(crate) mod fields {
     pub(crate) const SECRET_CREATE: &[&str] =
         &["name", "value", "vault_id", "vault_name", "description", "metadata"];
     pub(crate) const SECRET_UPDATE: &[&str] = &["name", "value", "description", "metadata"];
-    pub(crate) const API_KEY_CREATE: &[&str] = &["description", "metadata", "owner_id", "owner_email"];
-    pub(crate) const API_KEY_UPDATE: &[&str] = &["description", "metadata"];
+    pub(crate) const SECRET_MOVE: &[&str] = &["vault_id", "vault_name", "name"];
+    pub(crate) const API_KEY_CREATE: &[&str] =
+        &["description", "metadata", "owner_id", "owner_email", "grants", "expires_at"];
+    pub(crate) const API_KEY_UPDATE: &[&str] = &["description", "metadata", "grants", "expires_at"];
+    pub(crate) const GRANT: &[&str] = &["action", "vault", "secret"];
+    pub(crate) const RESOLVE: &[&str] = &["secrets"];
+    pub(crate) const REFERENCE: &[&str] = &["id", "vault", "name", "version"];
+    pub(crate) const VALUES: &[&str] = &["vault", "name", "version"];
+    pub(crate) const EXPLAIN: &[&str] = &["api_key", "vault", "name"];
     pub(crate) const SERVICE_USER: &[&str] = &["name", "active"];
 }
 
@@ -98,7 +110,41 @@ pub(crate) fn api_key_create(mut body: Fields, limits: &Limits) -> Result<ApiKey
         owner,
         description: Description::parse(Noun::ApiKey, body.text("description")?.unwrap_or_default(), limits)?,
         metadata: Metadata::parse(Noun::ApiKey, body.text("metadata")?.unwrap_or_default(), limits)?,
+        grants: grants(&mut body)?,
+        expires_at: body
+            .non_empty("expires_at")?
+            .as_deref()
+            .map(|text| time("expires_at", text))
+            .transpose()?,
     })
+}
+
+fn grants(body: &mut Fields) -> Result<Option<Grants>> {
+    let Some(items) = body.objects("grants", fields::GRANT)? else { return Ok(None) };
+    let grants = items.into_iter().map(grant).collect::<Result<Vec<_>>>()?;
+    Ok(Some(Grants::new(grants).map_err(Rule::from)?))
+}
+
+fn grant(mut item: Fields) -> Result<Grant> {
+    let action =
+        item.text("action")?.as_deref().and_then(Action::parse).ok_or(Rule::Grant(BadGrant::Action))?;
+    let (vault, secret) = (item.non_empty("vault")?, item.non_empty("secret")?);
+    let target = match (vault, secret) {
+        (None, None) => None,
+        (vault, secret) => {
+            // A secret without its vault is no target.
+            let vault = Pattern::parse(vault.as_deref().unwrap_or_default()).map_err(Rule::from)?;
+            let secret = Pattern::parse(secret.as_deref().unwrap_or("*")).map_err(Rule::from)?;
+            Some(Target { vault, secret })
+        }
+    };
+    Ok(Grant::new(action, target).map_err(Rule::from)?)
+}
+
+/// A time, RFC 3339 with any offset; a part of a second is cut off.
+pub(crate) fn time(name: &'static str, text: &str) -> Result<Timestamp> {
+    let time = text.parse::<Timestamp>().ok().and_then(|time| Timestamp::from_second(time.as_second()).ok());
+    time.ok_or_else(|| Protocol::InvalidField(name).into())
 }
 
 /// What to change of an API key.
@@ -106,7 +152,61 @@ pub(crate) fn api_key_update(mut body: Fields, limits: &Limits) -> Result<ApiKey
     Ok(ApiKeyChange {
         description: given(body.text("description")?, |text| Description::parse(Noun::ApiKey, text, limits))?,
         metadata: given(body.text("metadata")?, |text| Metadata::parse(Noun::ApiKey, text, limits))?,
+        grants: grants(&mut body)?,
+        expires_at: match body.text("expires_at")?.as_deref() {
+            None => None,
+            Some("") => Some(None),
+            Some(text) => Some(Some(time("expires_at", text)?)),
+        },
     })
+}
+
+/// Where a secret is to be moved.
+pub(crate) fn secret_move(mut body: Fields, limits: &Limits) -> Result<(VaultRef, Option<Name>)> {
+    let to = vault_ref(body.non_empty("vault_id")?, body.non_empty("vault_name")?)?;
+    let name = given(body.non_empty("name")?, |text| Name::parse(Noun::Secret, text, limits))?;
+    Ok((to, name))
+}
+
+/// What is to be resolved.
+pub(crate) fn resolve(mut body: Fields) -> Result<Vec<ValueRef>> {
+    let items = body.objects("secrets", fields::REFERENCE)?.unwrap_or_default();
+    items.into_iter().map(reference).collect()
+}
+
+fn reference(mut item: Fields) -> Result<ValueRef> {
+    let (vault, name) = (item.non_empty("vault")?, item.non_empty("name")?);
+    match (item.non_empty("id")?, vault, name, item.count("version")?) {
+        // A malformed id is answered as an unknown one.
+        (Some(id), None, None, version) => match id.parse() {
+            Ok(id) => Ok(ValueRef::Id(id, version)),
+            Err(_) => Err(Error::NotFound(Missing::Values(vec![id])).into()),
+        },
+        (None, Some(vault), Some(name), version) => Ok(ValueRef::Name(vault, name, version)),
+        (None, Some(vault), None, None) => Ok(ValueRef::Vault(vault)),
+        _ => Err(Rule::Reference.into()),
+    }
+}
+
+/// What a query wants to be resolved.
+pub(crate) fn values(query: &Query) -> Result<ValueRef> {
+    let version = query.get("version").map(|text| {
+        let number = text.parse::<u32>().ok().filter(|number| *number > 0);
+        number.ok_or(Protocol::InvalidField("version"))
+    });
+    match (query.get("vault"), query.get("name"), version.transpose()?) {
+        (Some(vault), Some(name), version) => Ok(ValueRef::Name(vault.to_owned(), name.to_owned(), version)),
+        (Some(vault), None, None) => Ok(ValueRef::Vault(vault.to_owned())),
+        _ => Err(Rule::Reference.into()),
+    }
+}
+
+/// What is to be explained: of which key, and which secret by its vault's name and its own.
+pub(crate) fn explain(mut body: Fields, limits: &Limits) -> Result<(Option<ApiKeyId>, Name, Name)> {
+    let key = body.non_empty("api_key")?.map(|text| id(Noun::ApiKey, &text)).transpose()?;
+    let vault = Name::parse(Noun::Vault, body.text("vault")?.unwrap_or_default(), limits)?;
+    let name = Name::parse(Noun::Secret, body.text("name")?.unwrap_or_default(), limits)?;
+    Ok((key, vault, name))
 }
 
 /// A service user to be made.
@@ -127,4 +227,13 @@ pub(crate) fn service_user_update(mut body: Fields, limits: &Limits) -> Result<S
 
 fn given<T>(text: Option<String>, parse: impl FnOnce(String) -> Result<T, Rule>) -> Result<Option<T>> {
     Ok(text.map(parse).transpose()?)
+}
+
+/// Whether the If-None-Match of a request names an entity tag, compared weakly (RFC 9110, section 13.1.2).
+pub(crate) fn matches_any(headers: &HeaderMap, etag: &str) -> bool {
+    let given = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    given
+        .flat_map(|list| list.split(','))
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }

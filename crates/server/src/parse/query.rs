@@ -47,6 +47,11 @@ impl Query {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
+
+    /// All that were given but these.
+    pub(crate) fn without(&self, names: &[&str]) -> Vec<(&'static str, String)> {
+        self.0.iter().filter(|(name, _)| !names.contains(name)).cloned().collect()
+    }
 }
 
 fn decode(text: &str) -> Result<String, Protocol> {

@@ -30,6 +30,7 @@ pub(crate) async fn ready_get(State(shared): State<Arc<Shared>>) -> Result<&'sta
     responses((status = 200, description = "The counters", body = String, content_type = "application/openmetrics-text"),
         crate::openapi::Errors))]
 pub(crate) async fn metrics_get(session: Session, _: Bare) -> Result<Response, Problem> {
+    session.caller.must_watch()?;
     metrics(session.shared()).await
 }
 

@@ -1,25 +1,31 @@
 //! The routes. A handler extracts, parses, calls one use case, and views what it gave.
 
 mod api_keys;
+mod details;
+mod explain;
 mod health;
 mod root;
 mod secrets;
 mod service_users;
+mod values;
 mod vaults;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use crate::Shared;
 use crate::error::{Problem, Protocol};
 
 pub(crate) use api_keys::*;
+pub(crate) use details::*;
+pub(crate) use explain::*;
 pub(crate) use health::*;
 pub(crate) use root::*;
 pub(crate) use secrets::*;
 pub(crate) use service_users::*;
+pub(crate) use values::*;
 pub(crate) use vaults::*;
 
 /// A path, and what can be done there.
@@ -42,6 +48,7 @@ impl Route {
 const COLLECTION: &[&str] = &["GET", "POST"];
 const ITEM: &[&str] = &["GET", "PATCH", "DELETE"];
 const READ: &[&str] = &["GET"];
+const ACT: &[&str] = &["POST"];
 
 /// Every route that needs a key.
 pub const ROUTES: &[Route] = &[
@@ -58,6 +65,12 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/bot_users/{id}", methods: ITEM },
     Route { path: "/service_users", methods: COLLECTION },
     Route { path: "/service_users/{id}", methods: ITEM },
+    Route { path: "/strongroom/resolve", methods: ACT },
+    Route { path: "/strongroom/values", methods: READ },
+    Route { path: "/strongroom/explain", methods: ACT },
+    Route { path: "/strongroom/secrets", methods: READ },
+    Route { path: "/strongroom/secrets/{id}", methods: READ },
+    Route { path: "/strongroom/secrets/{id}/move", methods: ACT },
     Route { path: "/metrics", methods: READ },
 ];
 
@@ -86,6 +99,12 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
             "/service_users/{id}",
             get(service_user_get).patch(service_user_update).delete(service_user_delete),
         )
+        .route("/strongroom/resolve", post(value_resolve))
+        .route("/strongroom/values", get(value_get))
+        .route("/strongroom/explain", post(explain))
+        .route("/strongroom/secrets", get(detail_list))
+        .route("/strongroom/secrets/{id}", get(detail_get))
+        .route("/strongroom/secrets/{id}/move", post(secret_move))
         .route("/metrics", get(metrics_get))
         .route("/healthz", get(health_get))
         .route("/readyz", get(ready_get))

@@ -130,7 +130,13 @@ impl World {
 
     /// A key and its token, made past the API.
     pub(crate) async fn add_key(&self, owner: PrincipalId) -> (ApiKeyId, String) {
-        let (key, token) = new_key(&self.stamper, &*self.rng, &self.token_key, owner);
+        self.add_key_with(owner, None).await
+    }
+
+    /// The same with grants, one a line.
+    pub(crate) async fn add_key_with(&self, owner: PrincipalId, grants: Option<&str>) -> (ApiKeyId, String) {
+        let (mut key, token) = new_key(&self.stamper, &*self.rng, &self.token_key, owner);
+        key.grants = grants.map(|grants| grants.parse().unwrap());
         let (id, event) = (key.id, self.event(&key));
         self.store.api_key_insert(self.account, key, event).await.unwrap();
         (id, token)
@@ -181,6 +187,8 @@ fn new_key(stamper: &Stamper, rng: &dyn Rng, token_key: &TokenKey, owner: Princi
         metadata: String::new(),
         created_at: stamp.at,
         owner,
+        grants: None,
+        expires_at: None,
         revision: 1,
         // Hashed to be stored in place of the token.
         hash: token_key.hash(token.expose_secret()),

@@ -24,6 +24,14 @@ async fn create() {
         ("create_two_owners", json!({"owner_id": robot["id"], "owner_email": "admin@localhost"})),
         ("create_long_description", json!({"description": "d".repeat(256)})),
         ("create_long_metadata", json!({"metadata": "m".repeat(4097)})),
+        ("create_no_grants", json!({"grants": []})),
+        ("create_unknown_action", json!({"grants": [{"action": "own", "vault": "prod"}]})),
+        ("create_grant_without_vault", json!({"grants": [{"action": "read", "secret": "x"}]})),
+        ("create_grant_with_needless_vault", json!({"grants": [{"action": "audit", "vault": "prod"}]})),
+        ("create_bad_pattern", json!({"grants": [{"action": "read", "vault": "prod:*"}]})),
+        ("create_grants_no_list", json!({"grants": "read prod:*"})),
+        ("create_expired", json!({"expires_at": "2025-12-31T23:59:59Z"})),
+        ("create_expires_never", json!({"expires_at": "never"})),
     ];
     for (name, body) in bad {
         assert_snapshot!(name, seen(&world, "POST", "/api_keys", Some(body)).await);
@@ -31,6 +39,37 @@ async fn create() {
     let sleeping = world.make("/bot_users", json!({"name": "sleeping", "active": false})).await;
     let body = json!({"owner_id": sleeping["id"]});
     assert_snapshot!("create_for_inactive", seen(&world, "POST", "/api_keys", Some(body)).await);
+}
+
+#[tokio::test]
+async fn grants_and_an_end() {
+    let world = World::new().await;
+    let body = json!({
+        "grants": [{"action": "resolve", "vault": "prod", "secret": "tls-*"}, {"action": "read", "vault": "*"}, {"action": "audit"}],
+        "expires_at": "2026-02-01T01:00:00+01:00",
+    });
+    assert_snapshot!("create_with_grants", seen(&world, "POST", "/api_keys", Some(body)).await);
+    let key = world.make("/api_keys", json!({"expires_at": "2026-01-02T00:00:00Z"})).await;
+    let path = format!("/api_keys/{}", id(&key));
+    let change = json!({"grants": [{"action": "manage", "vault": "dev"}], "expires_at": ""});
+    assert_snapshot!("update_grants", seen(&world, "PATCH", &path, Some(change)).await);
+    let never = json!({"grants": null, "expires_at": null});
+    assert_snapshot!("update_grants_left_alone", seen(&world, "PATCH", &path, Some(never)).await);
+    let event = world.store.audit_list(0, 100).await.unwrap().pop().unwrap();
+    assert_snapshot!("grants_event", String::from_utf8(event.canonical).unwrap());
+}
+
+#[tokio::test]
+async fn a_key_past_its_end_opens_nothing() {
+    let world = World::new().await;
+    let key = world.make("/api_keys", json!({"expires_at": "2026-01-01T00:01:00Z"})).await;
+    let token = key["token"].as_str().unwrap().to_owned();
+    let call = crate::harness::Call::new("GET", "/vaults", None).bearer(&token);
+    world.pass(59);
+    assert_eq!(world.answer(&call).await.status(), 200);
+    world.pass(1);
+    let answer = seen_call(&world, &call).await.replace(&token, "[the key's token]");
+    assert_snapshot!("expired", answer);
 }
 
 #[tokio::test]

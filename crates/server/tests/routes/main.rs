@@ -10,6 +10,7 @@ mod protocol;
 mod root;
 mod secrets;
 mod service_users;
+mod values;
 mod vaults;
 
 use std::fmt::Write as _;
@@ -21,6 +22,16 @@ use serde_json::Value;
 /// A call with the first user's token and its answer, ready for a snapshot.
 async fn seen(world: &World, method: &str, target: &str, body: Option<Value>) -> String {
     seen_call(world, &world.call(method, target, body.as_ref())).await
+}
+
+/// The same with the token of a key that has these grants, one a line.
+async fn seen_with(world: &World, grants: &str, method: &str, target: &str, body: Option<Value>) -> String {
+    let (_, token) = world.add_key_with(world.first_user, Some(grants)).await;
+    let seen = seen_call(world, &Call::new(method, target, body.as_ref()).bearer(&token)).await;
+    seen.replace(
+        &format!("authorization: Bearer {token}\n"),
+        &format!("(a key with {})\n", grants.replace('\n', ", ")),
+    )
 }
 
 /// Any call and its answer. The headers that every call carries are left out of its picture.

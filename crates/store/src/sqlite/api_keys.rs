@@ -4,16 +4,20 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row};
 use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::error::Noun;
+use strongroom_domain::grant::Grants;
 use strongroom_domain::ids::{ApiKeyId, PrincipalId};
 use strongroom_domain::page::{Listing, Query};
+use strongroom_domain::store::ApiKeysOf;
 use strongroom_domain::{Error, Result};
 
+use super::error::Corrupt;
 use super::list::{self, Select};
 use super::row::get;
 use super::writer::Step;
 use super::{accounts, error};
 
-const SELECT: &str = "SELECT id, owner, description, metadata, created_at, revision, hash FROM api_key";
+const SELECT: &str =
+    "SELECT id, owner, description, metadata, created_at, revision, hash, grants, expires_at FROM api_key";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
     Ok(ApiKey {
@@ -24,7 +28,13 @@ fn view(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
         created_at: get(row, 4)?,
         revision: row.get(5)?,
         hash: get(row, 6)?,
+        grants: row.get::<_, Option<String>>(7)?.as_deref().map(grants).transpose()?,
+        expires_at: get(row, 8)?,
     })
+}
+
+fn grants(stored: &str) -> rusqlite::Result<Grants> {
+    stored.parse().map_err(|_| rusqlite::types::FromSqlError::Other(Box::new(Corrupt("grants"))).into())
 }
 
 pub(super) fn insert(step: &mut Step<'_>, account: i64, key: &ApiKey) -> Result<()> {
@@ -32,10 +42,11 @@ pub(super) fn insert(step: &mut Step<'_>, account: i64, key: &ApiKey) -> Result<
     if owner.is_none() {
         return Err(Error::Stale);
     }
+    let grants = key.grants.as_ref().map(Grants::to_string);
     step.connection
         .prepare_cached(
-            "INSERT INTO api_key (account, id, owner, description, metadata, created_at, revision, hash) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO api_key (account, id, owner, description, metadata, created_at, revision, hash, grants, \
+             expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )
         .and_then(|mut insert| {
             insert.execute((
@@ -47,6 +58,8 @@ pub(super) fn insert(step: &mut Step<'_>, account: i64, key: &ApiKey) -> Result<
                 key.created_at.as_second(),
                 key.revision,
                 key.hash.as_bytes(),
+                &grants,
+                key.expires_at.map(|at| at.as_second()),
             ))
         })
         .map_err(error::writing(Noun::ApiKey))?;
@@ -64,10 +77,10 @@ pub(super) fn find(connection: &Connection, account: i64, id: ApiKeyId) -> rusql
 pub(super) fn list(
     connection: &Connection,
     account: i64,
-    owner: Option<PrincipalId>,
+    of: ApiKeysOf,
     query: &Query,
 ) -> rusqlite::Result<Listing<ApiKey>> {
-    let index = if owner.is_some() { "INDEXED BY api_key_owner" } else { "" };
+    let index = if matches!(of, ApiKeysOf::Owner(_)) { "INDEXED BY api_key_owner" } else { "" };
     let mut select = Select {
         sql: format!("{SELECT} {index} WHERE account = ?"),
         params: vec![Value::Integer(account)],
@@ -80,19 +93,24 @@ pub(super) fn list(
             // The parser lets no other field through than those of `ApiKey::FIELDS`.
             _ => "owner",
         },
+        scope: &[],
     };
-    if let Some(owner) = owner {
-        select.sql += " AND owner = ?";
-        select.params.push(Value::Blob(owner.to_bytes().to_vec()));
-    }
+    let (condition, value) = match of {
+        ApiKeysOf::Account => ("", None),
+        ApiKeysOf::Owner(owner) => (" AND owner = ?", Some(owner.to_bytes().to_vec())),
+        ApiKeysOf::Key(id) => (" AND id = ?", Some(id.ksuid().as_bytes().to_vec())),
+    };
+    select.sql += condition;
+    select.params.extend(value.map(Value::Blob));
     list::list(connection, select, query, view)
 }
 
 pub(super) fn update(step: &mut Step<'_>, account: i64, key: &ApiKey) -> Result<()> {
+    let grants = key.grants.as_ref().map(Grants::to_string);
     let changed = step
         .connection
         .prepare_cached(
-            "UPDATE api_key SET description = ?4, metadata = ?5, revision = ?3 \
+            "UPDATE api_key SET description = ?4, metadata = ?5, grants = ?6, expires_at = ?7, revision = ?3 \
              WHERE account = ?1 AND id = ?2 AND revision = ?3 - 1",
         )
         .and_then(|mut update| {
@@ -102,6 +120,8 @@ pub(super) fn update(step: &mut Step<'_>, account: i64, key: &ApiKey) -> Result<
                 key.revision,
                 &key.description,
                 &key.metadata,
+                &grants,
+                key.expires_at.map(|at| at.as_second()),
             ))
         })
         .map_err(error::plain)?;

@@ -7,6 +7,7 @@ mod backup;
 mod error;
 mod list;
 mod readers;
+mod resolved;
 mod row;
 mod schema;
 mod secrets;
@@ -20,14 +21,16 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::Connection;
 use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::audit::{Event, Head, Record};
 use strongroom_domain::caller::Credential;
 use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
 use strongroom_domain::page::{Listing, Query};
 use strongroom_domain::principal::{Account, ServiceUser, User};
-use strongroom_domain::secret::{Secret, Version};
-use strongroom_domain::store::{Counts, Store};
+use strongroom_domain::secret::{Detail, Resolved, Secret, Version};
+use strongroom_domain::store::{ApiKeysOf, Counts, Store};
 use strongroom_domain::vault::Vault;
 use strongroom_domain::{Error, Result};
 
@@ -35,7 +38,11 @@ pub use backup::{BackupError, copy_store};
 pub use schema::OpenError;
 
 use readers::{Lane, Readers};
+use resolved::Latest;
 use writer::{Step, Writer};
+
+/// Rows that are read where they are asked for, one by one: a few microseconds each.
+const LOOKUPS_IN_PLACE: usize = 16;
 
 /// A store in one SQLite file.
 pub struct SqliteStore {
@@ -43,6 +50,8 @@ pub struct SqliteStore {
     readers: Readers,
     /// `None` in a store that is only read.
     writer: Option<Writer>,
+    /// When values were last given out, as far as it is not in its table yet.
+    latest: Arc<Latest>,
     /// The account and its number, once there is one: it never changes.
     account: OnceLock<(i64, AccountId)>,
 }
@@ -68,9 +77,12 @@ impl SqliteStore {
             path: path.to_owned(),
             source: rusqlite::Error::ToSqlConversionFailure(Box::new(error)),
         };
-        let writer = Writer::start(schema::open_writer(path)?).map_err(failed)?;
-        let store = Self { writer: Some(writer), ..Self::over(path) };
-        store.readers.warm().map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
+        let connection = schema::open_writer(path)?;
+        let unread = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        let latest = Arc::new(Latest::read(&connection).map_err(unread)?);
+        let writer = Writer::start(connection, latest.clone()).map_err(failed)?;
+        let store = Self { writer: Some(writer), latest, ..Self::over(path) };
+        store.readers.warm().map_err(unread)?;
         Ok(store)
     }
 
@@ -85,7 +97,13 @@ impl SqliteStore {
     }
 
     fn over(path: &Path) -> Self {
-        Self { path: path.to_owned(), readers: Readers::new(path), writer: None, account: OnceLock::new() }
+        Self {
+            path: path.to_owned(),
+            readers: Readers::new(path),
+            writer: None,
+            latest: Arc::default(),
+            account: OnceLock::new(),
+        }
     }
 
     /// Whether the file holds no tables yet.
@@ -228,6 +246,16 @@ impl Store for SqliteStore {
         self.readers.lookup(|connection| secrets::find(connection, number, id))
     }
 
+    async fn secret_find_by_name(
+        &self,
+        account: AccountId,
+        vault: VaultId,
+        name: &str,
+    ) -> Result<Option<Arc<Secret>>> {
+        let number = self.number(account)?;
+        self.readers.lookup(|connection| secrets::find_by_name(connection, number, vault, name))
+    }
+
     async fn secret_list(
         &self,
         account: AccountId,
@@ -251,6 +279,68 @@ impl Store for SqliteStore {
         self.change(vec![event], move |step| secrets::update(step, number, &secret, version.as_ref())).await
     }
 
+    async fn secret_move(
+        &self,
+        account: AccountId,
+        vault: Arc<Vault>,
+        secret: Secret,
+        version: Version,
+        event: Event,
+    ) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(vec![event], move |step| secrets::relocate(step, number, &vault, &secret, &version)).await
+    }
+
+    async fn secret_resolved(&self, account: AccountId, events: Vec<Event>) -> Result<()> {
+        let number = self.number(account)?;
+        let resolved: Vec<_> = events.iter().filter_map(Event::as_resolved).collect();
+        self.change(events, move |step| {
+            resolved.iter().for_each(|(secret, resolved)| step.note_resolved((number, *secret, *resolved)));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn resolved_find(&self, account: AccountId, id: SecretId) -> Result<Option<Resolved>> {
+        let number = self.number(account)?;
+        match self.latest.get(number, id) {
+            Some(resolved) => Ok(Some(resolved)),
+            None => self.readers.lookup(|connection| resolved::find(connection, number, id)),
+        }
+    }
+
+    async fn detail_list(
+        &self,
+        account: AccountId,
+        vault: Option<VaultId>,
+        unused_since: Option<Timestamp>,
+        mut query: Query,
+    ) -> Result<Listing<Detail>> {
+        let number = self.number(account)?;
+        loop {
+            let (asked, moved) = (query.clone(), self.latest.moved());
+            let lane = if unused_since.is_some() { Lane::Walking } else { Lane::of(&query) };
+            let list =
+                move |connection: &_| secrets::detail_list(connection, number, vault, unused_since, &asked);
+            let mut page = self.readers.scan(lane, list).await?;
+            let last = page.items.last().map(|detail| detail.secret.id.ksuid());
+            for detail in &mut page.items {
+                detail.resolved = self.latest.get(number, detail.secret.id).or(detail.resolved);
+            }
+            // What is in memory only makes a secret one that was used lately.
+            page.items.retain(|detail| {
+                unused_since.is_none_or(|since| detail.resolved.is_none_or(|resolved| resolved.at < since))
+            });
+            if moved != self.latest.moved() {
+                continue;
+            }
+            if !page.items.is_empty() || !page.more {
+                return Ok(page);
+            }
+            query.page.before = last;
+        }
+    }
+
     async fn secret_delete(
         &self,
         account: AccountId,
@@ -272,6 +362,24 @@ impl Store for SqliteStore {
         self.readers.lookup(|connection| secrets::version_find(connection, account, secret, number))
     }
 
+    async fn version_list(
+        &self,
+        account: AccountId,
+        which: Vec<(SecretId, u32)>,
+    ) -> Result<Vec<Option<Version>>> {
+        let account = self.number(account)?;
+        let few = which.len() <= LOOKUPS_IN_PLACE;
+        let read = move |connection: &Connection| {
+            let find =
+                |(secret, number): &(_, _)| secrets::version_find(connection, account, *secret, *number);
+            which.iter().map(find).collect()
+        };
+        if few {
+            return self.readers.lookup(read);
+        }
+        self.readers.scan(Lane::Indexed, read).await
+    }
+
     async fn api_key_insert(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()> {
         let number = self.number(account)?;
         self.change(vec![event], move |step| api_keys::insert(step, number, &key)).await
@@ -282,15 +390,10 @@ impl Store for SqliteStore {
         self.readers.lookup(|connection| api_keys::find(connection, number, id))
     }
 
-    async fn api_key_list(
-        &self,
-        account: AccountId,
-        owner: Option<PrincipalId>,
-        query: Query,
-    ) -> Result<Listing<ApiKey>> {
+    async fn api_key_list(&self, account: AccountId, of: ApiKeysOf, query: Query) -> Result<Listing<ApiKey>> {
         let number = self.number(account)?;
         self.readers
-            .scan(Lane::of(&query), move |connection| api_keys::list(connection, number, owner, &query))
+            .scan(Lane::of(&query), move |connection| api_keys::list(connection, number, of, &query))
             .await
     }
 

@@ -52,8 +52,9 @@ pub(super) enum Lane {
 impl Lane {
     pub(super) fn of(query: &Query) -> Self {
         match &query.filter {
-            Some(filter) if filter.required_equal("name").is_none() => Self::Walking,
-            _ => Self::Indexed,
+            Some(filter) if filter.required_equal("name").is_some() => Self::Indexed,
+            None if query.scope.is_none() => Self::Indexed,
+            _ => Self::Walking,
         }
     }
 }

@@ -6,7 +6,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 /// The migrations, in order; each is run once, in a transaction of its own. Numbers are never reused and nothing goes back.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_first.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../../migrations/0001_first.sql"), include_str!("../../migrations/0002_grants.sql")];
 
 /// Marks the file as Strongroom's: `SRm1`.
 const APPLICATION_ID: i32 = 0x5352_6d31;
@@ -186,9 +187,11 @@ mod tests {
         let sequence = |connection: &Connection| {
             connection.query_row("SELECT sequence FROM audit_head", [], |row| row.get::<_, i64>(0)).unwrap()
         };
-        assert_eq!((version(&connection).unwrap(), sequence(&connection)), (2, 8));
-        let copy = connect(&folder.path().join("store.before-version-2.db"), Access::Read).unwrap();
-        assert_eq!((version(&copy).unwrap(), sequence(&copy)), (1, 7));
+        let (known, next) = (MIGRATIONS.len(), MIGRATIONS.len() + 1);
+        assert_eq!((version(&connection).unwrap(), sequence(&connection)), (next, 8));
+        let copy =
+            connect(&folder.path().join(format!("store.before-version-{next}.db")), Access::Read).unwrap();
+        assert_eq!((version(&copy).unwrap(), sequence(&copy)), (known, 7));
     }
 
     #[test]
@@ -196,9 +199,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
         let mut connection = open_writer(&path).unwrap();
-        let bad = [MIGRATIONS[0], "CREATE TABLE half (x); SELECT * FROM nowhere"];
+        let mut bad = MIGRATIONS.to_vec();
+        bad.push("CREATE TABLE half (x); SELECT * FROM nowhere");
         assert!(migrate(&mut connection, &path, &bad).is_err());
-        assert_eq!(version(&connection).unwrap(), 1);
+        assert_eq!(version(&connection).unwrap(), MIGRATIONS.len());
         assert!(connection.prepare("SELECT * FROM half").is_err());
     }
 

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row};
 use strongroom_crypto::{SealedValue, WrappedKey};
 use strongroom_domain::error::Noun;
-use strongroom_domain::ids::{SecretId, VaultId};
+use strongroom_domain::ids::{ApiKeyId, SecretId, VaultId};
 use strongroom_domain::page::{Listing, Query};
-use strongroom_domain::secret::{Secret, Version};
+use strongroom_domain::secret::{Detail, Resolved, Secret, Version};
 use strongroom_domain::vault::Vault;
 use strongroom_domain::{Error, Result};
 
@@ -130,6 +131,22 @@ pub(super) fn find(
         .map(|found| found.map(Arc::new))
 }
 
+pub(super) fn find_by_name(
+    connection: &Connection,
+    account: i64,
+    vault: VaultId,
+    name: &str,
+) -> rusqlite::Result<Option<Arc<Secret>>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM secret INDEXED BY secret_name {JOIN} \
+             WHERE secret.account = ?1 AND secret.name = ?2 AND secret.vault = ?3"
+        ))?
+        .query_row((account, name, vault.ksuid().as_bytes()), view)
+        .optional()
+        .map(|found| found.map(Arc::new))
+}
+
 pub(super) fn version_find(
     connection: &Connection,
     account: i64,
@@ -155,6 +172,36 @@ pub(super) fn list(
     vault: Option<VaultId>,
     query: &Query,
 ) -> rusqlite::Result<Listing<Secret>> {
+    list::list(connection, select(COLUMNS, "", account, vault, query), query, view)
+}
+
+/// Secrets with what the table of last times says of them.
+pub(super) fn detail_list(
+    connection: &Connection,
+    account: i64,
+    vault: Option<VaultId>,
+    unused_since: Option<Timestamp>,
+    query: &Query,
+) -> rusqlite::Result<Listing<Detail>> {
+    const RESOLVED: &str = ", resolved.at, resolved.api_key";
+    const JOIN_RESOLVED: &str =
+        " LEFT JOIN resolved ON resolved.account = secret.account AND resolved.secret = secret.id";
+    let columns = [COLUMNS, RESOLVED].concat();
+    let mut select = select(&columns, JOIN_RESOLVED, account, vault, query);
+    if let Some(since) = unused_since {
+        select.sql += " AND secret.created_at < ? AND (resolved.at IS NULL OR resolved.at < ?)";
+        select.params.extend([since.as_second(), since.as_second()].map(Value::Integer));
+    }
+    list::list(connection, select, query, |row| {
+        let resolved = match get(row, 12)? {
+            Some(at) => Some(Resolved { at, by: ApiKeyId::new(get(row, 13)?) }),
+            None => None,
+        };
+        Ok(Detail { secret: Arc::new(view(row)?), resolved })
+    })
+}
+
+fn select(columns: &str, join: &str, account: i64, vault: Option<VaultId>, query: &Query) -> Select {
     // Told which index to use: the planner has no statistics, and the order by id tempts it to walk the whole table.
     let index = match &query.filter {
         Some(filter) if filter.required_equal("name").is_some() => "INDEXED BY secret_name",
@@ -162,7 +209,7 @@ pub(super) fn list(
         _ => "",
     };
     let mut select = Select {
-        sql: format!("SELECT {COLUMNS} FROM secret {index} {JOIN} WHERE secret.account = ?"),
+        sql: format!("SELECT {columns} FROM secret {index} {JOIN}{join} WHERE secret.account = ?"),
         params: vec![Value::Integer(account)],
         id: "secret.id",
         column: |field| match field {
@@ -177,12 +224,13 @@ pub(super) fn list(
             // The parser lets no other field through than those of `Secret::FIELDS`.
             _ => "vault.name",
         },
+        scope: &["vault.name", "secret.name"],
     };
     if let Some(vault) = vault {
         select.sql += " AND secret.vault = ?";
         select.params.push(Value::Blob(vault.ksuid().as_bytes().to_vec()));
     }
-    list::list(connection, select, query, view)
+    select
 }
 
 pub(super) fn update(
@@ -225,6 +273,41 @@ pub(super) fn update(
     Ok(())
 }
 
+/// Moves a secret to a vault, which must be as it was when the value was sealed for it.
+pub(super) fn relocate(
+    step: &mut Step<'_>,
+    account: i64,
+    vault: &Vault,
+    secret: &Secret,
+    version: &Version,
+) -> Result<()> {
+    check_vault(step, account, vault)?;
+    let moved = step
+        .connection
+        .prepare_cached(
+            "UPDATE secret SET vault = ?4, name = ?5, updated_at = ?6, last_updated_by = ?7, version = ?8, \
+             revision = ?3 WHERE account = ?1 AND id = ?2 AND revision = ?3 - 1",
+        )
+        .and_then(|mut update| {
+            update.execute((
+                account,
+                secret.id.ksuid().as_bytes(),
+                secret.revision,
+                secret.vault_id.ksuid().as_bytes(),
+                &secret.name,
+                secret.updated_at.as_second(),
+                secret.last_updated_by.to_bytes(),
+                secret.version,
+            ))
+        })
+        .map_err(error::writing(Noun::Secret))?;
+    if moved == 0 {
+        return Err(Error::Stale);
+    }
+    versions_delete(step, account, secret.id)?;
+    version_insert(step, account, secret.id, version)
+}
+
 pub(super) fn delete(step: &mut Step<'_>, account: i64, id: SecretId, revision: u64) -> Result<()> {
     let deleted = step
         .connection
@@ -235,6 +318,7 @@ pub(super) fn delete(step: &mut Step<'_>, account: i64, id: SecretId, revision: 
         return Err(Error::Stale);
     }
     versions_delete(step, account, id)?;
+    resolved_delete(step, account, id)?;
     step.tallies.count(account, |tally| tally.secrets -= 1);
     Ok(())
 }
@@ -242,6 +326,14 @@ pub(super) fn delete(step: &mut Step<'_>, account: i64, id: SecretId, revision: 
 fn versions_delete(step: &Step<'_>, account: i64, secret: SecretId) -> Result<()> {
     step.connection
         .prepare_cached("DELETE FROM version WHERE account = ?1 AND secret = ?2")
+        .and_then(|mut delete| delete.execute((account, secret.ksuid().as_bytes())))
+        .map_err(error::plain)?;
+    Ok(())
+}
+
+fn resolved_delete(step: &Step<'_>, account: i64, secret: SecretId) -> Result<()> {
+    step.connection
+        .prepare_cached("DELETE FROM resolved WHERE account = ?1 AND secret = ?2")
         .and_then(|mut delete| delete.execute((account, secret.ksuid().as_bytes())))
         .map_err(error::plain)?;
     Ok(())

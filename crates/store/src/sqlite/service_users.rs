@@ -65,6 +65,7 @@ pub(super) fn list(
             // The parser lets no other field through than those of `ServiceUser::FIELDS`.
             _ => "created_at",
         },
+        scope: &[],
     };
     list::list(connection, select, query, view)
 }

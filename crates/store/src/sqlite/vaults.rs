@@ -104,6 +104,7 @@ pub(super) fn list(connection: &Connection, account: i64, query: &Query) -> rusq
             // The parser lets no other field through than those of `Vault::FIELDS`.
             _ => "created_by",
         },
+        scope: &["name"],
     };
     list::list(connection, select, query, view)
 }

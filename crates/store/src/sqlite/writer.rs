@@ -20,6 +20,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error;
+use super::resolved::{self, Latest, Note};
 use super::tally::Tallies;
 
 /// Changes in one transaction at most.
@@ -42,6 +43,7 @@ pub(super) struct Step<'a> {
     pub(super) connection: &'a Connection,
     pub(super) tallies: &'a mut Tallies,
     head: &'a mut Head,
+    resolved: &'a mut Vec<Note>,
 }
 
 impl Step<'_> {
@@ -56,6 +58,11 @@ impl Step<'_> {
             insert.execute((self.head.sequence, self.head.hash, canonical)).map_err(error::plain)?;
         }
         Ok(())
+    }
+
+    /// Notes that a secret's value is given out.
+    pub(super) fn note_resolved(&mut self, note: Note) {
+        self.resolved.push(note);
     }
 }
 
@@ -121,14 +128,14 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
+    pub(super) fn start(connection: Connection, latest: Arc<Latest>) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let written = Arc::new(Written::default());
         let counters = written.clone();
         let runtime = Handle::try_current().ok();
-        let thread = std::thread::Builder::new()
-            .name("store-writer".to_owned())
-            .spawn(move || Batches { connection, notes: None, written: counters, runtime }.run(queue))?;
+        let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
+            Batches { connection, notes: None, latest, written: counters, runtime }.run(queue)
+        })?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread), written })
     }
 
@@ -163,17 +170,23 @@ impl Drop for Writer {
     }
 }
 
-/// What the writer knows of the store without asking: the end of the log and the tallies.
+/// What the writer knows of the store without asking: the end of the log, the tallies, and what the batch under way gives
+/// out.
 #[derive(Clone)]
 struct Notes {
     head: Head,
     tallies: Tallies,
+    resolved: Vec<Note>,
+    /// Up to which event the table of last times is up to date.
+    resolved_upto: u64,
 }
 
 struct Batches {
     connection: Connection,
     /// `None` until they are read, and again after a batch that failed.
     notes: Option<Notes>,
+    /// When values were last given out, as far as it is not in its table yet.
+    latest: Arc<Latest>,
     written: Arc<Written>,
     /// Where the answers are told: waking a hundred tasks is left to those who run them.
     runtime: Option<Handle>,
@@ -204,6 +217,9 @@ impl Batches {
                 Some(runtime) => drop(runtime.spawn(async move { tell() })),
                 None => tell(),
             }
+        }
+        if let Err(error) = self.settle() {
+            tracing::warn!(%error, "the last uses of secrets were not written; the next start takes them from the log");
         }
         // Those who only read leave the log as it is, also when they are the last to close.
         if let Err(error) = self.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE") {
@@ -236,6 +252,11 @@ impl Batches {
             None => read_notes(connection)?,
         };
         let before = notes.head;
+        let due = before.sequence.saturating_sub(notes.resolved_upto) >= resolved::EVENTS_BETWEEN_WRITES;
+        if due {
+            self.latest.write(connection)?;
+            notes.resolved_upto = resolved::set_upto(connection)?;
+        }
         let mut changes = 0;
         for job in batch {
             changes += u64::from(guard(connection, &mut notes, &mut **job)?);
@@ -251,9 +272,24 @@ impl Batches {
         }
         notes.tallies.flush(connection)?;
         connection.prepare_cached("COMMIT")?.execute([])?;
+        if due {
+            self.latest.forget();
+        }
+        self.latest.add(notes.resolved.drain(..));
         self.notes = Some(notes);
         self.written.count(changes);
         Ok(())
+    }
+
+    /// Writes the last uses of secrets to their table before the store is closed.
+    fn settle(&mut self) -> rusqlite::Result<()> {
+        if resolved::upto(&self.connection)? == super::audit::head(&self.connection)?.sequence {
+            return Ok(());
+        }
+        let step = self.connection.transaction()?;
+        self.latest.write(&step)?;
+        resolved::set_upto(&step)?;
+        step.commit()
     }
 
     /// Undoes a failed batch. What the writer knew is read again before the next one.
@@ -273,8 +309,8 @@ type Guard = fn(&Connection, &mut Notes, &mut dyn Job) -> Result<bool, Abandoned
 /// Without a guard: a change that fails must have written nothing.
 fn unguarded(connection: &Connection, notes: &mut Notes, job: &mut dyn Job) -> Result<bool, Abandoned> {
     let before = connection.total_changes();
-    let Notes { head, tallies } = notes;
-    let succeeded = job.run(&mut Step { connection, tallies, head });
+    let Notes { head, tallies, resolved, .. } = notes;
+    let succeeded = job.run(&mut Step { connection, tallies, head, resolved });
     if !succeeded && connection.total_changes() != before {
         return Err(Abandoned::Half);
     }
@@ -285,8 +321,8 @@ fn unguarded(connection: &Connection, notes: &mut Notes, job: &mut dyn Job) -> R
 fn savepoint(connection: &Connection, notes: &mut Notes, job: &mut dyn Job) -> Result<bool, Abandoned> {
     let kept = notes.clone();
     connection.execute_batch("SAVEPOINT change")?;
-    let Notes { head, tallies } = notes;
-    let succeeded = job.run(&mut Step { connection, tallies, head });
+    let Notes { head, tallies, resolved, .. } = notes;
+    let succeeded = job.run(&mut Step { connection, tallies, head, resolved });
     if succeeded {
         connection.execute_batch("RELEASE change")?;
     } else {
@@ -302,6 +338,10 @@ fn undone() -> rusqlite::Error {
 }
 
 fn read_notes(connection: &Connection) -> rusqlite::Result<Notes> {
-    let head = super::audit::head(connection)?;
-    Ok(Notes { head, tallies: Tallies::read(connection)? })
+    Ok(Notes {
+        head: super::audit::head(connection)?,
+        tallies: Tallies::read(connection)?,
+        resolved: Vec::new(),
+        resolved_upto: resolved::upto(connection)?,
+    })
 }

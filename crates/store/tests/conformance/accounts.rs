@@ -5,7 +5,7 @@ use std::sync::Arc;
 use strongroom_domain::audit::Action;
 use strongroom_domain::caller::Role;
 use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, ServiceUserId};
-use strongroom_domain::store::Store;
+use strongroom_domain::store::{ApiKeysOf, Store};
 
 use super::house::{House, comparable, page, stale};
 use super::{Case, cases};
@@ -102,7 +102,13 @@ async fn another_account_finds_nothing(store: &dyn Store) {
         ("secrets", store.secret_list(other, None, all()).await.is_ok_and(|list| !list.items.is_empty())),
         ("value", store.version_find(other, secret.id, 1).await.is_ok_and(|found| found.is_some())),
         ("key", store.api_key_find(other, key.id).await.is_ok_and(|found| found.is_some())),
-        ("keys", store.api_key_list(other, None, all()).await.is_ok_and(|list| !list.items.is_empty())),
+        (
+            "keys",
+            store
+                .api_key_list(other, ApiKeysOf::Account, all())
+                .await
+                .is_ok_and(|list| !list.items.is_empty()),
+        ),
         ("service user", store.service_user_find(other, user.id).await.is_ok_and(|found| found.is_some())),
         ("service users", store.service_user_list(other, all()).await.is_ok_and(|l| !l.items.is_empty())),
     ];

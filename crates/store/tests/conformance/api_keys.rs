@@ -3,14 +3,14 @@
 use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::audit::Action;
 use strongroom_domain::ids::PrincipalId;
-use strongroom_domain::store::Store;
+use strongroom_domain::store::{ApiKeysOf, Store};
 
 use super::house::{House, assert_pages, comparable, filtered, stale};
 use super::{Case, cases};
 
 pub(crate) const CASES: &[Case] = cases![
     kept_as_given,
-    an_update_changes_description_and_metadata_alone,
+    an_update_changes_all_but_owner_and_hash,
     changes_are_based_on_the_last_revision,
     a_deleted_one_opens_nothing,
     listed_newest_first_of_all_and_of_one_owner,
@@ -32,7 +32,7 @@ async fn kept_as_given(store: &dyn Store) {
     house.add_api_key(house.user, "key").await;
 }
 
-async fn an_update_changes_description_and_metadata_alone(store: &dyn Store) {
+async fn an_update_changes_all_but_owner_and_hash(store: &dyn Store) {
     let house = House::build(store).await;
     let robot = house.add_service_user("robot").await;
     let key = house.add_api_key(house.user, "old").await;
@@ -40,8 +40,10 @@ async fn an_update_changes_description_and_metadata_alone(store: &dyn Store) {
     let new = ApiKey {
         description: "new".to_owned(),
         metadata: String::new(),
+        grants: Some("resolve prod:tls-*\nread *:*".parse().unwrap()),
+        expires_at: Some(key.created_at + jiff::SignedDuration::from_hours(1)),
         revision: 2,
-        // What a key opens and for whom is settled when it is made.
+        // Which token is its and for whom is settled when it is made.
         owner: PrincipalId::ServiceUser(robot.id),
         hash: house.api_key(house.user, "other").hash,
         ..key.clone()
@@ -88,18 +90,23 @@ async fn listed_newest_first_of_all_and_of_one_owner(store: &dyn Store) {
     let house = House::build(store).await;
     let (robot, idle) = (house.add_service_user("robot").await, house.add_service_user("idle").await);
     let robot = PrincipalId::ServiceUser(robot.id);
-    let founding = store.api_key_list(house.account, None, super::house::page(None, 1)).await.unwrap();
+    let founding =
+        store.api_key_list(house.account, ApiKeysOf::Account, super::house::page(None, 1)).await.unwrap();
     let (mut all, mut of_robot) = (vec![founding.items[0].id.ksuid()], Vec::new());
     for number in 0..4 {
         of_robot.push(house.add_api_key(robot, &number.to_string()).await.id.ksuid());
         all.extend([of_robot[number], house.add_api_key(house.user, "user's").await.id.ksuid()]);
     }
     let id = |key: &ApiKey| key.id.ksuid();
-    assert_pages(&all, async |query| store.api_key_list(house.account, None, query).await, id).await;
-    let list = async |query| store.api_key_list(house.account, Some(robot), query).await;
+    assert_pages(&all, async |query| store.api_key_list(house.account, ApiKeysOf::Account, query).await, id)
+        .await;
+    let list = async |query| store.api_key_list(house.account, ApiKeysOf::Owner(robot), query).await;
     assert_pages(&of_robot, list, id).await;
     let idle = PrincipalId::ServiceUser(idle.id);
-    let none = store.api_key_list(house.account, Some(idle), super::house::page(None, 100)).await.unwrap();
+    let none = store
+        .api_key_list(house.account, ApiKeysOf::Owner(idle), super::house::page(None, 100))
+        .await
+        .unwrap();
     assert!(none.items.is_empty() && !none.more);
 }
 
@@ -119,7 +126,7 @@ async fn filtered_by_every_field(store: &dyn Store) {
     ];
     for (text, expected) in cases {
         let query = filtered(ApiKey::FIELDS, &text);
-        let found = store.api_key_list(house.account, None, query).await.unwrap();
+        let found = store.api_key_list(house.account, ApiKeysOf::Account, query).await.unwrap();
         let shown: Vec<_> = found.items.iter().map(|key| key.description.as_str()).collect();
         assert_eq!(shown, expected, "{text}");
     }

@@ -10,6 +10,7 @@ use strongroom_domain::caller::Role;
 use strongroom_domain::clock::Clock;
 use strongroom_domain::error::Rule;
 use strongroom_domain::filter::{Field, Filter};
+use strongroom_domain::grant::Grants;
 use strongroom_domain::ids::{
     AccountId, ApiKeyId, Ksuid, PrincipalId, SecretId, ServiceUserId, UserId, VaultId,
 };
@@ -17,7 +18,7 @@ use strongroom_domain::page::{Listing, Page, PageLimit, Query};
 use strongroom_domain::principal::{Account, ServiceUser, User};
 use strongroom_domain::secret::{Secret, Version};
 use strongroom_domain::stamp::{Stamp, Stamper};
-use strongroom_domain::store::Store;
+use strongroom_domain::store::{ApiKeysOf, Store};
 use strongroom_domain::vault::Vault;
 use strongroom_domain::{Error, Result};
 
@@ -50,11 +51,13 @@ pub(crate) struct Shown {
 }
 
 /// An API key without the type of its hash, which is not to be compared with `==` where it matters.
-pub(crate) type Comparable = (ApiKeyId, String, String, Timestamp, PrincipalId, u64, [u8; 32]);
+pub(crate) type Comparable = (ApiKeyId, Told, Timestamp, PrincipalId, u64, [u8; 32]);
+
+type Told = (String, String, Option<Grants>, Option<Timestamp>);
 
 pub(crate) fn comparable(key: &ApiKey) -> Comparable {
-    let (description, metadata) = (key.description.clone(), key.metadata.clone());
-    (key.id, description, metadata, key.created_at, key.owner, key.revision, *key.hash.as_bytes())
+    let told = (key.description.clone(), key.metadata.clone(), key.grants.clone(), key.expires_at);
+    (key.id, told, key.created_at, key.owner, key.revision, *key.hash.as_bytes())
 }
 
 impl<'a> House<'a> {
@@ -192,6 +195,8 @@ impl<'a> House<'a> {
             metadata: format!("metadata of {description}"),
             created_at: at,
             owner,
+            grants: None,
+            expires_at: None,
             revision: 1,
             hash: TokenHash::from_bytes(hash),
         }
@@ -249,7 +254,7 @@ impl<'a> House<'a> {
             versions.push(store.version_find(account, secret.id, secret.version).await.unwrap());
         }
         let counts = store.counts().await.unwrap();
-        let keys = store.api_key_list(account, None, all()).await.unwrap().items;
+        let keys = store.api_key_list(account, ApiKeysOf::Account, all()).await.unwrap().items;
         Shown {
             vaults: store.vault_list(account, all()).await.unwrap().items,
             secrets,
@@ -276,7 +281,7 @@ impl<'a> House<'a> {
 }
 
 pub(crate) fn page(before: Option<Ksuid>, limit: u64) -> Query {
-    Query { page: Page { before, limit: PageLimit::new(limit).unwrap() }, filter: None }
+    Query { page: Page { before, limit: PageLimit::new(limit).unwrap() }, filter: None, scope: None }
 }
 
 pub(crate) fn filtered(fields: &'static [Field], text: &str) -> Query {

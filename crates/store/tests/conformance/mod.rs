@@ -8,9 +8,10 @@ mod api_keys;
 mod audit;
 mod coherence;
 mod concurrency;
-mod house;
+pub(crate) mod house;
 mod secrets;
 mod service_users;
+pub(crate) mod values;
 mod vaults;
 
 use std::pin::Pin;
@@ -41,6 +42,7 @@ pub(crate) fn every_case() -> impl Iterator<Item = &'static Case> {
     [
         accounts::CASES,
         vaults::CASES,
+        values::CASES,
         secrets::CASES,
         api_keys::CASES,
         service_users::CASES,

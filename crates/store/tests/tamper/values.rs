@@ -233,6 +233,8 @@ async fn a_token_hash_opens_for_its_own_key_only() {
             owner: Owner::Caller,
             description: Description::default(),
             metadata: Metadata::default(),
+            grants: None,
+            expires_at: None,
         };
         keys.push(house.app.api_key_create(&house.caller, draft).await.unwrap());
     }

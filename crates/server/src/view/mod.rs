@@ -1,5 +1,5 @@
-//! The one door out: words of the domain, made into what clients read. No value of a secret is in any of it, as the records
-//! it starts from hold none.
+//! The one door out: words of the domain, made into what clients read. A value is in [`values`] alone: the records that
+//! all else starts from hold none.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +11,25 @@ use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use strongroom_domain::api_key::ApiKey;
-use strongroom_domain::audit::{Event, Object, Record};
 use strongroom_domain::caller::Caller;
-use strongroom_domain::ids::{PrincipalId, VaultId};
+use strongroom_domain::grant::{Grant, Grants, Pattern, Target};
+use strongroom_domain::ids::{ApiKeyId, PrincipalId, VaultId};
 use strongroom_domain::page::{Listing, PageLimit};
 use strongroom_domain::principal::{Account, ServiceUser};
-use strongroom_domain::secret::Secret;
+use strongroom_domain::secret::{Detail, Secret};
 use strongroom_domain::token::Token;
 use strongroom_domain::vault::Vault;
 use strongroom_wire as wire;
 
 use crate::origin::Origin;
+
+mod audit;
+mod explain;
+mod values;
+
+pub use audit::event;
+pub use explain::explanation;
+pub use values::{etag, values};
 
 /// Escaped in a query's value: all that is not unreserved in RFC 3986.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -109,8 +117,22 @@ pub fn api_key(key: &ApiKey, token: Option<&Token>, origin: &Origin) -> wire::Ap
         // Shown once, to the one who made the key.
         token: token.map(|token| token.expose_secret().to_owned()),
         owner_id: key.owner.to_string(),
-        grants: None,
-        expires_at: None,
+        grants: key.grants.as_ref().map(grants),
+        expires_at: key.expires_at.map(time),
+    }
+}
+
+fn grants(grants: &Grants) -> Vec<wire::Grant> {
+    grants.iter().map(grant).collect()
+}
+
+fn grant(grant: &Grant) -> wire::Grant {
+    let pattern =
+        |pattern: fn(&Target) -> &Pattern| grant.target().map(|target| pattern(target).as_str().to_owned());
+    wire::Grant {
+        action: grant.action().to_string(),
+        vault: pattern(|target| &target.vault),
+        secret: pattern(|target| &target.secret),
     }
 }
 
@@ -156,8 +178,15 @@ pub fn service_user(user: &ServiceUser, flavour: Flavour, origin: &Origin) -> wi
 pub struct Next {
     /// The page size in force.
     pub limit: PageLimit,
-    /// The filter as it was given.
-    pub filter: Option<String>,
+    /// The parameters that hold for all pages, such as the filter, as they were given.
+    pub repeated: Vec<(&'static str, String)>,
+}
+
+impl Next {
+    /// A parameter that holds for all pages.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.repeated.iter().find(|(given, _)| *given == name).map(|(_, value)| value.as_str())
+    }
 }
 
 /// A page of vaults.
@@ -223,13 +252,37 @@ pub fn bot_users(page: &Listing<ServiceUser>, next: &Next, origin: &Origin) -> w
     wire::BotUserList { next_page_uri, uri, bot_users }
 }
 
+/// A secret in detail.
+#[must_use]
+pub fn detail(detail: &Detail, origin: &Origin) -> wire::SecretDetail {
+    let by = |key: ApiKeyId| {
+        let id = key.to_string();
+        wire::Ref { uri: join(origin, "api_keys", &id), id }
+    };
+    wire::SecretDetail {
+        secret: secret(&detail.secret, origin),
+        version: detail.secret.version,
+        last_resolved_at: detail.resolved.map(|resolved| time(resolved.at)),
+        last_resolved_by: detail.resolved.map(|resolved| by(resolved.by)),
+    }
+}
+
+/// A page of secrets in detail.
+#[must_use]
+pub fn details(page: &Listing<Detail>, next: &Next, origin: &Origin) -> wire::SecretDetailList {
+    let uri = format!("{origin}/strongroom/secrets");
+    let secrets: Vec<_> = page.items.iter().map(|item| detail(item, origin)).collect();
+    let next_page_uri = next_page(page, &uri, secrets.last().map(|last| &last.secret.id), next);
+    wire::SecretDetailList { next_page_uri, uri, secrets }
+}
+
 /// Never the URL of an empty page: the TypeScript SDK fails on one.
 fn next_page<T>(page: &Listing<T>, collection: &str, last: Option<&String>, next: &Next) -> Option<String> {
     let last = last.filter(|_| page.more)?;
     let mut uri = format!("{collection}?before_id={last}&limit={}", next.limit.get());
-    if let Some(filter) = &next.filter {
-        uri.push_str("&filter=");
-        uri.extend(utf8_percent_encode(filter, ESCAPED));
+    for (name, value) in &next.repeated {
+        uri.extend(["&", name, "="]);
+        uri.extend(utf8_percent_encode(value, ESCAPED));
     }
     Some(uri)
 }
@@ -267,98 +320,6 @@ fn time(at: Timestamp) -> String {
     at.to_string()
 }
 
-/// An audit record, in ngrok's envelope.
-///
-/// # Errors
-/// When the record is no event.
-pub fn event(record: &Record, origin: &Origin) -> strongroom_domain::Result<wire::Event<serde_json::Value>> {
-    let Event { id, kind, at, account, principal, object } = Event::from_canonical(&record.canonical)?;
-    let credential = principal
-        .credential
-        .map(|id| wire::Credential { uri: format!("{origin}/api_keys/{id}"), id: id.to_string() });
-    Ok(wire::Event {
-        event_id: id.to_string(),
-        event_type: kind.into_owned(),
-        event_timestamp: time(at),
-        account_id: account.to_string(),
-        principal: wire::Principal {
-            id: principal.id.to_string(),
-            subject: principal.subject,
-            source: principal.source.into_owned(),
-            credential,
-        },
-        object: event_object(object, origin)?,
-        sequence: record.sequence,
-        hash: record.hash.iter().map(|byte| format!("{byte:02x}")).collect(),
-    })
-}
-
-fn event_object(object: Object, origin: &Origin) -> strongroom_domain::Result<serde_json::Value> {
-    let shown = match object {
-        Object::Vault {
-            id,
-            created_at,
-            updated_at,
-            name,
-            description,
-            metadata,
-            created_by,
-            last_updated_by,
-        } => serde_json::to_value(wire::Vault {
-            uri: format!("{origin}/vaults/{id}"),
-            id: id.to_string(),
-            created_at: time(created_at),
-            updated_at: time(updated_at),
-            name,
-            description,
-            metadata,
-            created_by: created_by.to_string(),
-            last_updated_by: last_updated_by.to_string(),
-        }),
-        Object::Secret {
-            id,
-            created_at,
-            updated_at,
-            name,
-            description,
-            metadata,
-            created_by,
-            last_updated_by,
-            vault,
-            vault_name,
-            ..
-        } => serde_json::to_value(wire::Secret {
-            uri: format!("{origin}/vault_secrets/{id}"),
-            id: id.to_string(),
-            created_at: time(created_at),
-            updated_at: time(updated_at),
-            name,
-            description,
-            metadata,
-            created_by: self::principal(created_by),
-            last_updated_by: self::principal(last_updated_by),
-            vault: vault_ref(vault, origin),
-            vault_name,
-        }),
-        Object::ApiKey { id, description, metadata, created_at, owner_id } => {
-            serde_json::to_value(wire::ApiKey {
-                uri: format!("{origin}/api_keys/{id}"),
-                id: id.to_string(),
-                description,
-                metadata,
-                created_at: time(created_at),
-                token: None,
-                owner_id: owner_id.to_string(),
-                grants: None,
-                expires_at: None,
-            })
-        }
-        Object::ServiceUser { id, name, active, created_at } => serde_json::to_value(service_user(
-            &ServiceUser { id, name, active, created_at, revision: 0 },
-            // The form that `owner_id` and the principal have.
-            Flavour::Bot,
-            origin,
-        )),
-    };
-    shown.map_err(|error| strongroom_domain::Error::Internal(Box::new(error)))
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

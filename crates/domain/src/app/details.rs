@@ -1,0 +1,47 @@
+//! Secrets' metadata together with what ngrok's API does not tell of them.
+
+use jiff::Timestamp;
+
+use super::App;
+use crate::caller::Caller;
+use crate::error::{Error, Missing, Result};
+use crate::ids::SecretId;
+use crate::page::{Listing, Query};
+use crate::secret::Detail;
+
+impl App {
+    /// A secret in detail.
+    ///
+    /// # Errors
+    /// `NotFound`, `Forbidden`.
+    pub async fn detail_get(&self, caller: &Caller, id: SecretId) -> Result<Detail> {
+        let secret = self.secret_get(caller, id).await?;
+        let resolved = self.store.resolved_find(caller.account, id).await?;
+        Ok(Detail { secret, resolved })
+    }
+
+    /// A page of secrets in detail: all, or of the vault of that name. With `unused_since`, only those that were neither
+    /// made nor resolved since then.
+    ///
+    /// # Errors
+    /// `NotFound` for the vault.
+    pub async fn detail_list(
+        &self,
+        caller: &Caller,
+        vault: Option<&str>,
+        unused_since: Option<Timestamp>,
+        mut query: Query,
+    ) -> Result<Listing<Detail>> {
+        let vault = match vault {
+            None => None,
+            Some(name) => {
+                let found = self.store.vault_find_by_name(caller.account, name).await?;
+                let seen = found.filter(|vault| caller.sees_vault(&vault.name));
+                let missing = || Error::NotFound(Missing::VaultName(name.to_owned()));
+                Some(seen.ok_or_else(missing)?.id)
+            }
+        };
+        query.scope = caller.scope_to_read();
+        self.store.detail_list(caller.account, vault, unused_since, query).await
+    }
+}

@@ -1,0 +1,292 @@
+//! Resolving: the one way to read values. Each value that is given out has an audit event on disk before it leaves.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use strongroom_crypto::{Digest, SecretValue, VaultKey, chain_digest};
+
+use super::{App, retry_stale};
+use crate::audit::{Actor, Client, Event};
+use crate::caller::Caller;
+use crate::error::{Denial, Error, Missing, Result, Rule};
+use crate::grant::Action;
+use crate::ids::{SecretId, VaultId};
+use crate::page::{Page, PageLimit, Query};
+use crate::secret::{Secret, Version};
+use crate::vault::Vault;
+
+/// References in one request.
+const REFERENCES_MAX: usize = 100;
+/// Values in one answer.
+const VALUES_MAX: usize = 1000;
+
+/// What is to be resolved, as it was named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ValueRef {
+    /// A secret by id; a version of it, or the current one.
+    Id(SecretId, Option<u32>),
+    /// A secret by its vault's name and its own; a version of it, or the current one.
+    Name(String, String, Option<u32>),
+    /// All that the caller sees in the vault of that name.
+    Vault(String),
+}
+
+/// A secret, and which version of it is meant.
+#[derive(Debug, Clone)]
+struct Target {
+    secret: Arc<Secret>,
+    /// The version that was named; the current one if none was.
+    named: Option<u32>,
+}
+
+impl Target {
+    fn version(&self) -> u32 {
+        self.named.unwrap_or(self.secret.version)
+    }
+
+    fn called(&self) -> String {
+        named(&self.secret.vault_name, &self.secret.name, self.named)
+    }
+}
+
+/// A digest of which secrets and which versions these are, and of what they are called. It tells nothing of a value, and is
+/// another one as soon as an answer would be.
+fn tag(targets: &[Target]) -> Digest {
+    let mut bytes = Vec::with_capacity(targets.len() * 64);
+    for target in targets {
+        bytes.extend_from_slice(target.secret.id.ksuid().as_bytes());
+        bytes.extend_from_slice(&target.version().to_be_bytes());
+        bytes.extend_from_slice(&target.secret.revision.to_be_bytes());
+        // Neither name holds a NUL.
+        for name in [&target.secret.vault_name, &target.secret.name] {
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.push(0);
+        }
+    }
+    chain_digest(&[0; 32], targets.len() as u64, &bytes)
+}
+
+/// What resolving gives.
+pub struct Resolution {
+    /// Tells one answer from another: as long as it is the same, so are the values.
+    pub tag: Digest,
+    /// The values, in the order asked for; none if the caller knows them already, by their tag.
+    pub values: Option<Vec<Value>>,
+}
+
+/// A secret with a value, in clear.
+pub struct Value {
+    /// Its metadata.
+    pub secret: Arc<Secret>,
+    /// Which version the value is.
+    pub version: u32,
+    /// The value.
+    pub value: Arc<SecretValue>,
+}
+
+/// What was not found, and what was and may not be resolved.
+#[derive(Default)]
+struct Refused {
+    missing: Vec<String>,
+    denied: Vec<String>,
+}
+
+impl Refused {
+    /// What is missing comes first, so that nobody learns from the order what is there.
+    fn into_result(self) -> Result<()> {
+        if !self.missing.is_empty() {
+            return Err(Error::NotFound(Missing::Values(self.missing)));
+        }
+        if !self.denied.is_empty() {
+            return Err(Error::Forbidden(Denial::NotResolvable(self.denied)));
+        }
+        Ok(())
+    }
+}
+
+fn named(vault: &str, name: &str, version: Option<u32>) -> String {
+    match version {
+        Some(version) => format!("{vault}:{name}@{version}"),
+        None => format!("{vault}:{name}"),
+    }
+}
+
+impl App {
+    /// Resolves: finds what is named, opens the values, and gives them once their events are on disk. All or nothing. The
+    /// order is that of the references; a vault's secrets come by name. Values that `knows` the tag of stay closed.
+    ///
+    /// # Errors
+    /// `NotFound` with all that is missing or that the caller may not see; `Forbidden` with all that it may see and not
+    /// resolve; `Invalid` for more than [`VALUES_MAX`] values, or not 1 to [`REFERENCES_MAX`] references.
+    pub async fn value_resolve(
+        &self,
+        caller: &Caller,
+        references: &[ValueRef],
+        client: &Client,
+        knows: impl Fn(&Digest) -> bool,
+    ) -> Result<Resolution> {
+        retry_stale(|| async {
+            let targets = self.value_find(caller, references).await?;
+            let tag = tag(&targets);
+            let values =
+                if knows(&tag) { None } else { Some(self.value_open(caller, &targets, client).await?) };
+            Ok(Resolution { tag, values })
+        })
+        .await
+    }
+
+    /// Finds what is named, and sees to it that the caller may resolve it.
+    async fn value_find(&self, caller: &Caller, references: &[ValueRef]) -> Result<Vec<Target>> {
+        if !(1..=REFERENCES_MAX).contains(&references.len()) {
+            return Err(Rule::ReferenceCount { max: REFERENCES_MAX, count: references.len() }.into());
+        }
+        if !caller.may_resolve() {
+            return Err(Error::Forbidden(Denial::ResolvesNothing));
+        }
+        let (mut targets, mut refused) = (Vec::with_capacity(references.len()), Refused::default());
+        for reference in references {
+            self.value_find_one(caller, reference, &mut targets, &mut refused).await?;
+            if targets.len() > VALUES_MAX {
+                return Err(Rule::TooManyValues { max: VALUES_MAX }.into());
+            }
+        }
+        let may = |target: &Target| {
+            let secret = &target.secret;
+            caller.ruling_on(Action::Resolve, &secret.vault_name, &secret.name).allows()
+        };
+        refused.denied.extend(targets.iter().filter(|target| !may(target)).map(Target::called));
+        refused.into_result()?;
+        Ok(targets)
+    }
+
+    async fn value_find_one(
+        &self,
+        caller: &Caller,
+        reference: &ValueRef,
+        list: &mut Vec<Target>,
+        refused: &mut Refused,
+    ) -> Result<()> {
+        let (found, version, called) = match reference {
+            ValueRef::Vault(name) => {
+                let vault = self.store.vault_find_by_name(caller.account, name).await?;
+                match vault.filter(|vault| caller.sees_vault(&vault.name)) {
+                    Some(vault) => list.extend(self.secrets_in(caller, &vault).await?),
+                    None => refused.missing.push(name.clone()),
+                }
+                return Ok(());
+            }
+            ValueRef::Id(id, version) => {
+                (self.store.secret_find(caller.account, *id).await?, *version, id.to_string())
+            }
+            ValueRef::Name(vault, name, version) => {
+                let found = self.secret_named(caller, vault, name).await?;
+                (found, *version, named(vault, name, *version))
+            }
+        };
+        match found.filter(|secret| caller.sees_secret(&secret.vault_name, &secret.name)) {
+            Some(secret) if self.is_kept(caller, &secret, version).await? => {
+                list.push(Target { secret, named: version });
+            }
+            _ => refused.missing.push(called),
+        }
+        Ok(())
+    }
+
+    /// Whether a version is there to be read. The current one is.
+    async fn is_kept(&self, caller: &Caller, secret: &Secret, version: Option<u32>) -> Result<bool> {
+        match version {
+            Some(number) if number != secret.version => {
+                Ok(self.store.version_find(caller.account, secret.id, number).await?.is_some())
+            }
+            _ => Ok(true),
+        }
+    }
+
+    async fn secret_named(&self, caller: &Caller, vault: &str, name: &str) -> Result<Option<Arc<Secret>>> {
+        let Some(vault) = self.store.vault_find_by_name(caller.account, vault).await? else {
+            return Ok(None);
+        };
+        self.store.secret_find_by_name(caller.account, vault.id, name).await
+    }
+
+    /// All that the caller sees in a vault, by name; no more than it takes to know that it is too much.
+    async fn secrets_in(&self, caller: &Caller, vault: &Vault) -> Result<Vec<Target>> {
+        let mut secrets: Vec<Secret> = Vec::new();
+        loop {
+            let before = secrets.last().map(|secret| secret.id.ksuid());
+            let page = Page { before, limit: PageLimit::MAX };
+            let query = Query { page, filter: None, scope: caller.scope_to_see() };
+            let listed = self.store.secret_list(caller.account, Some(vault.id), query).await?;
+            secrets.extend(listed.items);
+            if !listed.more || secrets.len() > VALUES_MAX {
+                break;
+            }
+        }
+        secrets.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok(secrets.into_iter().map(|secret| Target { secret: Arc::new(secret), named: None }).collect())
+    }
+
+    /// Opens values, and gives them once an event for each secret is on disk. `Stale` when a change came between.
+    async fn value_open(&self, caller: &Caller, targets: &[Target], client: &Client) -> Result<Vec<Value>> {
+        let versions = self.versions_of(caller, targets).await?;
+        let vault_keys = self.vault_keys_of(caller, targets).await?;
+        let mut opened: BTreeMap<(SecretId, u32), Arc<SecretValue>> = BTreeMap::new();
+        let mut events = Vec::with_capacity(targets.len());
+        let mut values = Vec::with_capacity(targets.len());
+        for (target, sealed) in targets.iter().zip(&versions) {
+            let (secret, version) = (&target.secret, target.version());
+            let value = match opened.get(&(secret.id, version)) {
+                Some(value) => value.clone(),
+                None => {
+                    let key = vault_keys.get(&secret.vault_id).ok_or(Error::Stale)?;
+                    // Opened for the caller, who asked for it and has the grant.
+                    let value = Arc::new(key.open(&sealed.sealed, &secret.place(caller.account, version))?);
+                    let (stamp, actor) = (self.stamper.stamp()?, Actor::from(caller));
+                    let of = (&**secret, version);
+                    events.push(Event::resolved(stamp, caller.account, actor, of, client.clone()));
+                    opened.insert((secret.id, version), value.clone());
+                    value
+                }
+            };
+            values.push(Value { secret: secret.clone(), version, value });
+        }
+        if !events.is_empty() {
+            self.store.secret_resolved(caller.account, events).await?;
+        }
+        Ok(values)
+    }
+
+    /// The sealed version of each target.
+    async fn versions_of(&self, caller: &Caller, targets: &[Target]) -> Result<Vec<Version>> {
+        let which = targets.iter().map(|target| (target.secret.id, target.version())).collect();
+        let found = self.store.version_list(caller.account, which).await?;
+        let mut versions = Vec::with_capacity(targets.len());
+        for (target, version) in targets.iter().zip(found) {
+            versions.push(match version {
+                Some(version) => version,
+                None if target.version() == target.secret.version => {
+                    self.version_current(caller, &target.secret).await?
+                }
+                // It was there when it was looked for.
+                None => return Err(Error::Stale),
+            });
+        }
+        Ok(versions)
+    }
+
+    /// The key of each vault that a target is in.
+    async fn vault_keys_of(
+        &self,
+        caller: &Caller,
+        targets: &[Target],
+    ) -> Result<BTreeMap<VaultId, VaultKey>> {
+        let vaults: BTreeMap<VaultId, &Secret> =
+            targets.iter().map(|target| (target.secret.vault_id, &*target.secret)).collect();
+        let mut keys = BTreeMap::new();
+        for (id, secret) in vaults {
+            let vault = self.vault_of_secret(caller, secret).await?;
+            keys.insert(id, self.open_vault_key(&vault)?);
+        }
+        Ok(keys)
+    }
+}

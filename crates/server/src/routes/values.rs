@@ -1,0 +1,57 @@
+use axum::extract::Request;
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use strongroom_domain::Error;
+use strongroom_domain::app::Resolution;
+
+use crate::error::Problem;
+use crate::parse::{self, fields};
+use crate::session::{From, Listed, Session};
+use crate::view::{self, json_bytes};
+
+/// Read values, all or nothing; each is in the audit log before the answer leaves
+#[utoipa::path(post, path = "/strongroom/resolve", tag = "Values", operation_id = "ValuesResolve",
+    params(crate::openapi::Version), request_body = strongroom_wire::Resolve,
+    responses((status = 200, description = "The values, in the order asked", body = strongroom_wire::ResolvedSecrets),
+        crate::openapi::Errors))]
+pub(crate) async fn value_resolve(
+    session: Session,
+    From(client): From,
+    request: Request,
+) -> Result<Response, Problem> {
+    let body = session.fields(request, fields::RESOLVE).await?;
+    let references = parse::resolve(body)?;
+    let resolution = session.app().value_resolve(&session.caller, &references, &client, |_| false).await?;
+    answer(&resolution)
+}
+
+/// Read a value, or all of a vault; with `If-None-Match`, only what has changed
+#[utoipa::path(get, path = "/strongroom/values", tag = "Values", operation_id = "ValuesGet",
+    params(crate::openapi::Version, crate::openapi::Valued),
+    responses((status = 200, description = "The values; the ETag is another one as soon as they are",
+            body = strongroom_wire::ResolvedSecrets, headers(("ETag" = String))),
+        (status = 304, description = "Nothing has changed since the ETag that was sent along"), crate::openapi::Errors))]
+pub(crate) async fn value_get(
+    session: Session,
+    From(client): From,
+    headers: HeaderMap,
+    listed: Listed,
+) -> Result<Response, Problem> {
+    let reference = parse::values(&session.query(&listed, fields::VALUES)?)?;
+    let knows = |tag: &_| parse::matches_any(&headers, &view::etag(tag));
+    let resolution = session.app().value_resolve(&session.caller, &[reference], &client, knows).await?;
+    let mut response = answer(&resolution)?;
+    let etag = HeaderValue::try_from(view::etag(&resolution.tag));
+    let etag = etag.map_err(|error| Error::Internal(Box::new(error)))?;
+    response.headers_mut().insert(header::ETAG, etag);
+    Ok(response)
+}
+
+fn answer(resolution: &Resolution) -> Result<Response, Problem> {
+    let Some(values) = &resolution.values else {
+        let mut response = Response::default();
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        return Ok(response);
+    };
+    Ok(json_bytes(StatusCode::OK, Ok(view::values(values)?)))
+}

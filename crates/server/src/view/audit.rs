@@ -1,0 +1,117 @@
+//! The audit log, as people read it.
+
+use strongroom_domain::audit::{Event, Object, Record};
+use strongroom_domain::principal::ServiceUser;
+use strongroom_wire as wire;
+
+use super::{Flavour, grants as view_grants, hex, principal as principal_ref, service_user, time, vault_ref};
+use crate::origin::Origin;
+
+/// An audit record, in ngrok's envelope.
+///
+/// # Errors
+/// When the record is no event.
+pub fn event(record: &Record, origin: &Origin) -> strongroom_domain::Result<wire::Event<serde_json::Value>> {
+    let Event { id, kind, at, account, principal, object, client } =
+        Event::from_canonical(&record.canonical)?;
+    let credential = principal
+        .credential
+        .map(|id| wire::Credential { uri: format!("{origin}/api_keys/{id}"), id: id.to_string() });
+    Ok(wire::Event {
+        event_id: id.to_string(),
+        event_type: kind.into_owned(),
+        event_timestamp: time(at),
+        account_id: account.to_string(),
+        principal: wire::Principal {
+            id: principal.id.to_string(),
+            subject: principal.subject,
+            source: principal.source.into_owned(),
+            credential,
+        },
+        object: event_object(object, origin)?,
+        client: client.map(|client| wire::EventClient {
+            address: client.address.to_string(),
+            user_agent: client.user_agent,
+        }),
+        sequence: record.sequence,
+        hash: hex(&record.hash),
+    })
+}
+
+fn event_object(object: Object, origin: &Origin) -> strongroom_domain::Result<serde_json::Value> {
+    let shown = match object {
+        Object::Vault {
+            id,
+            created_at,
+            updated_at,
+            name,
+            description,
+            metadata,
+            created_by,
+            last_updated_by,
+        } => serde_json::to_value(wire::Vault {
+            uri: format!("{origin}/vaults/{id}"),
+            id: id.to_string(),
+            created_at: time(created_at),
+            updated_at: time(updated_at),
+            name,
+            description,
+            metadata,
+            created_by: created_by.to_string(),
+            last_updated_by: last_updated_by.to_string(),
+        }),
+        Object::Secret {
+            id,
+            created_at,
+            updated_at,
+            name,
+            description,
+            metadata,
+            created_by,
+            last_updated_by,
+            vault,
+            vault_name,
+            ..
+        } => serde_json::to_value(wire::Secret {
+            uri: format!("{origin}/vault_secrets/{id}"),
+            id: id.to_string(),
+            created_at: time(created_at),
+            updated_at: time(updated_at),
+            name,
+            description,
+            metadata,
+            created_by: principal_ref(created_by),
+            last_updated_by: principal_ref(last_updated_by),
+            vault: vault_ref(vault, origin),
+            vault_name,
+        }),
+        Object::ApiKey { id, description, metadata, created_at, owner_id, grants, expires_at } => {
+            serde_json::to_value(wire::ApiKey {
+                uri: format!("{origin}/api_keys/{id}"),
+                id: id.to_string(),
+                description,
+                metadata,
+                created_at: time(created_at),
+                token: None,
+                owner_id: owner_id.to_string(),
+                grants: grants.as_ref().map(view_grants),
+                expires_at: expires_at.map(time),
+            })
+        }
+        Object::Value { id, name, vault, vault_name, version } => serde_json::to_value(wire::ResolvedRef {
+            uri: format!("{origin}/vault_secrets/{id}"),
+            id: id.to_string(),
+            name,
+            vault: vault_ref(vault, origin),
+            vault_name,
+            version,
+        }),
+        Object::ServiceUser { id, name, active, created_at } => serde_json::to_value(service_user(
+            &ServiceUser { id, name, active, created_at, revision: 0 },
+            // The form that `owner_id` and the principal have.
+            Flavour::Bot,
+            origin,
+        )),
+    };
+    shown.map_err(|error| strongroom_domain::Error::Internal(Box::new(error)))
+}

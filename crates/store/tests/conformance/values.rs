@@ -1,0 +1,234 @@
+//! What resolving needs: secrets by name, many versions at once, lists that are limited to what a key is about, secrets
+//! that move, and the last time that a value was given out.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use strongroom_domain::api_key::ApiKey;
+use strongroom_domain::audit::{Action, Actor, Client, Event};
+use strongroom_domain::grant::{Grant, Target};
+use strongroom_domain::page::Query;
+use strongroom_domain::secret::{Resolved, Secret};
+use strongroom_domain::store::Store;
+use strongroom_domain::vault::Vault;
+use strongroom_domain::{Error, Result};
+
+use super::house::{House, page, stale};
+use super::{Case, cases};
+
+pub(crate) const CASES: &[Case] = cases![
+    a_secret_is_found_by_name,
+    versions_come_in_the_order_asked,
+    lists_are_limited_to_a_scope,
+    a_moved_secret_is_in_the_other_vault_alone,
+    a_move_is_based_on_what_was_read,
+    the_last_use_is_kept,
+    unused_secrets_are_listed,
+    a_deleted_secret_was_never_used,
+];
+
+/// Gives a value out to a key, so many hours after the secret was made.
+pub(crate) async fn resolve(house: &House<'_>, key: &ApiKey, secret: &Secret, hours: i64) -> Resolved {
+    let at = secret.created_at + SignedDuration::from_hours(hours);
+    let mut event = resolved_event(house, key, secret);
+    event.at = at;
+    house.store.secret_resolved(house.account, vec![event]).await.unwrap();
+    Resolved { at, by: key.id }
+}
+
+pub(crate) fn resolved_event(house: &House<'_>, key: &ApiKey, secret: &Secret) -> Event {
+    let actor = Actor { credential: Some(key.id), ..Actor::on_machine(key.owner, "admin".to_owned()) };
+    let client = Client::new(Ipv4Addr::LOCALHOST.into(), "test");
+    Event::resolved(house.stamp(), house.account, actor, (secret, secret.version), client)
+}
+
+async fn a_secret_is_found_by_name(store: &dyn Store) {
+    let house = House::build(store).await;
+    let (one, two) = (house.add_vault("one").await, house.add_vault("two").await);
+    let (a, b) = (house.add_secret(&one, "same").await, house.add_secret(&two, "same").await);
+    let find = async |vault: &Vault, name: &str| {
+        let found = store.secret_find_by_name(house.account, vault.id, name).await.unwrap();
+        found.map(|secret| Secret::clone(&secret))
+    };
+    for _ in 0..2 {
+        assert_eq!((find(&one, "same").await, find(&two, "same").await), (Some(a.clone()), Some(b.clone())));
+    }
+    assert_eq!((find(&one, "Same").await, find(&one, "other").await), (None, None));
+    let renamed = Secret { name: "other".to_owned(), revision: 2, ..a.clone() };
+    house.secret_update(&renamed, None).await.unwrap();
+    assert_eq!((find(&one, "same").await, find(&one, "other").await), (None, Some(renamed)));
+    house.secret_delete(&b).await.unwrap();
+    assert_eq!(find(&two, "same").await, None);
+}
+
+async fn versions_come_in_the_order_asked(store: &dyn Store) {
+    let house = House::build(store).await;
+    let vault = house.add_vault("vault").await;
+    let mut secrets = Vec::new();
+    for number in 0..40 {
+        secrets.push(house.add_secret(&vault, &format!("s{number}")).await);
+    }
+    for count in [1, 3, 40] {
+        let asked: Vec<&Secret> = secrets.iter().rev().take(count).collect();
+        let which = asked.iter().flat_map(|secret| [(secret.id, 1), (secret.id, 2)]).collect();
+        let found = store.version_list(house.account, which).await.unwrap();
+        let expected: Vec<_> = asked.iter().flat_map(|secret| [Some(house.version(secret)), None]).collect();
+        assert_eq!(found, expected);
+    }
+}
+
+fn scope(grants: &[&str]) -> Vec<Target> {
+    grants.iter().map(|grant| grant.parse::<Grant>().unwrap().target().unwrap().clone()).collect()
+}
+
+async fn lists_are_limited_to_a_scope(store: &dyn Store) {
+    let house = House::build(store).await;
+    for vault in ["dev", "prod", "prod/eu"] {
+        let vault = house.add_vault(vault).await;
+        for name in ["tls-key", "tls-cert", "db.password", "TLS-key"] {
+            house.add_secret(&vault, name).await;
+        }
+    }
+    let asked = |grants: &[&str]| Query { scope: Some(scope(grants)), ..page(None, 100) };
+    let cases: [(&[&str], usize, usize); 7] = [
+        (&[], 0, 0),
+        (&["read *:*"], 12, 3),
+        (&["read prod:tls-*"], 2, 1),
+        (&["read prod*:*key"], 4, 2),
+        (&["read prod:tls-key", "read dev:*", "read dev:tls-*"], 5, 2),
+        (&["read prod:db_password"], 0, 1),
+        (&["read Prod:*"], 0, 0),
+    ];
+    for (grants, secrets, vaults) in cases {
+        let listed = store.secret_list(house.account, None, asked(grants)).await.unwrap();
+        assert_eq!(listed.items.len(), secrets, "{grants:?}");
+        let within = scope(grants);
+        for secret in &listed.items {
+            assert!(
+                within.iter().any(|target| target.covers(&secret.vault_name, &secret.name)),
+                "{grants:?}"
+            );
+        }
+        let listed = store.vault_list(house.account, asked(grants)).await.unwrap();
+        assert_eq!(listed.items.len(), vaults, "{grants:?}");
+        let listed = store.detail_list(house.account, None, None, asked(grants)).await.unwrap();
+        assert_eq!(listed.items.len(), secrets, "{grants:?}");
+    }
+}
+
+async fn relocate(house: &House<'_>, secret: &Secret, vault: &Vault, name: &str) -> Result<Secret> {
+    let moved = Secret {
+        vault_id: vault.id,
+        vault_name: vault.name.clone(),
+        name: name.to_owned(),
+        revision: secret.revision + 1,
+        version: secret.version + 1,
+        ..secret.clone()
+    };
+    let (version, event) = (house.version(&moved), house.event(&moved, Action::Updated));
+    let to = Arc::new(vault.clone());
+    house.store.secret_move(house.account, to, moved.clone(), version, event).await.map(|()| moved)
+}
+
+async fn a_moved_secret_is_in_the_other_vault_alone(store: &dyn Store) {
+    let house = House::build(store).await;
+    let (one, two) = (house.add_vault("one").await, house.add_vault("two").await);
+    let secret = house.add_secret(&one, "name").await;
+    store.secret_find(house.account, secret.id).await.unwrap();
+    let moved = relocate(&house, &secret, &two, "other").await.unwrap();
+    assert_eq!(store.secret_find(house.account, secret.id).await.unwrap().as_deref(), Some(&moved));
+    assert_eq!(
+        store.version_find(house.account, secret.id, 1).await.unwrap(),
+        None,
+        "sealed for the other vault"
+    );
+    assert_eq!(store.version_find(house.account, secret.id, 2).await.unwrap(), Some(house.version(&moved)));
+    let listed = async |vault: &Vault| {
+        store.secret_list(house.account, Some(vault.id), page(None, 100)).await.unwrap().items
+    };
+    assert_eq!((listed(&one).await, listed(&two).await), (vec![], vec![moved]));
+    let (account, event) = (house.account, house.event(&one, Action::Deleted));
+    store.vault_delete(account, one.id, one.revision, event).await.expect("the vault is empty now");
+}
+
+async fn a_move_is_based_on_what_was_read(store: &dyn Store) {
+    let house = House::build(store).await;
+    let (one, two) = (house.add_vault("one").await, house.add_vault("two").await);
+    let (secret, taken) = (house.add_secret(&one, "name").await, house.add_secret(&two, "taken").await);
+    let old = Secret { revision: 7, ..secret.clone() };
+    let to_old = Vault { revision: 7, ..two.clone() };
+    let refused = |result: Result<Secret>| result.map(drop);
+    house
+        .refuses("another revision", stale, async { refused(relocate(&house, &old, &two, "x").await) })
+        .await;
+    house
+        .refuses("another vault", stale, async { refused(relocate(&house, &secret, &to_old, "x").await) })
+        .await;
+    let not_unique = |error: &Error| matches!(error, Error::NotUnique(_));
+    house
+        .refuses("a name that is taken", not_unique, async {
+            refused(relocate(&house, &secret, &two, &taken.name).await)
+        })
+        .await;
+}
+
+async fn the_last_use_is_kept(store: &dyn Store) {
+    let house = House::build(store).await;
+    let vault = house.add_vault("vault").await;
+    let (used, unused) = (house.add_secret(&vault, "used").await, house.add_secret(&vault, "unused").await);
+    let (one, two) = (house.add_api_key(house.user, "1").await, house.add_api_key(house.user, "2").await);
+    let find = async |secret: &Secret| store.resolved_find(house.account, secret.id).await.unwrap();
+    assert_eq!(find(&used).await, None);
+    let before = store.audit_head().await.unwrap().sequence;
+    for (key, hours) in [(&one, 1), (&two, 2), (&one, 3)] {
+        let resolved = resolve(&house, key, &used, hours).await;
+        assert_eq!(find(&used).await, Some(resolved));
+    }
+    assert_eq!(find(&unused).await, None);
+    assert_eq!(store.audit_head().await.unwrap().sequence, before + 3, "an event each");
+    // The secret itself is as it was.
+    assert_eq!(store.secret_find(house.account, used.id).await.unwrap().as_deref(), Some(&used));
+}
+
+async fn unused_secrets_are_listed(store: &dyn Store) {
+    let house = House::build(store).await;
+    let (vault, other) = (house.add_vault("vault").await, house.add_vault("other").await);
+    let key = house.add_api_key(house.user, "key").await;
+    let mut secrets = Vec::new();
+    for number in 0..6 {
+        secrets
+            .push(house.add_secret(if number == 5 { &other } else { &vault }, &format!("s{number}")).await);
+    }
+    resolve(&house, &key, &secrets[1], 1).await;
+    resolve(&house, &key, &secrets[2], 10).await;
+    let listed = async |vault: Option<&Vault>, since: Option<Timestamp>, query: Query| {
+        let vault = vault.map(|vault| vault.id);
+        let page = store.detail_list(house.account, vault, since, query).await.unwrap();
+        let names = page.items.iter().map(|detail| detail.secret.name.clone()).collect::<Vec<_>>().join(" ");
+        (names, page.more)
+    };
+    let made = secrets[0].created_at;
+    let hours = |hours| Some(made + SignedDuration::from_hours(hours));
+    let all = || page(None, 100);
+    assert_eq!(listed(None, None, all()).await.0, "s5 s4 s3 s2 s1 s0");
+    assert_eq!(listed(None, hours(0), all()).await.0, "", "made since then");
+    assert_eq!(listed(None, hours(1), all()).await.0, "s5 s4 s3 s0", "used at that very time");
+    assert_eq!(listed(None, hours(5), all()).await.0, "s5 s4 s3 s1 s0");
+    assert_eq!(listed(Some(&vault), hours(5), all()).await.0, "s4 s3 s1 s0");
+    assert_eq!(listed(None, hours(11), all()).await.0, "s5 s4 s3 s2 s1 s0");
+    // A page that would be empty is not shown as one that has another after it.
+    let (first, more) = listed(None, hours(5), page(Some(secrets[3].id.ksuid()), 1)).await;
+    assert_eq!((first.as_str(), more), ("s1", true));
+}
+
+async fn a_deleted_secret_was_never_used(store: &dyn Store) {
+    let house = House::build(store).await;
+    let vault = house.add_vault("vault").await;
+    let key = house.add_api_key(house.user, "key").await;
+    let secret = house.add_secret(&vault, "secret").await;
+    resolve(&house, &key, &secret, 1).await;
+    house.secret_delete(&secret).await.unwrap();
+    let listed = store.detail_list(house.account, None, None, page(None, 100)).await.unwrap();
+    assert!(listed.items.is_empty());
+}
