@@ -121,13 +121,7 @@ fn start_times(plan: &Plan, start: impl Fn() -> Result<Server>) -> Result<Vec<f6
 }
 
 /// Each case and number of connections in turn. Creates come last: they change the store for what follows.
-fn run_cases(
-    plan: &Plan,
-    strongroom: &Api,
-    resolver: &Api,
-    floor: &Api,
-    ids: &Path,
-) -> Result<Vec<Case>> {
+fn run_cases(plan: &Plan, strongroom: &Api, resolver: &Api, floor: &Api, ids: &Path) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     for (name, script, references) in [
         ("get metadata", "get", 0),

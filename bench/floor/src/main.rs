@@ -27,9 +27,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         // A request's body is read, as whoever answers it must, and thrown away.
         .post(async move |_: Bytes| (StatusCode::CREATED, JSON, created.clone()));
     // A request for one value is short, one for fifty is not.
-    let resolve = post(async move |body: Bytes| {
-        (JSON, if body.len() < 1000 { value.clone() } else { values.clone() })
-    });
+    let resolve =
+        post(async move |body: Bytes| (JSON, if body.len() < 1000 { value.clone() } else { values.clone() }));
     let routes = Router::new()
         .route("/strongroom/resolve", resolve)
         .route("/vault_secrets", secrets)
