@@ -9,7 +9,8 @@ local requests = {}
 
 function init()
   math.randomseed(number)
-  for id in io.lines(os.getenv("BENCH_IDS")) do
+  for line in io.lines(os.getenv("BENCH_IDS")) do
+    local id = line:match("^%S+")
     requests[#requests + 1] = wrk.format("GET", "/vault_secrets/" .. id, common.headers)
   end
 end

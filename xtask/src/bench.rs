@@ -78,13 +78,14 @@ fn measure(plan: &Plan, servers: &Servers) -> Result<Report> {
 
     let strongroom = start()?;
     fs::create_dir(&bodies)?;
-    record_bodies(&strongroom.api, &bodies)?;
+    let resolver = resolver(&strongroom.api)?;
+    record_bodies(&strongroom.api, &resolver, &bodies)?;
     let floor = Server::floor(&servers.floor, &bodies, &folder.join("floor.log"))?;
     check_floor(&strongroom.api, &floor.api)?;
 
     let at_start_kb = strongroom.memory_kb("VmRSS")?;
     let ids = seed::write_ids(&folder.join("ids"), plan.secrets)?;
-    let cases = run_cases(plan, &strongroom.api, &floor.api, &ids)?;
+    let cases = run_cases(plan, &strongroom.api, &resolver, &floor.api, &ids)?;
     let memory = Memory {
         at_start_kb,
         at_end_kb: strongroom.memory_kb("VmRSS")?,
@@ -120,16 +121,21 @@ fn start_times(plan: &Plan, start: impl Fn() -> Result<Server>) -> Result<Vec<f6
 }
 
 /// Each case and number of connections in turn. Creates come last: they change the store for what follows.
-fn run_cases(plan: &Plan, strongroom: &Api, floor: &Api, ids: &Path) -> Result<Vec<Case>> {
+fn run_cases(plan: &Plan, strongroom: &Api, resolver: &Api, floor: &Api, ids: &Path) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
-    for (name, script) in
-        [("get metadata", "get"), ("list page of 100", "list"), ("durable create", "create")]
-    {
+    for (name, script, references) in [
+        ("get metadata", "get", 0),
+        ("list page of 100", "list", 0),
+        ("resolve one, audit durable", "resolve", 1),
+        ("resolve 50, audit durable", "resolve", MANY),
+        ("durable create", "create", 0),
+    ] {
         for &connections in plan.connections {
             let mut rounds = Vec::new();
             for number in 0..plan.rounds {
                 let run = format!("c{connections}r{number}");
-                let load = Load { script, connections, seconds: plan.seconds, ids, run: &run };
+                let load = Load { script, connections, seconds: plan.seconds, ids, references, run: &run };
+                let strongroom = if references > 0 { resolver } else { strongroom };
                 rounds.push(Round { strongroom: load.run(strongroom)?, floor: load.run(floor)? });
             }
             let case = Case { name, connections, rounds };
@@ -140,13 +146,39 @@ fn run_cases(plan: &Plan, strongroom: &Api, floor: &Api, ids: &Path) -> Result<V
     Ok(cases)
 }
 
+/// Secrets in a request of the case that resolves many.
+const MANY: usize = 50;
+
+/// The same server with the token of a key that may resolve.
+fn resolver(api: &Api) -> Result<Api> {
+    let answer = api.post("/api_keys", r#"{"grants":[{"action":"resolve","vault":"bench"}]}"#)?;
+    expect(answer.status, 201)?;
+    let token = answer.body.split("\"token\":\"").nth(1).and_then(|rest| rest.split('"').next());
+    Ok(Api { token: token.ok_or("the answer holds no token")?.to_owned(), ..api.clone() })
+}
+
+/// The request for the values of so many secrets.
+fn resolve(count: usize) -> String {
+    let reference = format!(r#"{{"vault":"bench","name":"{}"}}"#, seed::name(0));
+    format!(r#"{{"secrets":[{}]}}"#, vec![reference; count].join(","))
+}
+
 /// Keeps Strongroom's own answers as the bytes that the bare server returns.
-fn record_bodies(api: &Api, bodies: &Path) -> Result {
+fn record_bodies(api: &Api, resolver: &Api, bodies: &Path) -> Result {
     let new = r#"{"vault_name":"bench","name":"recorded-0-0","value":"postgres://app:correct-horse@db.internal:5432/app","description":"Connection string of the application","metadata":"{\"environment\":\"bench\"}"}"#;
     let page = api.get(PAGE)?;
     let one = api.get(&one_secret())?;
     let created = api.post("/vault_secrets", new)?;
-    for (name, status, answer) in [("list", 200, page), ("get", 200, one), ("created", 201, created)] {
+    let value = resolver.post("/strongroom/resolve", &resolve(1))?;
+    let values = resolver.post("/strongroom/resolve", &resolve(MANY))?;
+    let answers = [
+        ("list", 200, page),
+        ("get", 200, one),
+        ("created", 201, created),
+        ("value", 200, value),
+        ("values", 200, values),
+    ];
+    for (name, status, answer) in answers {
         expect(answer.status, status)?;
         fs::write(bodies.join(format!("{name}.json")), answer.body)?;
     }

@@ -18,7 +18,7 @@ const CARGO_DENY: &str = "0.20.2";
 pub(crate) struct Args {}
 
 pub(crate) fn run(_: &Args) -> Result {
-    install(&[Need::Cxx, Need::Python, Need::Wrk])?;
+    install(&[Need::Cxx, Need::Postgres, Need::Python, Need::Wrk])?;
     python_tools()?;
     cargo_deny().map(drop)
 }
@@ -28,6 +28,8 @@ pub(crate) fn run(_: &Args) -> Result {
 pub(crate) enum Need {
     /// A C++ compiler, for libFuzzer's runtime.
     Cxx,
+    /// A PostgreSQL server, which a program reaches with the password that it was given.
+    Postgres,
     /// Python with its `venv`, for the official client and the API test tools.
     Python,
     /// The load generator.
@@ -38,6 +40,7 @@ impl Need {
     fn is_met(self) -> bool {
         match self {
             Self::Cxx => succeeds("c++", &["--version"]),
+            Self::Postgres => succeeds("sh", &["-c", "ls /usr/lib/postgresql/*/bin/initdb"]),
             Self::Python => succeeds("python3", &["-c", "import ensurepip, venv"]),
             Self::Wrk => succeeds("sh", &["-c", "command -v wrk"]),
         }
@@ -46,6 +49,7 @@ impl Need {
     fn packages(self) -> &'static [&'static str] {
         match self {
             Self::Cxx => &["g++"],
+            Self::Postgres => &["postgresql"],
             Self::Python => &["python3", "python3-venv"],
             Self::Wrk => &["wrk"],
         }

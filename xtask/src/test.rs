@@ -46,7 +46,12 @@ const STEPS: [Step; 10] = [
     Step::new("clippy", "no lint of the compiler, of clippy or of ours fires", &[], steps::clippy),
     Step::new("docs", "the crates' documentation builds without a warning", &[], steps::docs),
     Step::new("deny", "the dependencies keep to deny.toml", &[], steps::deny),
-    Step::new("unit", "the tests of every crate, the crash test in its short form", &[], steps::unit),
+    Step::new(
+        "unit",
+        "the tests of every crate, the crash test in its short form",
+        &[Need::Postgres],
+        steps::unit,
+    ),
     Step::new("generated", "generated files are fresh and valid", &[Need::Python], steps::generated),
     Step::new("compat", "the official clients work, unmodified", &[Need::Python], steps::compat),
     Step::new(

@@ -199,7 +199,7 @@ pub trait Store: Send + Sync {
         &self,
         account: AccountId,
         which: Vec<(SecretId, u32)>,
-    ) -> Result<Vec<Option<Version>>>;
+    ) -> Result<Vec<Option<Arc<Version>>>>;
 
     /// Adds a key. `Stale` if its owner is gone.
     async fn api_key_insert(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()>;

@@ -122,8 +122,10 @@ impl Front {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let key = context.0.key.get().map(tracing::field::display);
         let peer = peer.address;
-        // What was read without trouble is the bulk of the requests, and the least of the news.
-        if status < 400 && matches!(method, "GET" | "HEAD" | "OPTIONS") {
+        // What was read without trouble is the bulk of the requests, and the least of the news. Who read a value stands in the
+        // audit log.
+        let reads = matches!(method, "GET" | "HEAD" | "OPTIONS") || routes::READING.contains(&route);
+        if status < 400 && reads {
             tracing::debug!(%operation, method, route, status, micros, key, %peer, "request");
         } else {
             tracing::info!(%operation, method, route, status, micros, key, %peer, "request");

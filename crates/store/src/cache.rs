@@ -23,6 +23,8 @@ use strongroom_domain::{Error, Result};
 
 /// Bytes of memory for secrets' metadata, about.
 const SECRETS_WEIGHT: u64 = 24 << 20;
+/// Bytes of memory for sealed values, about.
+const VERSIONS_WEIGHT: u64 = 16 << 20;
 /// Bytes of memory for vaults, about.
 const VAULTS_WEIGHT: u64 = 4 << 20;
 /// Bytes of memory for credentials, about.
@@ -133,6 +135,8 @@ impl<K: Copy + Eq + Hash, V> Coherent<K, V> {
 
 struct Caches {
     secrets: Coherent<(AccountId, SecretId), Secret>,
+    /// Of each secret the version that was asked for last, sealed.
+    versions: Coherent<(AccountId, SecretId), Version>,
     vaults: Coherent<(AccountId, VaultId), Vault>,
     /// Which vault had a name when it was last looked for. Only a hint: the vault itself says what it is called.
     names: Cache<(AccountId, String), VaultId>,
@@ -155,7 +159,10 @@ enum Replaced {
 impl Caches {
     fn begin(&self, replaced: Replaced) {
         match replaced {
-            Replaced::Secret(account, id) => self.secrets.begin((account, id)),
+            Replaced::Secret(account, id) => {
+                self.secrets.begin((account, id));
+                self.versions.begin((account, id));
+            }
             Replaced::Vault(account, id) => {
                 self.vaults.begin((account, id));
                 self.secrets.begin_all();
@@ -167,7 +174,10 @@ impl Caches {
 
     fn end(&self, replaced: Replaced) {
         match replaced {
-            Replaced::Secret(account, id) => self.secrets.end((account, id)),
+            Replaced::Secret(account, id) => {
+                self.versions.end((account, id));
+                self.secrets.end((account, id));
+            }
             Replaced::Vault(account, id) => {
                 self.secrets.end_all();
                 self.vaults.end((account, id));
@@ -191,6 +201,9 @@ impl CachedStore {
         let caches = Caches {
             secrets: Coherent::new(SECRETS_WEIGHT, |secret| {
                 secret.name.len() + secret.vault_name.len() + secret.description.len() + secret.metadata.len()
+            }),
+            versions: Coherent::new(VERSIONS_WEIGHT, |version| {
+                version.sealed.ciphertext.len() + version.sealed.wrapped_key.as_bytes().len()
             }),
             vaults: Coherent::new(VAULTS_WEIGHT, |vault| {
                 vault.name.len() + vault.description.len() + vault.metadata.len()
@@ -447,8 +460,25 @@ impl Store for CachedStore {
         &self,
         account: AccountId,
         which: Vec<(SecretId, u32)>,
-    ) -> Result<Vec<Option<Version>>> {
-        self.store.version_list(account, which).await
+    ) -> Result<Vec<Option<Arc<Version>>>> {
+        let cache = &self.caches.versions;
+        let known = |&(secret, number): &(SecretId, u32)| {
+            cache.get((account, secret)).filter(|version| version.number == number)
+        };
+        let mut found: Vec<_> = which.iter().map(known).collect();
+        let unknown: Vec<usize> = (0..which.len()).filter(|place| found[*place].is_none()).collect();
+        if unknown.is_empty() {
+            return Ok(found);
+        }
+        let key = |place: usize| (account, which[place].0);
+        let tickets: Vec<_> = unknown.iter().map(|place| cache.ticket(key(*place))).collect();
+        let asked = unknown.iter().map(|place| which[*place]).collect();
+        let read = self.store.version_list(account, asked).await?;
+        for ((place, ticket), version) in unknown.into_iter().zip(tickets).zip(read) {
+            version.iter().for_each(|version| cache.keep(key(place), ticket, version));
+            found[place] = version;
+        }
+        Ok(found)
     }
 
     async fn api_key_insert(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()> {

@@ -12,8 +12,10 @@ pub(super) struct Load<'a> {
     pub(super) script: &'a str,
     pub(super) connections: u32,
     pub(super) seconds: u32,
-    /// The ids that the `get` script draws from.
+    /// The ids and names that the `get` and `resolve` scripts draw from.
     pub(super) ids: &'a Path,
+    /// How many secrets a request of the `resolve` script names.
+    pub(super) references: usize,
     /// Sets the names that this run creates apart from those of every other.
     pub(super) run: &'a str,
 }
@@ -42,6 +44,7 @@ impl Load<'_> {
             .arg(format!("http://{}", api.authority))
             .env("BENCH_TOKEN", &api.token)
             .env("BENCH_IDS", self.ids)
+            .env("BENCH_REFERENCES", self.references.to_string())
             .env("BENCH_RUN", self.run);
         let text = output(&mut wrk)?;
         figures(&text)

@@ -33,20 +33,27 @@ fn write_lines(mut lines: impl Write, count: u64) -> std::io::Result<()> {
     for number in 0..count {
         writeln!(
             lines,
-            r#"{{"type":"secret","vault_name":"bench","id":"{}","name":"app-{number:07}/database-url","value":"postgres://app:{:016x}@db.internal:5432/app","description":"Connection string of application {number}","metadata":"{{\"environment\":\"bench\",\"number\":{number}}}"}}"#,
+            r#"{{"type":"secret","vault_name":"bench","id":"{}","name":"{}","value":"postgres://app:{:016x}@db.internal:5432/app","description":"Connection string of application {number}","metadata":"{{\"environment\":\"bench\",\"number\":{number}}}"}}"#,
             id(number),
+            name(number),
             scramble(number),
         )?;
     }
     lines.flush()
 }
 
-/// Writes the ids that the `get` case draws from, spread evenly over the whole store.
+/// Writes the ids and names that the `get` and `resolve` cases draw from, spread evenly over the whole store.
 pub(super) fn write_ids(file: &Path, count: u64) -> Result<PathBuf> {
     let drawn = count.min(DRAWN);
-    let ids: String = (0..drawn).map(|index| id(index * count / drawn) + "\n").collect();
-    std::fs::write(file, ids)?;
+    let numbers = (0..drawn).map(|index| index * count / drawn);
+    let lines: String = numbers.map(|number| format!("{} {}\n", id(number), name(number))).collect();
+    std::fs::write(file, lines)?;
     Ok(file.to_owned())
+}
+
+/// The name of a seeded secret.
+pub(super) fn name(number: u64) -> String {
+    format!("app-{number:07}/database-url")
 }
 
 /// The id of a seeded secret: `secret_` and a KSUID, which is 4 bytes of time and 16 that look random, in base 62.

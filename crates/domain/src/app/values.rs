@@ -257,7 +257,7 @@ impl App {
     }
 
     /// The sealed version of each target.
-    async fn versions_of(&self, caller: &Caller, targets: &[Target]) -> Result<Vec<Version>> {
+    async fn versions_of(&self, caller: &Caller, targets: &[Target]) -> Result<Vec<Arc<Version>>> {
         let which = targets.iter().map(|target| (target.secret.id, target.version())).collect();
         let found = self.store.version_list(caller.account, which).await?;
         let mut versions = Vec::with_capacity(targets.len());
@@ -265,7 +265,7 @@ impl App {
             versions.push(match version {
                 Some(version) => version,
                 None if target.version() == target.secret.version => {
-                    self.version_current(caller, &target.secret).await?
+                    Arc::new(self.version_current(caller, &target.secret).await?)
                 }
                 // It was there when it was looked for.
                 None => return Err(Error::Stale),

@@ -74,6 +74,9 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/metrics", methods: READ },
 ];
 
+/// Routes that are posted to and change nothing.
+pub(crate) const READING: &[&str] = &["/strongroom/resolve", "/strongroom/explain"];
+
 /// Every path that needs no key.
 pub(crate) const PLAIN: &[&str] = &["/healthz", "/readyz", "/openapi.json"];
 

@@ -366,13 +366,12 @@ impl Store for SqliteStore {
         &self,
         account: AccountId,
         which: Vec<(SecretId, u32)>,
-    ) -> Result<Vec<Option<Version>>> {
+    ) -> Result<Vec<Option<Arc<Version>>>> {
         let account = self.number(account)?;
         let few = which.len() <= LOOKUPS_IN_PLACE;
         let read = move |connection: &Connection| {
-            let find =
-                |(secret, number): &(_, _)| secrets::version_find(connection, account, *secret, *number);
-            which.iter().map(find).collect()
+            let find = |(secret, number)| secrets::version_find(connection, account, secret, number);
+            which.into_iter().map(|which| Ok(find(which)?.map(Arc::new))).collect()
         };
         if few {
             return self.readers.lookup(read);

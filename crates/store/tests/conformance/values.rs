@@ -73,8 +73,8 @@ async fn versions_come_in_the_order_asked(store: &dyn Store) {
         let asked: Vec<&Secret> = secrets.iter().rev().take(count).collect();
         let which = asked.iter().flat_map(|secret| [(secret.id, 1), (secret.id, 2)]).collect();
         let found = store.version_list(house.account, which).await.unwrap();
-        let expected: Vec<_> = asked.iter().flat_map(|secret| [Some(house.version(secret)), None]).collect();
-        assert_eq!(found, expected);
+        let expected = asked.iter().flat_map(|secret| [Some(Arc::new(house.version(secret))), None]);
+        assert_eq!(found, expected.collect::<Vec<_>>());
     }
 }
 
@@ -136,7 +136,12 @@ async fn a_moved_secret_is_in_the_other_vault_alone(store: &dyn Store) {
     let (one, two) = (house.add_vault("one").await, house.add_vault("two").await);
     let secret = house.add_secret(&one, "name").await;
     store.secret_find(house.account, secret.id).await.unwrap();
+    let sealed = async |number| {
+        store.version_list(house.account, vec![(secret.id, number)]).await.unwrap().pop().unwrap()
+    };
+    assert!(sealed(1).await.is_some());
     let moved = relocate(&house, &secret, &two, "other").await.unwrap();
+    assert_eq!((sealed(1).await, sealed(2).await.as_deref()), (None, Some(&house.version(&moved))));
     assert_eq!(store.secret_find(house.account, secret.id).await.unwrap().as_deref(), Some(&moved));
     assert_eq!(
         store.version_find(house.account, secret.id, 1).await.unwrap(),
