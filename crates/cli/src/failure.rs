@@ -1,7 +1,27 @@
-//! How a command fails: what happened, why, and what to do.
+//! How a command fails: what happened, why, what to do, and which kind of failure it is.
 
 use std::error::Error;
 use std::fmt;
+use std::process::ExitCode;
+
+/// What kind of failure it is: the exit code that tells a script what to do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Anything else.
+    Other = 1,
+    /// The command line is wrong, as when clap refuses it.
+    Usage = 2,
+    /// Something that was named is not there.
+    Missing = 3,
+    /// No key, a bad key, or one that is not allowed to.
+    Denied = 4,
+    /// The server cannot be reached, or cannot answer now.
+    Unavailable = 5,
+    /// What was given is invalid.
+    Invalid = 6,
+    /// It conflicts with what is there.
+    Conflict = 7,
+}
 
 /// A failure, in words for the person at the terminal.
 #[derive(Debug)]
@@ -9,11 +29,12 @@ pub(crate) struct Failure {
     what: String,
     why: Option<Box<dyn Error + Send + Sync>>,
     todo: Option<String>,
+    kind: Kind,
 }
 
 impl Failure {
     pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), why: None, todo: None }
+        Self { what: what.into(), why: None, todo: None, kind: Kind::Other }
     }
 
     /// Adds the cause.
@@ -28,6 +49,24 @@ impl Failure {
     pub(crate) fn todo(mut self, todo: impl Into<String>) -> Self {
         self.todo = Some(todo.into());
         self
+    }
+
+    /// Says which kind it is, where it is not [`Kind::Other`].
+    #[must_use]
+    pub(crate) fn kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// Says first what was under way.
+    #[must_use]
+    pub(crate) fn amid(mut self, what: &str) -> Self {
+        self.what = format!("{what}: {}", self.what);
+        self
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.kind as u8)
     }
 }
 
@@ -49,5 +88,13 @@ impl fmt::Display for Failure {
 /// Tells a failure on standard error.
 #[expect(clippy::print_stderr, reason = "the terminal is where a command tells its failure")]
 pub(crate) fn tell(failure: &Failure) {
-    eprintln!("error: {failure}");
+    // A server's words are among these, and a terminal obeys control characters.
+    let text = failure.to_string();
+    eprintln!("error: {}", text.replace(|c: char| c.is_control() && c != '\n', "?"));
+}
+
+/// Warns on standard error of what is done nevertheless.
+#[expect(clippy::print_stderr, reason = "the terminal is where a command warns")]
+pub(crate) fn warn(text: &str) {
+    eprintln!("warning: {text}");
 }

@@ -1,12 +1,33 @@
 //! What keeps keys out of dumps, and the process small.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use strongroom_crypto::{MemoryLock, RootKey};
 
+/// Whether it was this process that turned huge pages off, and not the one that started it.
+static STAYS_SMALL: AtomicBool = AtomicBool::new(false);
+
 /// Keeps the system from backing the heap with huge pages: a server that holds five megabytes would take fifteen.
 pub(crate) fn stay_small() {
+    use rustix::thread::{disable_transparent_huge_pages, transparent_huge_pages_are_disabled};
     // A system without them has nothing to refuse.
-    let _ = rustix::thread::disable_transparent_huge_pages(true);
+    let was_off = transparent_huge_pages_are_disabled().unwrap_or(true);
+    STAYS_SMALL.store(!was_off && disable_transparent_huge_pages(true).is_ok(), Ordering::Relaxed);
+}
+
+/// Undoes [`stay_small`] before another program is started, which would inherit it.
+pub(crate) fn let_grow() {
+    if STAYS_SMALL.load(Ordering::Relaxed) {
+        let _ = rustix::thread::disable_transparent_huge_pages(false);
+    }
+}
+
+/// Lets no other process of the same user read this one's memory, and has it write no core file. A program that this
+/// process starts or becomes inherits none of that (prctl(2), `PR_SET_DUMPABLE`).
+pub(crate) fn hide() {
+    // Where the system refuses, values are as safe as in the program that they are for.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 /// Makes this process write no core file and lets no other process of the same user read its memory.

@@ -5,9 +5,11 @@ mod backup;
 mod doctor;
 mod failure;
 mod folder;
+mod help;
 mod house;
 mod hygiene;
 mod logging;
+mod remote;
 mod seed;
 mod serve;
 mod settings;
@@ -27,7 +29,12 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Vaults and secrets: ngrok's Vaults & Secrets API, self-hosted.
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true, after_help = "Start here: strongroom serve")]
+#[command(
+    name = "strongroom",
+    version,
+    arg_required_else_help = true,
+    after_help = "Start here: strongroom serve\n\nExit codes: 0 done; 1 failed; 2 wrong usage; 3 not there; 4 no key, or not allowed; 5 the server does not answer;\n6 invalid; 7 conflict with what is there"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -44,6 +51,7 @@ enum Command {
         options: Box<Options>,
     },
     /// Look at the settings
+    #[command(after_help = "Example:\n  strongroom config show")]
     Config {
         #[command(subcommand)]
         command: Config,
@@ -55,6 +63,7 @@ enum Command {
         options: Box<Options>,
     },
     /// Read and verify the audit log, with the server running or stopped
+    #[command(after_help = "Example:\n  strongroom audit verify")]
     Audit {
         #[command(subcommand)]
         command: audit::Command,
@@ -75,7 +84,65 @@ enum Command {
     )]
     Seed(seed::Seed),
     /// Print the OpenAPI document
+    #[command(after_help = "Example:\n  strongroom openapi > openapi.json")]
     Openapi,
+
+    // Commands that talk to a server.
+    /// Run a program with secrets in its environment, or in files
+    #[command(after_help = remote::run::HELP)]
+    Run(Box<remote::run::Run>),
+    /// Store, read and look after secrets
+    #[command(after_help = "Example:\n  strongroom secret set prod:db-password")]
+    Secret(Box<remote::secret::Secret>),
+    /// Make and look after vaults, which hold secrets
+    #[command(after_help = "Example:\n  strongroom vault create prod")]
+    Vault(Box<remote::vault::Vault>),
+    /// Make secrets of a file of values: .env, JSON or YAML
+    #[command(after_help = remote::import::HELP)]
+    Import(Box<remote::import::Import>),
+    /// Write the values of a vault as .env, JSON or shell
+    #[command(after_help = remote::export::HELP)]
+    Export(Box<remote::export::Export>),
+    /// Compare two vaults: names that are missing, values that differ, never a value
+    #[command(after_help = remote::diff::HELP)]
+    Diff(Box<remote::diff::Diff>),
+    /// List secrets that nobody uses
+    #[command(
+        after_help = "Example:\n  strongroom stale --older 90d --vault prod\n\nA secret counts as used when it is made and whenever its value is resolved."
+    )]
+    Stale(Box<remote::stale::Stale>),
+    /// Make and remove API keys
+    #[command(after_help = "Example:\n  strongroom api-key create --grant 'resolve prod:*' --expires-in 90d")]
+    ApiKey(Box<remote::api_key::ApiKey>),
+    /// Say what a key may do with a secret, and which grant decides
+    #[command(
+        after_help = "Examples:\n  strongroom explain prod:db-password\n  strongroom explain --key ak_32ELEgPmoXjxGJ3MXfoPBbZKrfD prod:db-password"
+    )]
+    Explain(Box<remote::explain::Explain>),
+    /// Store a server's URL and an API key in a profile
+    #[command(
+        after_help = "Examples:\n  strongroom login --url https://secrets.example.com:7070\n  strongroom login --profile prod --api-key-file token.txt\n\nOn a terminal the key is asked for, and not shown; otherwise it is standard input. It is stored in a file that only you can\nread, once the server has taken it."
+    )]
+    Login(Box<remote::login::Login>),
+    /// Remove a profile with its key
+    #[command(after_help = "Example:\n  strongroom logout --profile prod")]
+    Logout(Box<remote::login::Logout>),
+    /// Say which key is used, whose it is and what it may do
+    #[command(after_help = "Example:\n  strongroom whoami --profile prod")]
+    Whoami(Box<remote::login::Whoami>),
+    /// Call the API as 'ngrok api' does, with the same commands and flags
+    #[command(after_help = "Example:\n  strongroom api secrets list --filter 'obj.vault_name == \"prod\"'")]
+    Api(Box<remote::api::Api>),
+    /// Print what a shell needs to complete commands
+    #[command(
+        after_help = "Examples:\n  strongroom completions bash > /etc/bash_completion.d/strongroom\n  strongroom completions fish > ~/.config/fish/completions/strongroom.fish"
+    )]
+    Completions(remote::completions::Completions),
+    /// Write the manual pages
+    #[command(
+        after_help = "Examples:\n  strongroom man | man -l -\n  strongroom man /usr/local/share/man/man1"
+    )]
+    Man(remote::completions::Man),
 }
 
 #[derive(Subcommand)]
@@ -90,16 +157,21 @@ enum Config {
 
 fn main() -> ExitCode {
     hygiene::stay_small();
-    let matches = Cli::command().get_matches();
+    let matches = commands().get_matches();
     let result =
         Cli::from_arg_matches(&matches).map_err(|error| error.exit()).and_then(|cli| run(cli, &matches));
     match result {
         Ok(code) => code,
         Err(failure) => {
             failure::tell(&failure);
-            ExitCode::FAILURE
+            failure.exit_code()
         }
     }
+}
+
+/// Every command, with the help of all.
+fn commands() -> clap::Command {
+    help::grouped(Cli::command())
 }
 
 fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<ExitCode, Failure> {
@@ -116,6 +188,21 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<ExitCode, Failure> {
         Command::Restore(restore) => restore.run(),
         Command::Seed(seed) => seed.run(),
         Command::Openapi => out(strongroom_server::openapi()),
+        Command::Run(run) => run.run(),
+        Command::Secret(secret) => secret.run(),
+        Command::Vault(vault) => vault.run(),
+        Command::Import(import) => import.run(),
+        Command::Export(export) => export.run(),
+        Command::Diff(diff) => diff.run(),
+        Command::Stale(stale) => stale.run(),
+        Command::ApiKey(key) => key.run(),
+        Command::Explain(explain) => explain.run(),
+        Command::Login(login) => login.run(),
+        Command::Logout(logout) => logout.run(),
+        Command::Whoami(whoami) => whoami.run(),
+        Command::Api(api) => api.run(),
+        Command::Completions(completions) => completions.run(commands()),
+        Command::Man(man) => man.run(commands()),
     }
 }
 

@@ -52,6 +52,23 @@ impl fmt::Display for Time {
     }
 }
 
+/// A longer span of time: `90d`, `2w`, `12h`. A day has 24 hours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Age(pub(crate) Duration);
+
+impl FromStr for Age {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let span = text.parse::<jiff::Span>().ok();
+        let span = span.and_then(|span| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok());
+        span.and_then(|span| Duration::try_from(span).ok())
+            .filter(|span| !span.is_zero())
+            .map(Self)
+            .ok_or_else(|| "expected a time above zero, such as 90d, 2w or 12h".to_owned())
+    }
+}
+
 macro_rules! deserialize_from_text {
     ($($Type:ty),*) => {$(
         impl<'de> Deserialize<'de> for $Type {
@@ -88,6 +105,15 @@ mod tests {
         assert_eq!("1m 30s".parse(), Ok(Time(Duration::from_secs(90))));
         for bad in ["", "0s", "-5s", "5"] {
             assert!(bad.parse::<Time>().is_err(), "{bad}");
+        }
+        let hours = |hours: u64| Ok(Age(Duration::from_secs(hours * 3600)));
+        for (text, age) in
+            [("90d", hours(90 * 24)), ("2w", hours(14 * 24)), ("1d 12h", hours(36)), ("12h", hours(12))]
+        {
+            assert_eq!(text.parse(), age, "{text}");
+        }
+        for bad in ["", "0d", "-1d", "90", "1mo", "1y", "99999999999999999999d"] {
+            assert!(bad.parse::<Age>().is_err(), "{bad}");
         }
     }
 }

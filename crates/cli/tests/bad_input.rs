@@ -11,9 +11,12 @@ mod queries;
 mod requests;
 #[path = "bad_input/table.rs"]
 mod table;
+#[path = "bad_input/values.rs"]
+mod values;
 
 use harness::{
-    Client, Reply, Server, audit_events, field, http, make_vault, private_folder, secret_in, visible_state,
+    Client, Reply, Request, Server, audit_events, field, http, make_vault, private_folder, secret_in,
+    visible_state,
 };
 use serde_json::{Value, json};
 use table::{Case, World};
@@ -98,6 +101,35 @@ fn queries_and_filters() {
 #[test]
 fn ids_and_routes() {
     check_all(|world| [requests::ids(world), requests::routes(world)].concat());
+}
+
+#[test]
+fn grants_and_ends() {
+    check_all(values::grants);
+}
+
+#[test]
+fn references() {
+    check_all(|world| [values::resolving(world), values::reading_values(world)].concat());
+}
+
+#[test]
+fn details_moves_and_explanations() {
+    check_all(|world| [values::details_and_moves(world), values::explaining(world)].concat());
+}
+
+/// What is in an `If-None-Match` decides whether the values come along, and nothing else.
+#[test]
+fn a_tag_that_is_none_is_passed_over() {
+    let data = private_folder();
+    let server = Server::start(data.path());
+    let world = World::make(&mut server.client());
+    let read = Request::new("GET", "/strongroom/values?vault=taken").token(&world.resolver);
+    for tag in ["x", "\"", "\"\"", "W/", "w/\"x\"", ",,,", "**", "\"*\"", "\"a\", \"b\"", "é"] {
+        let reply = http::exchange(server.address(), &read.clone().header("if-none-match", tag));
+        assert_eq!(reply.expect_status(200).json()["secrets"].as_array().unwrap().len(), 2, "{tag}");
+    }
+    server.stop();
 }
 
 #[test]

@@ -19,6 +19,9 @@ use search::{Haystacks, Needle, base64, forms, hex, html_escaped, json_escaped, 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+/// The bodies of the answers that values are given in.
+const GIVEN: &str = "body with values";
+
 /// One server and everything seen of it.
 struct Run {
     _folder: TempDir,
@@ -58,10 +61,17 @@ impl Run {
         reply
     }
 
+    /// Sends a request whose answer holds values: its body is the one place where they may be, its head is not.
+    fn resolve(&mut self, name: &str, request: &Request) {
+        let reply = http::exchange(self.server.address(), request).expect_status(200);
+        let head = reply.wire.len() - reply.body.len();
+        self.seen.add(format!("head of {name}"), &reply.wire[..head]);
+        self.seen.add(GIVEN, reply.body);
+    }
+
     /// Makes an API key; its answer is the one place besides the first key's file where a token may be.
-    fn make_key(&mut self) -> String {
-        let request =
-            Request::new("POST", "/api_keys").token(&self.token).json(&json!({"description": "canary"}));
+    fn make_key(&mut self, body: &Value) -> String {
+        let request = Request::new("POST", "/api_keys").token(&self.token).json(body);
         let reply = http::exchange(self.server.address(), &request).expect_status(201);
         self.seen.add("answer with a token", reply.wire.clone());
         self.tokens.push(field(&reply.json(), "token").to_owned());
@@ -149,6 +159,117 @@ fn write_values(world: &mut Run, words: &Words) {
     }
 }
 
+/// Values read rightly, by every kind of reference, and all that is told about them.
+fn read_values(world: &mut Run, words: &Words) {
+    let grants = json!([{"action": "resolve", "vault": "canaries"}, {"action": "read", "vault": "canaries"}]);
+    let key = world.make_key(
+        &json!({"description": words.control, "grants": grants, "expires_at": "2100-01-01T00:00:00Z"}),
+    );
+    let token = world.tokens.last().unwrap().clone();
+    world.send("GET", "/strongroom/secrets?vault=canaries&limit=3", None).expect_status(200);
+    let listed = world.send("GET", "/strongroom/secrets", None).expect_status(200).json();
+    let first = listed["secrets"].as_array().unwrap().iter().find(|secret| secret["name"] == "s0").unwrap();
+    let id = field(first, "id").to_owned();
+    let resolve = |references: Value| {
+        let body = json!({"secrets": references});
+        Request::new("POST", "/strongroom/resolve")
+            .token(&token)
+            .header("user-agent", &words.control)
+            .json(&body)
+    };
+    world.resolve(
+        "resolve",
+        &resolve(json!([{"vault": "canaries"}, {"vault": "canaries", "name": "s0"}, {"id": id}])),
+    );
+    let read = |target: &str| Request::new("GET", target).token(&token);
+    let one = "/strongroom/values?vault=canaries&name=s0";
+    world.resolve("values", &read(one));
+    world.resolve("values of a vault", &read("/strongroom/values?vault=canaries"));
+    let tag = world.exchange("values, HEAD", &Request::new("HEAD", one).token(&token));
+    let tag = tag.header("etag").unwrap().to_owned();
+    world.exchange("values, known", &read(one).header("if-none-match", &tag)).expect_status(304);
+
+    let detail = format!("/strongroom/secrets/{id}");
+    world.send("GET", &detail, None).expect_status(200);
+    world.send("GET", "/strongroom/secrets?unused_since=2100-01-01T00:00:00Z", None).expect_status(200);
+    let explain = json!({"api_key": key, "vault": "canaries", "name": "s0"});
+    world.send("POST", "/strongroom/explain", Some(&explain)).expect_status(200);
+    world
+        .exchange("explain", &Request::new("POST", "/strongroom/explain").token(&token).json(&explain))
+        .expect_status(200);
+    world.exchange("self", &read("/self")).expect_status(200);
+    // Sealed anew under another key, and back again.
+    world.send("POST", "/vaults", Some(&json!({"name": "elsewhere"}))).expect_status(201);
+    for vault in ["elsewhere", "canaries"] {
+        let to = json!({"vault_name": vault});
+        world.send("POST", &format!("{detail}/move"), Some(&to)).expect_status(200);
+    }
+    world.resolve("resolve, moved", &resolve(json!([{"id": id}])));
+    let narrower = json!({"grants": [{"action": "resolve", "vault": "canaries", "secret": "s0"}, {"action": "read", "vault": "*"}]});
+    world.send("PATCH", &format!("/api_keys/{key}"), Some(&narrower)).expect_status(200);
+}
+
+/// Refused for every reason there is, with the values asked for and with values where something else belongs.
+fn refuse_values(world: &mut Run, words: &Words) {
+    let token = world.tokens.last().unwrap().clone();
+    let value = &words.value;
+    let there = json!({"vault": "canaries", "name": "s0"});
+    let denied = json!({"vault": "canaries", "name": "s1"});
+    let missing = json!({"vault": "canaries", "name": "none"});
+    let bodies = [
+        (403, json!({"secrets": [there, denied]})),
+        (403, json!({"secrets": [{"vault": "canaries"}]})),
+        (404, json!({"secrets": [there, missing]})),
+        (404, json!({"secrets": [{"vault": "canaries", "name": "s0", "version": 1}]})),
+        (400, json!({"secrets": vec![&there; 101]})),
+        (400, json!({"secrets": [{"vault": "canaries", "name": "s0", "value": value}]})),
+        (400, json!({"secrets": [{"vault": "canaries", "name": "s0", "version": value}]})),
+        (400, json!({"secrets": [{"vault": "canaries", "name": [value]}]})),
+        (400, json!({"secrets": [value]})),
+        (400, json!({"secrets": value})),
+        (400, json!({"secrets": [there], "value": value})),
+        (400, json!({"secrets": [{"name": value}]})),
+    ];
+    for (number, (status, body)) in bodies.into_iter().enumerate() {
+        let request = Request::new("POST", "/strongroom/resolve").token(&token).json(&body);
+        world.exchange(&format!("a refused resolve, {number}"), &request).expect_status(status);
+    }
+    let quoted = json!(value).to_string();
+    let broken = Request::new("POST", "/strongroom/resolve").token(&token);
+    let broken = broken.body(format!("{{\"secrets\":[{{\"vault\":{quoted}}}").as_bytes());
+    world.exchange("a resolve cut short", &broken).expect_status(400);
+    let without =
+        Request::new("POST", "/strongroom/resolve").token(&world.token).json(&json!({"secrets": [there]}));
+    world.exchange("a resolve without a grant", &without).expect_status(403);
+
+    let targets = [
+        (404, "/strongroom/values?vault=canaries&name=none".to_owned()),
+        (403, "/strongroom/values?vault=canaries".to_owned()),
+        (403, "/strongroom/values?vault=canaries&name=s1".to_owned()),
+        (400, format!("/strongroom/values?vault=canaries&version={}", words.canary)),
+        (400, format!("/strongroom/values?vault=canaries&value={}", words.canary)),
+        (400, format!("/strongroom/secrets?unused_since={}", words.canary)),
+    ];
+    for (number, (status, target)) in targets.into_iter().enumerate() {
+        let request = Request::new("GET", &target).token(&token).header("if-none-match", &words.canary);
+        world.exchange(&format!("refused values, {number}"), &request).expect_status(status);
+    }
+    let keys = [
+        json!({"grants": value}),
+        json!({"grants": [value]}),
+        json!({"grants": [{"action": value, "vault": "*"}]}),
+        json!({"grants": [{"action": "read", "vault": value}]}),
+        json!({"grants": [{"action": "read", "vault": "*", "secret": value}]}),
+        json!({"grants": [{"action": "read", "vault": "*", "value": value}]}),
+        json!({"expires_at": value}),
+    ];
+    for body in keys {
+        world.send("POST", "/api_keys", Some(&body)).expect_status(400);
+    }
+    let explain = json!({"vault": "canaries", "name": "s0", "value": value});
+    world.send("POST", "/strongroom/explain", Some(&explain)).expect_status(400);
+}
+
 /// Values given wrongly: in broken bodies, under wrong names, in wrong types, as credentials.
 fn misplace_values(world: &mut Run, words: &Words) {
     let value = &words.value;
@@ -200,8 +321,8 @@ fn misplace_values(world: &mut Run, words: &Words) {
 
 /// A good token where it does not belong, and where it does.
 fn misplace_tokens(world: &mut Run) {
-    let id = world.make_key();
-    let token = world.tokens[1].clone();
+    let id = world.make_key(&json!({"description": "canary"}));
+    let token = world.tokens.last().unwrap().clone();
     let key_path = format!("/api_keys/{id}");
     world.send("GET", &key_path, None).expect_status(200);
     world.send("PATCH", &key_path, Some(&json!({"metadata": "m"}))).expect_status(200);
@@ -268,14 +389,18 @@ fn nothing_leaks(log_format: &str) {
     let mut world = Run::start(log_format);
     let key = root_key(&world.data);
     write_values(&mut world, &words);
+    read_values(&mut world, &words);
+    refuse_values(&mut world, &words);
     misplace_values(&mut world, &words);
     misplace_tokens(&mut world);
     collect_the_rest(&mut world);
     let (world, seen) = restart(world, log_format);
 
     assert_the_search_works(&seen, &words);
-    let leaks = seen.find(&words.needles(), |_| false);
+    let leaks = seen.find(&words.needles(), |place| place == GIVEN);
     assert!(leaks.is_empty(), "the value: {leaks:#?}");
+    let given = seen.find(&forms(&words.canary)[..1], |place| place != GIVEN);
+    assert_eq!((given.len(), seen.places(GIVEN)), (4, 4), "a value is not where it should be: {given:?}");
     for token in &world.tokens {
         // The first half is the key's public id; the second is what must be kept.
         let secret_half = token.split_once('_').expect("two halves").1;
@@ -304,6 +429,11 @@ fn assert_the_search_works(seen: &Haystacks, words: &Words) {
         "a later start's stderr",
         "answer to GET /metrics",
         "answer to a bearer",
+        "head of values",
+        "answer to values, known",
+        "answer to a refused resolve",
+        "answer to POST /strongroom/explain",
+        "answer to GET /strongroom/secrets",
         "backup, std",
         "doctor, std",
     ] {

@@ -1,3 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+pub mod api;
+pub mod cache;
+pub mod env_name;
+pub mod profile;
+pub mod redact;
 pub mod reference;
+pub mod values_file;

@@ -54,10 +54,10 @@ pub(crate) fn token_key_context(account: &RawId, wrapper: KeyId) -> Vec<u8> {
     encode(b"token key", &[account, wrapper.as_bytes()])
 }
 
-fn encode(purpose: &[u8], fields: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn encode(purpose: &[u8], fields: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::with_capacity(128);
     for field in [&[FORMAT][..], purpose].iter().chain(fields) {
-        // A field is a few dozen bytes; its length always fits.
+        // A field is a few kilobytes at most; its length always fits.
         out.extend_from_slice(&(field.len() as u32).to_be_bytes());
         out.extend_from_slice(field);
     }

@@ -55,8 +55,14 @@ impl Drop for KeyBytes {
 
 impl KeyBytes {
     pub(crate) fn make(rng: &dyn Rng) -> Result<Self, CryptoError> {
+        Self::filled(|bytes| rng.fill(bytes))
+    }
+
+    pub(crate) fn filled(
+        fill: impl FnOnce(&mut [u8]) -> Result<(), CryptoError>,
+    ) -> Result<Self, CryptoError> {
         let mut bytes = Self(Box::new([0; KEY_LENGTH]));
-        rng.fill(bytes.0.as_mut_slice())?;
+        fill(bytes.0.as_mut_slice())?;
         Ok(bytes)
     }
 

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod cache;
 pub mod context;
 mod digest;
 mod envelope;
@@ -9,6 +10,7 @@ mod root_key_file;
 mod token;
 mod value;
 
+pub use cache::CachePlace;
 pub use digest::{Digest, chain_digest};
 pub use envelope::{SealedValue, WrappedKey};
 pub use key::{KeyId, MemoryLock, RootKey, VaultKey};

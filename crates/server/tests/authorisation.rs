@@ -20,51 +20,71 @@ struct Row {
     viewer: u16,
     developer: u16,
     admin: u16,
+    /// What keys with grants are answered, in the order of [`GRANTS`].
+    granted: [u16; GRANTS.len()],
 }
 
-const fn row(method: &'static str, path: &'static str, statuses: [u16; 3]) -> Row {
+/// The kinds of keys with grants, all of an admin.
+const GRANTS: [&str; 7] = [
+    "read *:*",
+    "manage *:*",
+    "resolve *:*",
+    "audit",
+    "admin",
+    // It may do all that has a target, but not where the requests go.
+    "manage elsewhere:*\nresolve elsewhere:*",
+    // One secret of the vault that the requests go to, by no name that they use.
+    "manage v*:another\nresolve v*:another\nread v*:another",
+];
+
+const fn row(
+    method: &'static str,
+    path: &'static str,
+    statuses: [u16; 3],
+    granted: [u16; GRANTS.len()],
+) -> Row {
     let [viewer, developer, admin] = statuses;
-    Row { method, path, viewer, developer, admin }
+    Row { method, path, viewer, developer, admin, granted }
 }
 
 /// What is behind `{id}` is the caller's own where things have owners: a key.
 const ROWS: &[Row] = &[
-    row("GET", "/", [200, 200, 200]),
-    row("GET", "/self", [200, 200, 200]),
-    row("GET", "/metrics", [200, 200, 200]),
-    row("GET", "/vaults", [200, 200, 200]),
-    row("POST", "/vaults", [403, 201, 201]),
-    row("GET", "/vaults/{id}", [200, 200, 200]),
-    row("PATCH", "/vaults/{id}", [403, 200, 200]),
-    row("DELETE", "/vaults/{id}", [403, 204, 204]),
-    row("GET", "/vaults/{id}/secrets", [200, 200, 200]),
-    row("GET", "/vault_secrets", [200, 200, 200]),
-    row("POST", "/vault_secrets", [403, 201, 201]),
-    row("GET", "/vault_secrets/{id}", [200, 200, 200]),
-    row("PATCH", "/vault_secrets/{id}", [403, 200, 200]),
-    row("DELETE", "/vault_secrets/{id}", [403, 204, 204]),
-    row("GET", "/api_keys", [200, 200, 200]),
-    row("POST", "/api_keys", [403, 201, 201]),
-    row("GET", "/api_keys/{id}", [200, 200, 200]),
-    row("PATCH", "/api_keys/{id}", [403, 200, 200]),
-    row("DELETE", "/api_keys/{id}", [403, 204, 204]),
-    row("GET", "/bot_users", [200, 200, 200]),
-    row("POST", "/bot_users", [403, 403, 201]),
-    row("GET", "/bot_users/{id}", [200, 200, 200]),
-    row("PATCH", "/bot_users/{id}", [403, 403, 200]),
-    row("DELETE", "/bot_users/{id}", [403, 403, 204]),
-    row("GET", "/service_users", [200, 200, 200]),
-    row("POST", "/service_users", [403, 403, 201]),
-    row("GET", "/service_users/{id}", [200, 200, 200]),
-    row("PATCH", "/service_users/{id}", [403, 403, 200]),
-    row("DELETE", "/service_users/{id}", [403, 403, 204]),
+    row("GET", "/", [200, 200, 200], [200, 200, 200, 200, 200, 200, 200]),
+    row("GET", "/self", [200, 200, 200], [200, 200, 200, 200, 200, 200, 200]),
+    row("GET", "/metrics", [200, 200, 200], [403, 403, 403, 200, 200, 403, 403]),
+    row("GET", "/vaults", [200, 200, 200], [200, 200, 200, 200, 200, 200, 200]),
+    row("POST", "/vaults", [403, 201, 201], [403, 201, 403, 403, 403, 403, 403]),
+    row("GET", "/vaults/{id}", [200, 200, 200], [200, 200, 403, 404, 404, 404, 200]),
+    row("PATCH", "/vaults/{id}", [403, 200, 200], [403, 200, 403, 404, 404, 404, 403]),
+    row("DELETE", "/vaults/{id}", [403, 204, 204], [403, 204, 403, 404, 404, 404, 403]),
+    row("GET", "/vaults/{id}/secrets", [200, 200, 200], [200, 200, 200, 404, 404, 404, 200]),
+    row("GET", "/vault_secrets", [200, 200, 200], [200, 200, 200, 200, 200, 200, 200]),
+    row("POST", "/vault_secrets", [403, 201, 201], [403, 201, 403, 404, 404, 404, 403]),
+    row("GET", "/vault_secrets/{id}", [200, 200, 200], [200, 200, 403, 404, 404, 404, 404]),
+    row("PATCH", "/vault_secrets/{id}", [403, 200, 200], [403, 200, 403, 404, 404, 404, 404]),
+    row("DELETE", "/vault_secrets/{id}", [403, 204, 204], [403, 204, 403, 404, 404, 404, 404]),
+    row("GET", "/api_keys", [200, 200, 200], [200, 200, 200, 200, 200, 200, 200]),
+    row("POST", "/api_keys", [403, 201, 201], [403, 403, 403, 403, 201, 403, 403]),
+    row("GET", "/api_keys/{id}", [200, 200, 200], [404, 404, 404, 404, 200, 404, 404]),
+    row("PATCH", "/api_keys/{id}", [403, 200, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("DELETE", "/api_keys/{id}", [403, 204, 204], [403, 403, 403, 403, 204, 403, 403]),
+    row("GET", "/bot_users", [200, 200, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("POST", "/bot_users", [403, 403, 201], [403, 403, 403, 403, 201, 403, 403]),
+    row("GET", "/bot_users/{id}", [200, 200, 200], [404, 404, 404, 404, 200, 404, 404]),
+    row("PATCH", "/bot_users/{id}", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("DELETE", "/bot_users/{id}", [403, 403, 204], [403, 403, 403, 403, 204, 403, 403]),
+    row("GET", "/service_users", [200, 200, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("POST", "/service_users", [403, 403, 201], [403, 403, 403, 403, 201, 403, 403]),
+    row("GET", "/service_users/{id}", [200, 200, 200], [404, 404, 404, 404, 200, 404, 404]),
+    row("PATCH", "/service_users/{id}", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("DELETE", "/service_users/{id}", [403, 403, 204], [403, 403, 403, 403, 204, 403, 403]),
     // A key without grants reads no value, whoever it is of.
-    row("POST", "/strongroom/resolve", [403, 403, 403]),
-    row("GET", "/strongroom/values", [403, 403, 403]),
-    row("POST", "/strongroom/explain", [200, 200, 200]),
-    row("GET", "/strongroom/secrets", [200, 200, 200]),
-    row("GET", "/strongroom/secrets/{id}", [200, 200, 200]),
-    row("POST", "/strongroom/secrets/{id}/move", [403, 200, 200]),
+    row("POST", "/strongroom/resolve", [403, 403, 403], [403, 403, 200, 403, 403, 404, 404]),
+    row("GET", "/strongroom/values", [403, 403, 403], [403, 403, 200, 403, 403, 404, 404]),
+    row("POST", "/strongroom/explain", [200, 200, 200], [200, 200, 200, 200, 200, 200, 200]),
+    row("GET", "/strongroom/secrets", [200, 200, 200], [200, 200, 200, 200, 200, 200, 200]),
+    row("GET", "/strongroom/secrets/{id}", [200, 200, 200], [200, 200, 403, 404, 404, 404, 404]),
+    row("POST", "/strongroom/secrets/{id}/move", [403, 200, 200], [403, 200, 403, 404, 404, 404, 404]),
 ];
 
 const UNKNOWN: &str = "0000000000000000000000000xY_1111111111111111111111";
@@ -103,10 +123,19 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
             format!("{before}{target}{after}")
         }
     };
-    let path = if path == "/strongroom/values" { format!("{path}?vault=v{name}") } else { path };
+    if matches!(row.path, "/strongroom/resolve" | "/strongroom/values") {
+        let body = secret(&vault().await);
+        make("/vault_secrets", body).await;
+    }
+    let path = match row.path {
+        "/strongroom/values" => format!("{path}?vault=v{name}&name={name}"),
+        _ => path,
+    };
     let body = match (row.method, row.path) {
         ("POST", "/vault_secrets") => Some(secret(&vault().await)),
-        ("POST", "/strongroom/resolve") => Some(json!({"secrets": [{"vault": name}]})),
+        ("POST", "/strongroom/resolve") => {
+            Some(json!({"secrets": [{"vault": format!("v{name}"), "name": name}]}))
+        }
         ("POST", "/strongroom/explain") => Some(json!({"vault": name, "name": name})),
         ("POST", "/strongroom/secrets/{id}/move") => {
             let to = make("/vaults", json!({"name": format!("to{name}")})).await;
@@ -129,6 +158,9 @@ async fn without_a_valid_key_there_is_nothing() {
     // Used once, so that it is known when it is deleted.
     assert_eq!(world.answer(&Call::new("GET", "/", None).bearer(&of_deleted)).await.status(), 200);
     world.delete_key(deleted).await;
+    let of_expired = expiring_key(&world, 10).await;
+    assert_eq!(world.answer(&Call::new("GET", "/", None).bearer(&of_expired)).await.status(), 200);
+    world.pass(10);
     let wrong = format!("{}x", &of_alive[..of_alive.len() - 1]);
     let basic = |pair: &str| {
         use base64::Engine as _;
@@ -145,6 +177,7 @@ async fn without_a_valid_key_there_is_nothing() {
         ("a token with a wrong end", Some(format!("Bearer {wrong}"))),
         ("a deleted key", Some(format!("Bearer {of_deleted}"))),
         ("a key of a sleeping user", Some(format!("Bearer {of_asleep}"))),
+        ("an expired key with every grant", Some(format!("Bearer {of_expired}"))),
         ("an unknown token, the other way", Some(basic(&format!("{UNKNOWN}:")))),
         ("a key of a sleeping user, the other way", Some(basic(&format!("x:{of_asleep}")))),
     ];
@@ -197,6 +230,155 @@ async fn a_viewer_reads() {
         assert_eq!(answer.status(), row.viewer, "{} {} as viewer: {text}", row.method, row.path);
         assert_eq!(world.store.counts().await.unwrap().events, events, "a viewer changed something");
     }
+}
+
+/// The token of a key with every grant, which ends so many seconds from now.
+async fn expiring_key(world: &World, seconds: i64) -> String {
+    let every = ["manage", "resolve"].map(|action| json!({"action": action, "vault": "*"})).to_vec();
+    let every = [every, ["audit", "admin"].map(|action| json!({"action": action})).to_vec()].concat();
+    let end = jiff::Timestamp::from_second(1_767_225_600 + seconds).unwrap().to_string();
+    let made = world.make("/api_keys", json!({"grants": every, "expires_at": end})).await;
+    made["token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_key_with_grants_does_what_they_say_and_nothing_else() {
+    let world = World::new().await;
+    for row in ROWS {
+        for (grants, expected) in GRANTS.into_iter().zip(row.granted) {
+            let (_, token) = world.add_key_with(world.first_user, Some(grants)).await;
+            let call = good_call(&world, &world.first, world.first_user, row).await.bearer(&token);
+            let events = world.store.counts().await.unwrap().events;
+            let answer = world.answer(&call).await;
+            let text = String::from_utf8_lossy(answer.body());
+            assert_eq!(answer.status(), expected, "{} {} with '{grants}': {text}", row.method, row.path);
+            let changed = world.store.counts().await.unwrap().events != events;
+            assert!(!changed || expected < 300, "{} {} with '{grants}': it was done", row.method, row.path);
+        }
+    }
+}
+
+/// The same grants on a key of one whose role rules some of it out.
+#[tokio::test]
+async fn a_grant_gives_nothing_that_the_role_rules_out() {
+    let world = World::with(Role::Viewer, Limits::default(), Settings::default()).await;
+    let maker = PrincipalId::ServiceUser(world.add_service_user("maker", true).await);
+    let (_, of_maker) = world.add_key(maker).await;
+    let (_, of_viewer) = world.add_key_with(world.first_user, Some("manage *:*\nadmin")).await;
+    let (_, of_developer) = world.add_key_with(maker, Some("manage *:*\nadmin")).await;
+    for row in ROWS {
+        let key_or_user = row.path.contains("_users") || row.path.starts_with("/api_keys");
+        let call = good_call(&world, &of_maker, world.first_user, row).await;
+        let answer = world.answer(&call.clone().bearer(&of_viewer)).await;
+        let changes = row.method != "GET" && row.path != "/strongroom/explain";
+        let expected = if changes { 403 } else { row.granted[1] };
+        assert_eq!(answer.status(), expected, "{} {} as viewer", row.method, row.path);
+        let answer = world.answer(&call.bearer(&of_developer)).await;
+        let expected = if key_or_user && changes { 403 } else { row.granted[1] };
+        assert_eq!(answer.status(), expected, "{} {} as developer", row.method, row.path);
+    }
+}
+
+/// What is changed of a key counts with the very next request: nothing is remembered of who it was.
+#[tokio::test]
+async fn a_change_of_a_key_counts_with_the_next_request() {
+    let world = World::new().await;
+    let robot = world.add_service_user("robot", true).await;
+    let robot_path = format!("/service_users/service_{}", robot.ksuid());
+    let vault = world.add_vault("prod").await;
+    world.add_secret(&vault, "tls-key").await;
+    let all = json!([{"action": "resolve", "vault": "*"}]);
+    let body = json!({"owner_id": PrincipalId::ServiceUser(robot), "grants": all});
+    let key = world.make("/api_keys", body).await;
+    let (path, token) = (format!("/api_keys/{}", id(&key)), key["token"].as_str().unwrap());
+    let reference = json!({"secrets": [{"vault": "prod", "name": "tls-key"}]});
+    let resolve = Call::new("POST", "/strongroom/resolve", Some(&reference)).bearer(token);
+    let read = Call::new("GET", "/strongroom/values?vault=prod", None).bearer(token);
+    let grants = |grants: Value| json!({"grants": grants});
+    let steps = [
+        (path.as_str(), grants(json!([{"action": "resolve", "vault": "dev"}])), 404),
+        (&path, grants(json!([{"action": "read", "vault": "*"}])), 403),
+        (
+            &path,
+            grants(json!([{"action": "resolve", "vault": "dev"}, {"action": "read", "vault": "*"}])),
+            403,
+        ),
+        (&path, grants(json!([{"action": "resolve", "vault": "prod", "secret": "tls-*"}])), 200),
+        (&path, json!({"expires_at": "2026-01-01T00:00:05Z"}), 200),
+        (&robot_path, json!({"active": false}), 403),
+        (&robot_path, json!({"active": true}), 200),
+    ];
+    for (path, body, expected) in steps {
+        for call in [&resolve, &read] {
+            // Asked before too, so that whatever is kept of a key is kept.
+            world.answer(call).await;
+        }
+        let changed = world.answer(&world.call("PATCH", path, Some(&body))).await;
+        assert_eq!(changed.status(), 200, "{path} {body}");
+        for call in [&resolve, &read] {
+            assert_eq!(world.answer(call).await.status(), expected, "{} after {body}", call.target);
+        }
+    }
+    world.pass(4);
+    assert_eq!(world.answer(&resolve).await.status(), 200, "a second before its end");
+    world.pass(1);
+    assert_eq!(world.answer(&resolve).await.status(), 403, "at its end");
+    let prolonged = world.answer(&world.call("PATCH", &path, Some(&json!({"expires_at": ""})))).await;
+    assert_eq!(prolonged.status(), 200);
+    assert_eq!(world.answer(&resolve).await.status(), 200, "without an end");
+    assert_eq!(world.answer(&world.call("DELETE", &path, None)).await.status(), 204);
+    assert_eq!(world.answer(&resolve).await.status(), 403, "deleted");
+    let (_, token) = world.add_key_with(PrincipalId::ServiceUser(robot), Some("resolve *:*")).await;
+    assert_eq!(world.answer(&resolve.clone().bearer(&token)).await.status(), 200);
+    assert_eq!(world.answer(&world.call("DELETE", &robot_path, None)).await.status(), 204);
+    assert_eq!(world.answer(&resolve.bearer(&token)).await.status(), 403, "its owner is deleted");
+}
+
+/// Who looks after keys gives what the role allows and takes no more than is known to be the account's.
+#[tokio::test]
+async fn only_an_admin_gives_what_only_an_admin_gives() {
+    let world = World::new().await;
+    let robot = PrincipalId::ServiceUser(world.add_service_user("robot", true).await);
+    let (_, developer) = world.add_key(robot).await;
+    let (_, granted_admin) = world.add_key_with(world.first_user, Some("admin")).await;
+    let (_, manager) = world.add_key_with(world.first_user, Some("manage *:*\nresolve *:*\naudit")).await;
+    let (given, _) = world.add_key_with(robot, Some("resolve prod:*")).await;
+    let mut gifts = vec![];
+    for (action, target, by_developer) in [
+        ("read", true, 201),
+        ("manage", true, 201),
+        ("resolve", true, 403),
+        ("audit", false, 403),
+        ("admin", false, 403),
+    ] {
+        let grant = if target { json!({"action": action, "vault": "*"}) } else { json!({"action": action}) };
+        gifts.push((json!([grant]), by_developer));
+        // Among others it is the same.
+        gifts.push((json!([{"action": "read", "vault": "prod"}, grant]), by_developer));
+    }
+    for (grants, by_developer) in gifts {
+        let body = json!({"grants": grants});
+        for (token, expected) in [(&developer, by_developer), (&granted_admin, 201), (&manager, 403)] {
+            let answer = world.answer(&Call::new("POST", "/api_keys", Some(&body)).bearer(token)).await;
+            assert_eq!(answer.status(), expected, "{body}: {}", String::from_utf8_lossy(answer.body()));
+        }
+    }
+    // What an admin gave, the owner's own other key neither widens nor narrows, prolongs nor ends; it may be thrown away.
+    let path = format!("/api_keys/{given}");
+    for body in [
+        json!({"grants": [{"action": "manage", "vault": "*"}]}),
+        json!({"grants": [{"action": "resolve", "vault": "*"}]}),
+        json!({"expires_at": "2030-01-01T00:00:00Z"}),
+    ] {
+        let answer = world.answer(&Call::new("PATCH", &path, Some(&body)).bearer(&developer)).await;
+        assert_eq!(answer.status(), 403, "{body}");
+    }
+    for (body, status) in [(json!({"description": "d"}), 200), (json!({"expires_at": ""}), 200)] {
+        let answer = world.answer(&Call::new("PATCH", &path, Some(&body)).bearer(&developer)).await;
+        assert_eq!(answer.status(), status, "{body}");
+    }
+    let answer = world.answer(&Call::new("DELETE", &path, None).bearer(&developer)).await;
+    assert_eq!(answer.status(), 204);
 }
 
 #[tokio::test]

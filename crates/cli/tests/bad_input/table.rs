@@ -25,6 +25,10 @@ pub(crate) struct World {
     pub(crate) secret: String,
     pub(crate) other_secret: String,
     pub(crate) bot: String,
+    /// The id of a key.
+    pub(crate) key: String,
+    /// The token of a key that resolves everything.
+    pub(crate) resolver: String,
 }
 
 impl World {
@@ -38,9 +42,12 @@ impl World {
             id(&made("/vault_secrets", json!({"name": "second", "value": "v", "vault_id": vault})));
         let bot = id(&made("/bot_users", json!({"name": "robot"})));
         made("/bot_users", json!({"name": "second robot"}));
-        let admin = field(&made("/api_keys", json!({})), "token").to_owned();
+        let admin = made("/api_keys", json!({}));
+        let (key, admin) = (id(&admin), field(&admin, "token").to_owned());
+        let resolve = json!({"grants": [{"action": "resolve", "vault": "*"}]});
+        let resolver = field(&made("/api_keys", resolve), "token").to_owned();
         let service_user = field(&made("/api_keys", json!({"owner_id": bot})), "token").to_owned();
-        Self { admin, service_user, vault, other_vault, secret, other_secret, bot }
+        Self { admin, service_user, vault, other_vault, secret, other_secret, bot, key, resolver }
     }
 
     pub(crate) fn get(&self, target: &str) -> Request {

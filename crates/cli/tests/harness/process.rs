@@ -55,7 +55,7 @@ impl Process {
         let file = |name| Stdio::from(File::create(output.path().join(name)).unwrap());
         command.args(args).stdin(Stdio::null()).stdout(file("stdout")).stderr(file("stderr"));
         forget_settings(&mut command);
-        command.env("NO_COLOR", "1").envs(env.iter().copied());
+        command.env("NO_COLOR", "1").env("HOME", output.path()).envs(env.iter().copied());
         Self { child: command.spawn().expect("the binary starts"), output }
     }
 
@@ -113,7 +113,10 @@ impl Drop for Process {
 #[expect(clippy::disallowed_methods, reason = "it reads no setting, it takes them all away")]
 fn forget_settings(command: &mut Command) {
     let names = std::env::vars_os().map(|(name, _)| name);
-    for name in names.filter(|name| name == "RUST_LOG" || name.to_string_lossy().starts_with("STRONGROOM_")) {
+    let settings = ["RUST_LOG", "NGROK_API_KEY", "XDG_CONFIG_HOME", "HOME"];
+    for name in names.filter(|name| {
+        settings.iter().any(|setting| name == setting) || name.to_string_lossy().starts_with("STRONGROOM_")
+    }) {
         command.env_remove(name);
     }
 }

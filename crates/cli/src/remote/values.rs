@@ -1,0 +1,311 @@
+//! Values from the server, or from the offline cache when it cannot be reached.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use strongroom_client::api::{Client, Error, Refusal};
+use strongroom_client::cache::{Cached, Entry};
+use strongroom_crypto::SystemRng;
+use strongroom_domain::clock::{Clock, SystemClock};
+use strongroom_wire as wire;
+
+use super::Remote;
+use crate::failure::{Failure, Kind};
+use crate::units::Age;
+
+/// Whether values may come from the cache.
+#[derive(Args)]
+pub(crate) struct CacheOptions {
+    /// Keep the values in a sealed cache, and use it when the server does not answer within a second
+    ///
+    /// The cache is $XDG_CACHE_HOME/strongroom or ~/.cache/strongroom. It opens with the API key that the values were
+    /// given to and no other. A server that answers is always believed: a key that is refused, or a secret that is gone,
+    /// removes what the cache has of it. Without --offline the cache is neither read nor written.
+    #[arg(long, help_heading = "Offline")]
+    offline: bool,
+    /// How old cached values may be: 90d, 24h, 15m
+    #[arg(long, value_name = "TIME", default_value = "24h", requires = "offline", help_heading = "Offline")]
+    max_age: Age,
+}
+
+/// How long a server may take before the cache is used, to connect and to answer.
+const QUICK: Duration = Duration::from_secs(1);
+
+/// How long it may take when there is nothing in the cache: to connect, and to answer.
+const PATIENT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
+
+/// A clock that is set back by less than this is not worth telling.
+const TOLERATED_STEP_BACK: i64 = 60;
+
+/// Reads values, in the order asked for, all or none.
+pub(crate) fn fetch(
+    remote: &Remote,
+    cache: &CacheOptions,
+    references: &[wire::Reference],
+) -> Result<Vec<wire::ResolvedSecret>, Failure> {
+    let client = remote.connect()?;
+    if !cache.offline {
+        return Ok(client.resolve(references)?);
+    }
+    let folder = cache_folder().ok_or_else(|| {
+        Failure::new("it is not known where the cache is, as neither XDG_CACHE_HOME nor HOME is set")
+            .todo("set one of them, or leave --offline away")
+    })?;
+    let offline =
+        Offline { folder, max_age: cache.max_age.0, references, now: SystemClock.now().as_second() };
+    offline.fetch(client)
+}
+
+/// The folder of caches (XDG Base Directory Specification).
+#[expect(clippy::disallowed_methods, reason = "the folder is not a setting of this program's")]
+fn cache_folder() -> Option<PathBuf> {
+    let set = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let home = || std::env::home_dir().filter(|home| home.is_absolute()).map(|home| home.join(".cache"));
+    set.or_else(home).map(|folder| folder.join("strongroom"))
+}
+
+struct Offline<'a> {
+    folder: PathBuf,
+    max_age: Duration,
+    references: &'a [wire::Reference],
+    /// Seconds since the Unix epoch.
+    now: i64,
+}
+
+impl Offline<'_> {
+    fn fetch(&self, client: Client) -> Result<Vec<wire::ResolvedSecret>, Failure> {
+        let client = client.with_timeouts(QUICK, QUICK);
+        let error = match client.resolve(self.references) {
+            Ok(secrets) => {
+                self.keep(&client, &secrets);
+                return Ok(secrets);
+            }
+            Err(error) if is_unreachable(&error) => error,
+            Err(error) => return Err(self.refused(&client, error)),
+        };
+        match self.usable(&client) {
+            Ok(Some(cached)) => {
+                let age = age(self.now - cached.fetched_at);
+                note(&format!("server not reachable; using values cached {age} ago"));
+                Ok(cached.secrets)
+            }
+            // It is there and slow, and there is nothing better to use.
+            _ if matches!(error, Error::TimedOut { .. }) => {
+                let client = client.with_timeouts(PATIENT.0, PATIENT.1);
+                let secrets =
+                    client.resolve(self.references).map_err(|error| self.refused(&client, error))?;
+                self.keep(&client, &secrets);
+                Ok(secrets)
+            }
+            Ok(None) => Err(Failure::new(
+                "the server cannot be reached, and nothing is cached for what was asked",
+            )
+            .because(error)
+            .todo("the cache is filled by the same command with --offline while the server can be reached")
+            .kind(Kind::Unavailable)),
+            Err(too_old) => Err(too_old.because(error)),
+        }
+    }
+
+    fn entry<'c>(&self, client: &'c Client) -> Result<Entry<'c>, strongroom_client::cache::Error> {
+        Entry::new(&self.folder, client.url(), client.token(), self.references)
+    }
+
+    /// What is cached and young enough. A cache that cannot be used is as none, and told.
+    fn usable(&self, client: &Client) -> Result<Option<Cached>, Failure> {
+        let cached = match self.entry(client).and_then(|entry| entry.read()) {
+            Ok(Some(cached)) => cached,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                note(&Failure::new("the cache is not used").because(error).to_string());
+                return Ok(None);
+            }
+        };
+        let seconds = self.now - cached.fetched_at;
+        let limit = i64::try_from(self.max_age.as_secs()).unwrap_or(i64::MAX);
+        if seconds < -TOLERATED_STEP_BACK {
+            let what = "the server cannot be reached, and the cached values are from the future";
+            return Err(Failure::new(what).todo("set this machine's clock").kind(Kind::Unavailable));
+        }
+        if seconds > limit {
+            let what = format!(
+                "the server cannot be reached, and the cached values are {} old: --max-age allows {}",
+                age(seconds),
+                age(limit)
+            );
+            return Err(Failure::new(what).kind(Kind::Unavailable));
+        }
+        Ok(Some(cached))
+    }
+
+    /// Fills the cache. The values are there, so a cache that cannot be written stops nobody.
+    fn keep(&self, client: &Client, secrets: &[wire::ResolvedSecret]) {
+        let kept = self.entry(client).and_then(|entry| entry.write(secrets, self.now, &SystemRng));
+        if let Err(error) = kept {
+            note(&Failure::new("the values are not cached").because(error).to_string());
+        }
+    }
+
+    /// A server that says no: what it no longer gives is not kept either.
+    fn refused(&self, client: &Client, error: Error) -> Failure {
+        if matches!(&error, Error::Refused(Refusal { status: 401 | 403 | 404 | 410, .. }))
+            && let Err(error) = self.entry(client).and_then(|entry| entry.remove())
+        {
+            note(&Failure::new("the cached values cannot be removed").because(error).to_string());
+        }
+        error.into()
+    }
+}
+
+/// Whether no server answered. One that is busy or broken has answered; a proxy that has no server behind it has not.
+fn is_unreachable(error: &Error) -> bool {
+    match error {
+        Error::Unreachable { .. } | Error::TimedOut { .. } | Error::Lost { .. } => true,
+        Error::Refused(refusal) => refusal.error_code.is_empty() && matches!(refusal.status, 502..=504),
+        Error::Untrusted { .. } | Error::Protocol(_) | Error::Setting(_) => false,
+    }
+}
+
+/// A span of time in its two largest units: `3h 12m`.
+fn age(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    let parts =
+        [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    let first = parts.iter().position(|(count, _)| *count > 0).unwrap_or(3);
+    let told = parts[first..].iter().take(2).filter(|(count, _)| *count > 0 || seconds == 0);
+    told.map(|(count, unit)| format!("{count}{unit}")).collect::<Vec<_>>().join(" ")
+}
+
+/// Tells on standard error where values come from.
+#[expect(clippy::print_stderr, reason = "the terminal is where a command tells what it does")]
+fn note(text: &str) {
+    eprintln!("strongroom: {text}");
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use strongroom_client::api::{Connection, Token};
+
+    /// A client of a port that nobody listens on.
+    fn client() -> Client {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        Client::new(Connection { url, token: Token::parse("key_1").unwrap(), ca: None }).unwrap()
+    }
+
+    fn secrets() -> Vec<wire::ResolvedSecret> {
+        let text = r#"[{"id":"secret_1","vault":"prod","name":"a","version":1,"value":"v","updated_at":""}]"#;
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn what_is_cached_is_used_up_to_its_age_and_not_beyond() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |now| Offline {
+            folder: folder.path().to_owned(),
+            max_age: Duration::from_secs(100),
+            references: &[],
+            now,
+        };
+        at(1000).keep(&client(), &secrets());
+        // Another port is another server.
+        assert!(at(1000).usable(&client()).unwrap().is_none());
+
+        let client = client();
+        at(1000).keep(&client, &secrets());
+        for now in [1000, 1100, 950] {
+            assert!(at(now).usable(&client).unwrap().unwrap().secrets == secrets(), "{now}");
+        }
+        let old = at(1101).usable(&client).err().unwrap().to_string();
+        assert!(old.contains("1m 41s") && old.contains("1m 40s"), "{old}");
+        assert!(at(900).usable(&client).is_err());
+    }
+
+    #[test]
+    fn a_refusal_is_no_outage_and_takes_the_cache_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let offline = Offline {
+            folder: folder.path().to_owned(),
+            max_age: Duration::from_secs(100),
+            references: &[],
+            now: 1000,
+        };
+        let refusal = |status, error_code: &str| {
+            Error::Refused(Refusal {
+                status,
+                error_code: error_code.to_owned(),
+                msg: String::new(),
+                operation_id: None,
+                details: Default::default(),
+            })
+        };
+        let client = client();
+        for (status, code, kept) in
+            [(403, "ERR_NGROK_206", false), (404, "", false), (503, "ERR_NGROK_1501", true)]
+        {
+            let error = refusal(status, code);
+            assert!(!is_unreachable(&error));
+            offline.keep(&client, &secrets());
+            offline.refused(&client, error);
+            assert_eq!(offline.usable(&client).unwrap().is_some(), kept, "{status}");
+        }
+        assert!(is_unreachable(&refusal(502, "")));
+    }
+
+    #[test]
+    fn a_slow_server_is_waited_for_when_there_is_nothing_in_the_cache() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            // The first is left waiting, and the second is answered.
+            let (_waiting, _) = listener.accept().unwrap();
+            let (mut second, _) = listener.accept().unwrap();
+            let body = format!(r#"{{"secrets":{}}}"#, serde_json::to_string(&secrets()).unwrap());
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+            // A client that has not been read to the end may not read an answer.
+            let mut request = [0; 4096];
+            while !String::from_utf8_lossy(&request).contains(r#"{"secrets""#) {
+                let count = second.read(&mut request).unwrap();
+                assert!(count > 0);
+            }
+            second.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let client = || {
+            let token = Token::parse("key_1").unwrap();
+            Client::new(Connection { url: url.clone(), token, ca: None }).unwrap()
+        };
+        let asked = [wire::Reference { vault: Some("prod".to_owned()), ..Default::default() }];
+        let offline = Offline {
+            folder: folder.path().to_owned(),
+            max_age: Duration::from_secs(100),
+            references: &asked,
+            now: 1000,
+        };
+        assert!(offline.fetch(client()).unwrap() == secrets());
+        server.join().unwrap();
+        // By now nobody listens, and it is in the cache.
+        assert!(offline.fetch(client()).unwrap() == secrets());
+    }
+
+    #[test]
+    fn ages_are_told_in_two_units() {
+        for (seconds, told) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m"),
+            (11_530, "3h 12m"),
+            (3600, "1h"),
+            (86_400, "1d"),
+            (90_061, "1d 1h"),
+            (-5, "0s"),
+        ] {
+            assert_eq!(age(seconds), told);
+        }
+    }
+}
