@@ -1,6 +1,6 @@
-//! The curl examples of the README, run as they stand there.
+//! The examples of the README, run as they stand there.
 //!
-//! They are the fenced `sh` blocks between `<!-- curl-examples:start -->` and `<!-- curl-examples:end -->`, one command
+//! The curl examples are the fenced `sh` blocks between `<!-- curl-examples:start -->` and `<!-- curl-examples:end -->`, one command
 //! each, and use `$STRONGROOM_URL`, `$STRONGROOM_API_KEY`, `$VAULT_ID` and `$SECRET_ID`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -15,11 +15,12 @@ use std::process::{Command, Output};
 use harness::{Server, field, first_key, make_vault, private_folder, secret_in, text};
 use tempfile::TempDir;
 
-fn examples() -> Vec<String> {
+/// The fenced commands between two marks.
+fn examples(mark: &str) -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
     let readme = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let (_, rest) = readme.split_once("<!-- curl-examples:start -->").expect("a start mark in the README");
-    let (marked, _) = rest.split_once("<!-- curl-examples:end -->").expect("an end mark in the README");
+    let (_, rest) = readme.split_once(&format!("<!-- {mark}:start -->")).expect("a start mark in the README");
+    let (marked, _) = rest.split_once(&format!("<!-- {mark}:end -->")).expect("an end mark in the README");
     let fences = marked.split("```sh\n").skip(1);
     fences.map(|fence| fence.split("```").next().unwrap().trim().to_owned()).collect()
 }
@@ -76,7 +77,7 @@ fn call_of(method: &str, url: &str, origin: &str) -> String {
 fn the_curl_examples_work() {
     let mut stage = Stage::start();
     let mut calls = BTreeSet::new();
-    for example in examples() {
+    for example in examples("curl-examples") {
         let output = stage.run(&example);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_ne!(
@@ -105,4 +106,33 @@ fn the_curl_examples_work() {
         .collect();
     assert_eq!(calls, expected, "the calls of the reference and the README's");
     stage.server.stop();
+}
+
+/// Four commands, from nothing to a program that has the secret.
+#[test]
+fn the_quick_start_works() {
+    let [serve, rest] = &examples("quick-start")[..] else { panic!("two blocks: the server's, and the others") };
+    let folder = private_folder();
+    // The words of the README mean the binary under test, on a port of its own, as somebody with an empty home.
+    let program = folder.path().join("bin/strongroom");
+    fs::create_dir(folder.path().join("bin")).unwrap();
+    std::os::unix::fs::symlink(harness::process::BINARY, &program).unwrap();
+    let path = format!("{}:/usr/bin:/bin", text(program.parent().unwrap()));
+    let words: Vec<&str> = serve.split_whitespace().collect();
+    assert_eq!(words, ["strongroom", "serve"]);
+    let data = folder.path().join("strongroom-data");
+    let server = Server::start(&data);
+    let output = Command::new("sh")
+        .args(["-eu", "-c", rest])
+        .current_dir(folder.path())
+        .env_clear()
+        .envs([("PATH", path.as_str()), ("HOME", text(folder.path())), ("STRONGROOM_URL", &server.url)])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(stdout.lines().last(), Some("correct horse"), "{stdout}{stderr}");
+    assert_eq!(rest.lines().count() + 1, 4, "four commands");
+    server.stop();
 }
