@@ -207,13 +207,16 @@ fn signals_reach_the_program_through_a_supervisor() {
 #[test]
 fn a_key_pressed_at_the_terminal_reaches_the_program_once() {
     let prod = Prod::with(SECRETS);
-    let script = "trap 'echo interrupted' INT; echo ready; until read -r word; do :; done; echo \"said $word\"; exit 4";
+    let script = "trap 'echo interrupted' INT; echo ready; until read -r word || [ \"$n\" = ... ]; do n=$n.; done; echo \"said $word\"; exit 4";
     for way in &WAYS[1..] {
         let run = [&["run"], *way, &["--vault", "prod", "--", "sh", "-c", script]].concat();
         // The terminal is the command's own, as a shell gives it.
         let mut command = Command::new("setsid");
         // Whoever runs the tests in the background has this key ignored.
-        command.args(["--ctty", "env", "--default-signal=INT", harness::process::BINARY]).args(run).env_clear();
+        command
+            .args(["--ctty", "env", "--default-signal=INT", harness::process::BINARY])
+            .args(run)
+            .env_clear();
         command.envs(prod.reader.command(&[]).get_envs().filter_map(|(name, value)| Some((name, value?))));
         let mut session = Session::start(command);
         session.wait_for("ready");
