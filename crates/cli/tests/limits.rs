@@ -6,7 +6,7 @@ mod harness;
 
 use std::time::Instant;
 
-use harness::{Reply, Server, field, list_all, make_vault, private_folder, secret_in};
+use harness::{Reply, Request, Server, field, list_all, make_vault, private_folder, secret_in};
 use serde_json::json;
 
 fn assert_code(reply: &Reply, status: u16, code: &str) {
@@ -127,4 +127,23 @@ fn a_value_limit_beyond_a_mebibyte_is_refused() {
     let ran = Server::spawn(data.path(), &["--max-value", "1048577"]).wait();
     ran.expect_refusal();
     assert!(ran.stderr.contains("1MiB"), "it does not name the bound: {}", ran.stderr);
+}
+
+/// A list of empty objects is three bytes an item on the wire and is not to be hundreds in memory.
+#[test]
+fn a_long_list_costs_no_memory() {
+    let data = private_folder();
+    let server = Server::start_with(data.path(), &["--max-value", "1MiB"]);
+    let most = || -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", server.process.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    let body = format!("{{\"name\":[{}{{}}]}}", "{},".repeat(1_900_000));
+    let request = Request::new("POST", "/vaults").token(&harness::first_key(data.path())).body(body.as_bytes());
+    let before = most();
+    harness::http::exchange(server.address(), &request).expect_status(400);
+    let grown = (most() - before) / 1024;
+    assert!(grown < 64, "a body of {} MiB took {grown} MiB", body.len() >> 20);
+    server.stop();
 }

@@ -206,15 +206,13 @@ pub enum Rule {
         max: usize,
     },
     /// None, or too many, references in one request.
-    #[error("a request holds 1 to {max} references; this one has {count}")]
+    #[error("a request holds 1 to {max} references")]
     ReferenceCount {
         /// References allowed.
         max: usize,
-        /// References given.
-        count: usize,
     },
     /// A reference that names nothing, or two things.
-    #[error("a reference is an id, a vault and a name, or a vault")]
+    #[error("a reference is an id, a vault's and a secret's name, or a vault's name")]
     Reference,
     /// A secret is moved to where it is.
     #[error("the secret is in that vault already")]

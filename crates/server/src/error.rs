@@ -138,15 +138,36 @@ const KEYS: &str =
     "Make an API key with POST /api_keys; the first start wrote one to first-api-key in the data folder.";
 const CHECK: &str = "Check your API client implementation and review the API documentation: /openapi.json.";
 
-/// What a client sent, short enough for a message and without control characters.
+/// What a client sent, short enough for a message, without control characters and without a token that was put in the
+/// wrong place.
 #[must_use]
 pub fn short(text: &str) -> String {
     const LENGTH: usize = 64;
+    let text = without_tokens(text);
     let mut out: String = text.chars().take(LENGTH).map(|c| if c.is_control() { '?' } else { c }).collect();
     if text.chars().nth(LENGTH).is_some() {
         out.push('…');
     }
     out
+}
+
+/// Takes out what has the form of an API key's token: 27 letters and digits, `_`, and as many as are random.
+fn without_tokens(text: &str) -> String {
+    const ID: usize = 27;
+    const RANDOM: usize = 16;
+    let run = |bytes: &[u8]| bytes.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(place) =
+        rest.as_bytes().windows(ID + 1).position(|window| window[ID] == b'_' && run(window) == ID)
+    {
+        let end = place + ID + 1 + run(&rest.as_bytes()[place + ID + 1..]);
+        let secret = end - place > ID + RANDOM;
+        out.push_str(if secret { &rest[..place] } else { &rest[..end] });
+        out.push_str(if secret { "(a token)" } else { "" });
+        rest = &rest[end..];
+    }
+    out + rest
 }
 
 /// The first few of what was named; all of it stands in the details.
@@ -158,11 +179,11 @@ fn some(named: &[String]) -> String {
     format!("{}{rest}", shown.join(", "))
 }
 
-/// What a client may want to know beside the text: names, each without a comma, joined by one.
+/// What a client may want to know beside the text: names, which hold no comma, joined by one.
 fn named(problem: &Problem) -> Option<(String, String)> {
     let list = |named: &[String]| {
-        let cut = |name: &String| name.chars().filter(|c| !c.is_control() && *c != ',').collect::<String>();
-        named.iter().map(cut).collect::<Vec<_>>().join(", ")
+        let plain = |name: &String| without_tokens(name).replace(|c: char| c.is_control() || c == ',', "?");
+        named.iter().map(plain).collect::<Vec<_>>().join(", ")
     };
     match problem {
         Problem::Domain(Error::NotFound(Missing::Values(named))) => Some(("missing".to_owned(), list(named))),
@@ -289,15 +310,14 @@ impl From<&Rule> for Told {
                     "An answer holds up to {max} values, and these would be more. Ask for fewer at a time."
                 ),
             ),
-            Rule::ReferenceCount { max, count } => own(
-                BAD,
-                1006,
-                format!("A request names 1 to {max} secrets or vaults in 'secrets'; this one names {count}."),
-            ),
+            Rule::ReferenceCount { max } => {
+                own(BAD, 1006, format!("A request names 1 to {max} secrets or vaults in 'secrets'."))
+            }
             Rule::Reference => own(
                 BAD,
                 1006,
-                "A reference is an id, or a vault and a name, each with a version or without, or a vault alone.",
+                "A reference is an id, or a vault's and a secret's name, each with a version or without, or a vault's name \
+                 alone. Names hold the characters \"a-zA-Z0-9_/.-\".",
             ),
             Rule::SameVault => own(BAD, 1009, "The secret is in that vault already. Rename it with PATCH."),
             Rule::Filter(error) => told(BAD, 250, format!("Invalid CEL query: {error}")),
@@ -562,4 +582,26 @@ pub(crate) fn log(problem: &Problem, operation: OperationId) {
         next = source.source();
     }
     tracing::error!(%operation, %error, cause = %chain, "a request failed");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_in_the_wrong_place_is_not_repeated() {
+        let token = "32ELEgPmoXjxGJ3MXfoPBbZKrfD_59G1nFjCYtpoGt8Fp41Fm";
+        for (text, shown) in [
+            (token.to_owned(), "(a token)"),
+            (format!("/api_keys/{token}/x"), "/api_keys/(a token)/x"),
+            (format!("ak_{token}"), "ak_(a token)"),
+            (format!("secret_{token} {token}"), "secret_(a token) (a token)"),
+            ("prod:db_password".to_owned(), "prod:db_password"),
+            ("secret_32ELEgPmoXjxGJ3MXfoPBbZKrfD".to_owned(), "secret_32ELEgPmoXjxGJ3MXfoPBbZKrfD"),
+            ("32ELEgPmoXjxGJ3MXfoPBbZKrfD_x ü".to_owned(), "32ELEgPmoXjxGJ3MXfoPBbZKrfD_x ü"),
+            ("ä\u{7}".repeat(40), &format!("{}…", "ä?".repeat(32))),
+        ] {
+            assert_eq!(short(&text), shown);
+        }
+    }
 }

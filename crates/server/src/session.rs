@@ -188,8 +188,9 @@ impl FromRequestParts<Arc<Shared>> for From {
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Shared>) -> Result<Self, Problem> {
         let context = parts.extensions.get::<Context>().cloned().unwrap_or_default();
-        let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-        Ok(Self(audit::Client::new(context.peer().address.ip(), user_agent.unwrap_or_default())))
+        let user_agent = parts.headers.get(header::USER_AGENT).map_or(&b""[..], |value| value.as_bytes());
+        let user_agent = String::from_utf8_lossy(user_agent);
+        Ok(Self(audit::Client::new(context.peer().address.ip(), &user_agent)))
     }
 }
 

@@ -29,6 +29,8 @@ pub enum ValueRef {
     Name(String, String, Option<u32>),
     /// All that the caller sees in the vault of that name.
     Vault(String),
+    /// A text in the place of an id that is none: nothing has it.
+    NoId(String),
 }
 
 /// A secret, and which version of it is meant.
@@ -138,7 +140,7 @@ impl App {
     /// Finds what is named, and sees to it that the caller may resolve it.
     async fn value_find(&self, caller: &Caller, references: &[ValueRef]) -> Result<Vec<Target>> {
         if !(1..=REFERENCES_MAX).contains(&references.len()) {
-            return Err(Rule::ReferenceCount { max: REFERENCES_MAX, count: references.len() }.into());
+            return Err(Rule::ReferenceCount { max: REFERENCES_MAX }.into());
         }
         if !caller.may_resolve() {
             return Err(Error::Forbidden(Denial::ResolvesNothing));
@@ -175,6 +177,7 @@ impl App {
                 }
                 return Ok(());
             }
+            ValueRef::NoId(text) => (None, None, text.clone()),
             ValueRef::Id(id, version) => {
                 (self.store.secret_find(caller.account, *id).await?, *version, id.to_string())
             }
@@ -217,6 +220,10 @@ impl App {
             let page = Page { before, limit: PageLimit::MAX };
             let query = Query { page, filter: None, scope: caller.scope_to_see() };
             let listed = self.store.secret_list(caller.account, Some(vault.id), query).await?;
+            if listed.items.iter().any(|secret| secret.vault_name != vault.name) {
+                // Renamed since it was looked for by name.
+                return Err(Error::Stale);
+            }
             secrets.extend(listed.items);
             if !listed.more || secrets.len() > VALUES_MAX {
                 break;

@@ -140,7 +140,7 @@ impl<'de> Deserialize<'de> for Object {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object, A::Error> {
-                read_keys(map, Depth::Body).map(Object)
+                read_keys(map, Vec::with_capacity(8), Depth::Body).map(Object)
             }
         }
 
@@ -151,8 +151,14 @@ impl<'de> Deserialize<'de> for Object {
 /// No body has more keys than a handful; looking for repeated ones is quadratic.
 const MAX_KEYS: usize = 64;
 
-fn read_keys<'de, A: MapAccess<'de>>(mut map: A, depth: Depth) -> Result<Vec<(String, Given)>, A::Error> {
-    let mut fields: Vec<(String, Given)> = Vec::with_capacity(8);
+/// Items of a list that are kept: one more than any list may have, so that too many show. The rest is read and dropped.
+const MAX_ITEMS: usize = 101;
+
+fn read_keys<'de, A: MapAccess<'de>>(
+    mut map: A,
+    mut fields: Vec<(String, Given)>,
+    depth: Depth,
+) -> Result<Vec<(String, Given)>, A::Error> {
     while let Some(name) = map.next_key::<String>()? {
         // Parsers differ in which of two equal keys they take; here neither is.
         if fields.iter().any(|(known, _)| *known == name) || fields.len() == MAX_KEYS {
@@ -223,18 +229,21 @@ impl<'de> Visitor<'de> for Depth {
             return Ok(Given::Other);
         }
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(Self::List)? {
+        while list.len() < MAX_ITEMS
+            && let Some(item) = items.next_element_seed(Self::List)?
+        {
             list.push(match item {
                 Given::List(mut fields) => fields.pop().flatten(),
                 _ => None,
             });
         }
+        while items.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Given::List(list))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Given, A::Error> {
         if self == Self::List {
-            return Ok(Given::List(vec![Some(read_keys(entries, Self::Item)?)]));
+            return Ok(Given::List(vec![Some(read_keys(entries, Vec::new(), Self::Item)?)]));
         }
         while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Given::Other)

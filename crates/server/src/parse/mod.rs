@@ -129,21 +129,26 @@ fn grant(mut item: Fields) -> Result<Grant> {
     let action =
         item.text("action")?.as_deref().and_then(Action::parse).ok_or(Rule::Grant(BadGrant::Action))?;
     let (vault, secret) = (item.non_empty("vault")?, item.non_empty("secret")?);
-    let target = match (vault, secret) {
-        (None, None) => None,
-        (vault, secret) => {
-            // A secret without its vault is no target.
-            let vault = Pattern::parse(vault.as_deref().unwrap_or_default()).map_err(Rule::from)?;
-            let secret = Pattern::parse(secret.as_deref().unwrap_or("*")).map_err(Rule::from)?;
-            Some(Target { vault, secret })
-        }
-    };
+    if vault.is_none() && secret.is_some() {
+        let bad =
+            if action.takes_target() { BadGrant::NoTarget(action) } else { BadGrant::NeedlessTarget(action) };
+        return Err(Rule::Grant(bad).into());
+    }
+    let target = vault.map(|vault| {
+        let secret = Pattern::parse(secret.as_deref().unwrap_or("*"))?;
+        Ok(Target { vault: Pattern::parse(&vault)?, secret })
+    });
+    let target = target.transpose().map_err(Rule::Grant)?;
     Ok(Grant::new(action, target).map_err(Rule::from)?)
 }
 
 /// A time, RFC 3339 with any offset; a part of a second is cut off.
 pub(crate) fn time(name: &'static str, text: &str) -> Result<Timestamp> {
-    let time = text.parse::<Timestamp>().ok().and_then(|time| Timestamp::from_second(time.as_second()).ok());
+    // The parser also takes ISO 8601's basic form and RFC 9557's suffixes.
+    let extended =
+        text.len() >= "2026-01-01T00:00:00Z".len() && text.as_bytes()[4] == b'-' && !text.contains('[');
+    let time = text.parse::<Timestamp>().ok().filter(|_| extended);
+    let time = time.and_then(|time| Timestamp::from_second(time.as_second()).ok());
     time.ok_or_else(|| Protocol::InvalidField(name).into())
 }
 
@@ -169,34 +174,42 @@ pub(crate) fn secret_move(mut body: Fields, limits: &Limits) -> Result<(VaultRef
 }
 
 /// What is to be resolved.
-pub(crate) fn resolve(mut body: Fields) -> Result<Vec<ValueRef>> {
+pub(crate) fn resolve(mut body: Fields, limits: &Limits) -> Result<Vec<ValueRef>> {
     let items = body.objects("secrets", fields::REFERENCE)?.unwrap_or_default();
-    items.into_iter().map(reference).collect()
+    items.into_iter().map(|item| reference(item, limits)).collect()
 }
 
-fn reference(mut item: Fields) -> Result<ValueRef> {
-    let (vault, name) = (item.non_empty("vault")?, item.non_empty("name")?);
+fn reference(mut item: Fields, limits: &Limits) -> Result<ValueRef> {
+    let (vault, name) = (named(item.non_empty("vault")?, limits)?, named(item.non_empty("name")?, limits)?);
     match (item.non_empty("id")?, vault, name, item.count("version")?) {
         // A malformed id is answered as an unknown one.
-        (Some(id), None, None, version) => match id.parse() {
-            Ok(id) => Ok(ValueRef::Id(id, version)),
-            Err(_) => Err(Error::NotFound(Missing::Values(vec![id])).into()),
-        },
+        (Some(id), None, None, version) => {
+            Ok(id.parse().map_or(ValueRef::NoId(id), |id| ValueRef::Id(id, version)))
+        }
         (None, Some(vault), Some(name), version) => Ok(ValueRef::Name(vault, name, version)),
         (None, Some(vault), None, None) => Ok(ValueRef::Vault(vault)),
         _ => Err(Rule::Reference.into()),
     }
 }
 
+/// A name in a reference. What can be none may be a value in the wrong place: it is not repeated.
+fn named(text: Option<String>, limits: &Limits) -> Result<Option<String>, Rule> {
+    text.map(|text| Name::parse(Noun::Secret, text, limits))
+        .transpose()
+        .map(|name| name.map(Name::into_string))
+        .map_err(|_| Rule::Reference)
+}
+
 /// What a query wants to be resolved.
-pub(crate) fn values(query: &Query) -> Result<ValueRef> {
+pub(crate) fn values(query: &Query, limits: &Limits) -> Result<ValueRef> {
     let version = query.get("version").map(|text| {
-        let number = text.parse::<u32>().ok().filter(|number| *number > 0);
+        let number = text.parse::<u32>().ok().filter(|number| *number > 0 && number.to_string() == text);
         number.ok_or(Protocol::InvalidField("version"))
     });
-    match (query.get("vault"), query.get("name"), version.transpose()?) {
-        (Some(vault), Some(name), version) => Ok(ValueRef::Name(vault.to_owned(), name.to_owned(), version)),
-        (Some(vault), None, None) => Ok(ValueRef::Vault(vault.to_owned())),
+    let name = |parameter| named(query.get(parameter).map(str::to_owned), limits);
+    match (name("vault")?, name("name")?, version.transpose()?) {
+        (Some(vault), Some(name), version) => Ok(ValueRef::Name(vault, name, version)),
+        (Some(vault), None, None) => Ok(ValueRef::Vault(vault)),
         _ => Err(Rule::Reference.into()),
     }
 }

@@ -20,7 +20,7 @@ pub(crate) async fn value_resolve(
     request: Request,
 ) -> Result<Response, Problem> {
     let body = session.fields(request, fields::RESOLVE).await?;
-    let references = parse::resolve(body)?;
+    let references = parse::resolve(body, session.limits())?;
     let resolution = session.app().value_resolve(&session.caller, &references, &client, |_| false).await?;
     answer(&resolution)
 }
@@ -37,7 +37,7 @@ pub(crate) async fn value_get(
     headers: HeaderMap,
     listed: Listed,
 ) -> Result<Response, Problem> {
-    let reference = parse::values(&session.query(&listed, fields::VALUES)?)?;
+    let reference = parse::values(&session.query(&listed, fields::VALUES)?, session.limits())?;
     let knows = |tag: &_| parse::matches_any(&headers, &view::etag(tag));
     let resolution = session.app().value_resolve(&session.caller, &[reference], &client, knows).await?;
     let mut response = answer(&resolution)?;

@@ -8,6 +8,7 @@
 mod dice;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod house;
 mod reference;
 mod requests;
 
@@ -15,8 +16,9 @@ use std::collections::BTreeMap;
 
 use dice::Dice;
 use harness::World;
+use house::House;
 use reference::{Expected, Grant, Key};
-use requests::{House, Request};
+use requests::Request;
 use strongroom_domain::caller::Role;
 use strongroom_domain::limits::Limits;
 use strongroom_server::Settings;
@@ -100,8 +102,8 @@ async fn keys_of(role: Role, name: &'static str) {
         while sent < REQUESTS_OF_A_KEY {
             let request = house.draw(&mut dice);
             let expected = key.expected(&house, &request);
-            // What goes through costs a write and another one to undo it: one in five is enough.
-            if expected.0 < 300 && changes(&request) && dice.below(5) > 0 {
+            // What goes through costs a write and another one to undo it: one in eight is enough.
+            if expected.0 < 300 && changes(&request) && dice.below(8) > 0 {
                 continue;
             }
             sent += 1;
@@ -148,7 +150,7 @@ fn assert_varied(statuses: &BTreeMap<(String, u16), usize>, role: &str) {
             ("Move", 200),
             ("KeyMake", 201),
         ] {
-            assert!(of(kind, done) >= 3, "{role}: {kind} got {done} {} times", of(kind, done));
+            assert!(of(kind, done) > 0, "{role}: {kind} got {done} {} times", of(kind, done));
             assert!(of(kind, 403) >= 20, "{role}: {kind} got 403 {} times", of(kind, 403));
         }
     }

@@ -1,6 +1,7 @@
 //! What a key may do, as the documentation tells it and as plainly as it can be written: nothing of the server's own code.
 
-use crate::requests::{Gift, House, Ref, Request, Whose};
+use crate::house::House;
+use crate::requests::{Gift, Ref, Request, Whose};
 
 /// What a role says to an action: own, only by a grant, never.
 #[derive(PartialEq)]
