@@ -82,7 +82,9 @@ pub(crate) fn grants(world: &World) -> Vec<Case> {
         (json!(true), FIELD),
         (json!("2020-01-01T00:00:00Z"), past),
         (json!("1970-01-01T00:00:00Z"), past),
-        (json!("-000001-01-01T00:00:00Z"), past),
+        (json!("-000001-01-01T00:00:00Z"), FIELD),
+        (json!("21000101T000000Z"), FIELD),
+        (json!("2100-01-01T00:00:00Z[UTC]"), FIELD),
     ];
     for (end, codes) in faults {
         cases.extend(both(format!("expires_at: {end}"), &json!({"expires_at": end}), codes));
@@ -150,9 +152,9 @@ fn resolve_faults(world: &World) -> Vec<(&'static str, Value, u16, &'static [&'s
         ("another version", with(json!({"version": 2})), 404, missing),
         ("the greatest version", with(json!({"version": u32::MAX})), 404, missing),
         ("a name in other case", with(json!({"name": "Held"})), 404, missing),
-        ("a name that is none", with(json!({"name": "a b\u{0}\n"})), 404, missing),
-        ("a name with a pattern", with(json!({"name": "*"})), 404, missing),
-        ("a vault with a pattern", json!([{"vault": "*"}]), 404, missing),
+        ("a name that is none", with(json!({"name": "a b\u{0}\n"})), 400, REFERENCE),
+        ("a name with a pattern", with(json!({"name": "*"})), 400, REFERENCE),
+        ("a vault with a pattern", json!([{"vault": "*"}]), 400, REFERENCE),
         ("an unknown id", json!([{"id": unknown}]), 404, missing),
         ("no id", json!([{"id": "1000"}]), 404, missing),
         ("a vault's id", json!([{"id": world.vault}]), 404, missing),
