@@ -49,6 +49,11 @@ impl Person {
         self
     }
 
+    /// What one of their variables holds.
+    pub(crate) fn variable(&self, name: &str) -> &str {
+        self.variables.iter().find(|(there, _)| there == name).map(|(_, value)| value.as_str()).unwrap()
+    }
+
     pub(crate) fn home(&self) -> &Path {
         self.home.path()
     }
