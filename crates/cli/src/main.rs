@@ -91,6 +91,9 @@ enum Command {
     /// Run a program with secrets in its environment, or in files
     #[command(after_help = remote::run::HELP)]
     Run(Box<remote::run::Run>),
+    /// Put values into templates: config files, Traffic Policies
+    #[command(after_help = remote::render::HELP)]
+    Render(Box<remote::render::Render>),
     /// Store, read and look after secrets
     #[command(after_help = "Example:\n  strongroom secret set prod:db-password")]
     Secret(Box<remote::secret::Secret>),
@@ -189,6 +192,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<ExitCode, Failure> {
         Command::Seed(seed) => seed.run(),
         Command::Openapi => out(strongroom_server::openapi()),
         Command::Run(run) => run.run(),
+        Command::Render(render) => render.run(),
         Command::Secret(secret) => secret.run(),
         Command::Vault(vault) => vault.run(),
         Command::Import(import) => import.run(),

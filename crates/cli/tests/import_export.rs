@@ -115,7 +115,7 @@ fn what_is_there_is_changed_only_when_told() {
 fn a_bad_file_changes_nothing_and_is_told_by_line_and_name() {
     let scene = Scene::new();
     let before = harness::visible_state(&mut scene.server.client());
-    let cases: [(&str, &str, i32, &[&str]); 9] = [
+    let cases: [(&str, &str, i32, &[&str]); 10] = [
         ("env", "A=x\nA=canary\n", 6, &["line 2", "A stands on line 1 already"]),
         ("env", "A=x\ncanary\n", 6, &["line 2"]),
         ("env", "A='canary\n", 6, &["line 1", "quotes of the value of A"]),
@@ -123,6 +123,7 @@ fn a_bad_file_changes_nothing_and_is_told_by_line_and_name() {
         ("env", "# nothing\n", 6, &["nothing in it"]),
         ("json", "{\"A\": \"x\",\n\"B\": [\"canary\"]}", 6, &["line 2", "B is not a text"]),
         ("json", "{\"a b\": \"canary\"}", 6, &["line 1", "a b is no name of a secret"]),
+        ("json", "{\"a@3\": \"canary\"}", 6, &["line 1", "a@3 is no name of a secret"]),
         ("yaml", "A: x\nB: {C: canary}\n", 6, &["line 2", "B is not a text"]),
         ("yaml", "A: \"canary\n", 6, &["this is not YAML"]),
     ];
@@ -196,6 +197,19 @@ fn vaults_are_compared_without_a_value_shown() {
     told(&scene.admin.run(&["diff", "prod", "staging"]), 4, &["no grant to resolve"]);
     let names = scene.admin.run(&["diff", "prod", "staging", "--names-only"]);
     assert_eq!((names.code, names.stdout.matches("only in").count()), (1, 2), "{names:?}");
+    scene.server.stop();
+}
+
+#[test]
+fn a_vault_of_more_values_than_an_answer_holds_is_refused_and_never_half_exported() {
+    let scene = Scene::new();
+    let values: serde_json::Map<String, Value> =
+        (0..1001).map(|number| (format!("name-{number:04}"), json!("canary"))).collect();
+    let file = scene.admin.file("values.json", json!(values).to_string().as_bytes());
+    scene.admin.does(&["import", "--vault", "prod", "--create-vault", &file]);
+    told(&scene.reader.run(&["export", "--vault", "prod"]), 6, &["1000 values"]);
+    told(&scene.reader.run(&["diff", "prod", "prod"]), 6, &["1000 values"]);
+    told(&scene.admin.run(&["diff", "prod", "prod", "--names-only"]), 0, &[]);
     scene.server.stop();
 }
 

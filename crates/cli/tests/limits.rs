@@ -140,7 +140,8 @@ fn a_long_list_costs_no_memory() {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     };
     let body = format!("{{\"name\":[{}{{}}]}}", "{},".repeat(1_900_000));
-    let request = Request::new("POST", "/vaults").token(&harness::first_key(data.path())).body(body.as_bytes());
+    let request =
+        Request::new("POST", "/vaults").token(&harness::first_key(data.path())).body(body.as_bytes());
     let before = most();
     harness::http::exchange(server.address(), &request).expect_status(400);
     let grown = (most() - before) / 1024;

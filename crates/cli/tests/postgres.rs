@@ -131,12 +131,7 @@ fn a_program_reaches_its_database_with_the_password_it_is_given() {
     let run = |options: &[&str]| app.run(&[&["run"], options, &["--"], &program].concat());
     let mapped = ["--map", "PGPASSWORD=prod:db-password"];
     let reached = run(&mapped);
-    assert_eq!(
-        (reached.code, reached.stdout.as_str()),
-        (0, "app over 127.0.0.1\n"),
-        "{}",
-        reached.stderr
-    );
+    assert_eq!((reached.code, reached.stdout.as_str()), (0, "app over 127.0.0.1\n"), "{}", reached.stderr);
 
     // The password is what opens it: with another one it does not, and psql's own code is what `run` ends with.
     set(WRONG);

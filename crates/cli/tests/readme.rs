@@ -111,7 +111,9 @@ fn the_curl_examples_work() {
 /// Four commands, from nothing to a program that has the secret.
 #[test]
 fn the_quick_start_works() {
-    let [serve, rest] = &examples("quick-start")[..] else { panic!("two blocks: the server's, and the others") };
+    let [serve, rest] = &examples("quick-start")[..] else {
+        panic!("two blocks: the server's, and the others")
+    };
     let folder = private_folder();
     // The words of the README mean the binary under test, on a port of its own, as somebody with an empty home.
     let program = folder.path().join("bin/strongroom");

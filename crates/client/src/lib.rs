@@ -6,4 +6,5 @@ pub mod env_name;
 pub mod profile;
 pub mod redact;
 pub mod reference;
+pub mod template;
 pub mod values_file;

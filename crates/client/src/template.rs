@@ -189,43 +189,111 @@ impl Template {
         if !missing.is_empty() {
             return Err(RenderError::Missing(missing));
         }
-        let mut fills = Vec::new();
-        for piece in &self.pieces {
-            if let Piece::Fill(fill) = piece {
-                fills.push(fill.join(&value)?);
-            }
-        }
-        let rendered = Rendered(self.assemble(&fills)?);
+        let texts = self.fills().map(|fill| fill.join(&value)).collect::<Result<Vec<_>, _>>()?;
+        let quoted: Vec<_> = self.fills().zip(&texts).map(|(fill, text)| fill.quote(text)).collect();
+        let rendered = Rendered(self.assemble(&quoted));
         match self.format {
-            _ if fills.is_empty() => {}
+            _ if texts.is_empty() => {}
             Format::Text => {}
-            Format::Yaml => yaml::check(&self.text, rendered.expose_secret(), &fills)?,
+            Format::Yaml => yaml::check(&self.text, rendered.expose_secret(), &texts)?,
             Format::Json => json::check(rendered.expose_secret())?,
         }
         Ok(rendered)
     }
 
-    fn assemble(&self, fills: &[Zeroizing<String>]) -> Result<Zeroizing<String>, RenderError> {
-        let mut fills = fills.iter();
-        let mut written: Vec<Zeroizing<String>> = Vec::new();
-        for piece in &self.pieces {
-            if let (Piece::Fill(fill), Some(text)) = (piece, fills.next_if_fill(piece)) {
-                written.push(match fill.quoting {
-                    Some(quoting) => quoting.apply(text),
-                    None => text.clone(),
-                });
-            }
-        }
+    fn fills(&self) -> impl Iterator<Item = &Fill> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Fill(fill) => Some(fill),
+            Piece::Text(_) => None,
+        })
+    }
+
+    fn assemble(&self, quoted: &[Zeroizing<String>]) -> Zeroizing<String> {
         // With room for all of it, no value is left behind by a buffer that grew.
-        let room = self.text.len() + written.iter().map(|text| text.len()).sum::<usize>();
+        let room = self.text.len() + quoted.iter().map(|text| text.len()).sum::<usize>();
         let mut whole = Zeroizing::new(String::with_capacity(room));
-        let mut written = written.iter();
+        let mut quoted = quoted.iter();
         for piece in &self.pieces {
             match piece {
                 Piece::Text(range) => whole.push_str(&self.text[range.clone()]),
-                Piece::Fill(_) => whole.extend(written.next().map(|text| text.as_str())),
+                Piece::Fill(_) => whole.extend(quoted.next().map(|text| text.as_str())),
             }
         }
-        Ok(whole)
+        whole
     }
 }
+
+impl Fill {
+    /// What it stands for, before it is quoted.
+    fn join<'v>(
+        &self,
+        value: impl Fn(&str, &str) -> Option<&'v str>,
+    ) -> Result<Zeroizing<String>, RenderError> {
+        let mut texts = Vec::with_capacity(self.parts.len());
+        for part in &self.parts {
+            texts.push(match part {
+                Part::Text(text) => Zeroizing::new(text.clone()),
+                Part::Value(secret, filters) => {
+                    let missing = || RenderError::Missing(vec![secret.clone()]);
+                    let value = value(&secret.vault, &secret.name).ok_or_else(missing)?;
+                    if value.contains('\0') && filters.contains(&Filter::Shell) {
+                        return Err(RenderError::ZeroByte(secret.clone()));
+                    }
+                    let value = Zeroizing::new(value.to_owned());
+                    filters.iter().fold(value, |value, filter| filter.apply(&value))
+                }
+            });
+        }
+        let mut whole = Zeroizing::new(String::with_capacity(texts.iter().map(|text| text.len()).sum()));
+        whole.extend(texts.iter().map(|text| text.as_str()));
+        Ok(whole)
+    }
+
+    fn quote(&self, text: &Zeroizing<String>) -> Zeroizing<String> {
+        self.quoting.map_or_else(|| text.clone(), |quoting| quoting.apply(text))
+    }
+}
+
+impl Piece {
+    fn references(&self) -> impl Iterator<Item = &Reference> {
+        let parts = match self {
+            Self::Text(_) => &[],
+            Self::Fill(fill) => fill.parts.as_slice(),
+        };
+        parts.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Value(secret, _) => Some(secret),
+        })
+    }
+}
+
+/// The pieces up to a place.
+struct Pieces {
+    list: Vec<Piece>,
+    end: usize,
+}
+
+impl Pieces {
+    /// Adds what comes in place of this range, which is after all before it.
+    fn fill(&mut self, range: Range<usize>, parts: Vec<Part>, quoting: Option<Filter>) {
+        self.list.push(Piece::Text(self.end..range.start));
+        self.list.push(Piece::Fill(Fill { parts, quoting }));
+        self.end = range.end;
+    }
+
+    fn finish(mut self, end: usize) -> Vec<Piece> {
+        self.list.push(Piece::Text(self.end..end));
+        self.list
+    }
+}
+
+fn plain(text: &str, pieces: &mut Pieces) -> Result<(), TemplateError> {
+    let parts = expression::parts(text).map_err(|wrong| TemplateError::within(text, 0..text.len(), wrong))?;
+    if let Some(parts) = parts {
+        pieces.fill(0..text.len(), parts, None);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -11,8 +11,8 @@ use strongroom_wire as wire;
 use zeroize::Zeroizing;
 
 use super::Remote;
+use super::new_files::NewFiles;
 use crate::failure::{Failure, Kind};
-use crate::folder;
 
 pub(crate) const HELP: &str = "\
 Examples:
@@ -85,9 +85,9 @@ impl Export {
 
     fn put(&self, text: &Zeroizing<String>) -> Result<ExitCode, Failure> {
         let Some(file) = &self.output else { return crate::out(text) };
-        folder::write_private(file, text).map_err(|error| {
-            Failure::new(format!("{} cannot be written; nothing was changed", file.display())).because(error)
-        })?;
+        let mut files = NewFiles::default();
+        files.add(file, text)?;
+        files.commit()?;
         Ok(ExitCode::SUCCESS)
     }
 }

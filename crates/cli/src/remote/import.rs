@@ -126,7 +126,8 @@ impl Import {
         for pair in &pairs {
             let name = self.name(pair);
             let at = |what: &str| failed().because(format!("line {}: {what}", pair.line));
-            if format!("{}:{name}", self.vault).parse::<Reference>().is_err() {
+            let secret = format!("{}:{name}", self.vault).parse::<Reference>();
+            if !secret.is_ok_and(|secret| secret.version.is_none()) {
                 return Err(at(&format!(
                     "{name} is no name of a secret: letters, digits, _ / . and - make one"
                 )));

@@ -13,34 +13,44 @@ pub(super) fn read(text: &str, pairs: &mut Pairs) -> Result<(), BadFile> {
     let read = json.deserialize_map(Object { found: &mut found }).and_then(|()| json.end());
     // serde's own words may repeat a value: the place is enough.
     read.map_err(|error| bad(error.line().max(1), "this is not one JSON object with texts in it"))?;
-    let lines = Lines::of(text);
-    let mut from = 0;
-    for (name, value) in found {
-        // The reader tells no places. A name stands after the one before it, as text or with escapes.
-        let written = serde_json::to_string(&name).unwrap_or_default();
-        let place = text[from..].find(&written).map_or(from, |place| from + place);
-        let line = lines.of_place(place);
+    for ((name, value), line) in found.into_iter().zip(name_lines(text)) {
         let Some(value) = value else {
             let what = "is not a text: put it in quotes; objects and lists have no place here";
             return Err(bad(line, format!("{name} {what}")));
         };
         pairs.add(&name, line, value)?;
-        from = (place + written.len()).min(text.len());
     }
     Ok(())
 }
 
-/// Where lines start.
-struct Lines(Vec<usize>);
-
-impl Lines {
-    fn of(text: &str) -> Self {
-        Self(text.match_indices('\n').map(|(place, _)| place).collect())
+/// The lines of the names of an object, which serde does not tell. The text has to be one JSON object.
+fn name_lines(text: &str) -> Vec<usize> {
+    let (mut lines, mut line, mut depth, mut is_name) = (Vec::new(), 1, 0_usize, false);
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\n' => line += 1,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => {
+                if is_name {
+                    lines.push(line);
+                }
+                while let Some(byte) = bytes.next().filter(|byte| *byte != b'"') {
+                    if byte == b'\\' {
+                        bytes.next();
+                    }
+                }
+            }
+            _ => {}
+        }
+        // A name comes first, and after every comma of the object's own.
+        is_name = match byte {
+            b'{' | b',' => depth == 1,
+            byte => is_name && byte.is_ascii_whitespace(),
+        };
     }
-
-    fn of_place(&self, place: usize) -> usize {
-        1 + self.0.partition_point(|newline| *newline < place)
-    }
+    lines
 }
 
 /// An object's names in order, each with its text, or with nothing if it is none.
@@ -145,6 +155,17 @@ mod tests {
             [("a".to_owned(), "xé\n".to_owned()), ("b".to_owned(), String::new())]
         );
         assert!(pairs(Format::Json, "{}").is_empty());
+    }
+
+    #[test]
+    fn a_name_is_told_by_its_line_however_it_is_written() {
+        for text in [
+            "{\"a\": \"b\",\n \"\\u0062\": \"é\", \"b\": 1}",
+            "{\"a\":\n\"\\\"b\\\": {[,\", \"\\u0062\"\n: 1}",
+            "\n{\"x\\\\\": \"\\u00e9é\", \"b\": [{\"a\": [\"b\"]}]\n}",
+        ] {
+            assert!(refused(Format::Json, text).starts_with("line 2: b "), "{text}");
+        }
     }
 
     #[test]

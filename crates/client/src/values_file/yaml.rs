@@ -1,7 +1,7 @@
 //! YAML files: one mapping of scalars. Read event by event, so that nothing is ever made of an alias: a small file stays
 //! small.
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
+use granit_parser::{Event, Parser, ScalarStyle, Span, Tag};
 use zeroize::Zeroizing;
 
 use super::{BadFile, Pairs, bad};
@@ -18,8 +18,8 @@ pub(super) fn read(text: &str, pairs: &mut Pairs) -> Result<(), BadFile> {
     };
     loop {
         match next()? {
-            (Event::StreamStart | Event::DocumentStart(_) | Event::Nothing, _) => {}
-            (Event::MappingStart(0, None), _) => break,
+            (Event::StreamStart | Event::DocumentStart(..), _) => {}
+            (Event::MappingStart(_, 0, None), _) => break,
             // An empty file is an empty mapping.
             (Event::StreamEnd | Event::DocumentEnd, _) => return Ok(()),
             (Event::Scalar(text, ScalarStyle::Plain, 0, None), _) if text.is_empty() || text == "~" => {}
@@ -44,7 +44,7 @@ pub(super) fn read(text: &str, pairs: &mut Pairs) -> Result<(), BadFile> {
     loop {
         match next()? {
             (Event::StreamEnd, _) => return Ok(()),
-            (Event::DocumentEnd | Event::Nothing, _) => {}
+            (Event::DocumentEnd, _) => {}
             (_, line) => return Err(bad(line, "a file holds one YAML document")),
         }
     }
@@ -52,7 +52,7 @@ pub(super) fn read(text: &str, pairs: &mut Pairs) -> Result<(), BadFile> {
 
 /// Whether a scalar is to be taken as the text that it is: untagged, or told to be one.
 fn is_text(tag: Option<&Tag>) -> bool {
-    tag.is_none_or(|tag| tag.is_yaml_core_schema() && tag.suffix == "str")
+    tag.is_none_or(|tag| tag.is_yaml_core_schema_tag("str"))
 }
 
 #[cfg(test)]
