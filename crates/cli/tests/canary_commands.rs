@@ -101,9 +101,21 @@ fn manage(watch: &mut Watch<'_>, value: &str) {
     watch.does(0, &["stale", "--older", "1d"], "");
     watch.does(0, &["explain", "prod:db-password"], "");
     watch.does(0, &["whoami"], "");
-    watch.does(0, &["api", "secrets", "create", "--vault-name", "prod", "--name", "api", "--value-file", &pem], "");
-    watch.does(0, &["api", "secrets", "create", "--vault-name", "prod", "--name", "v", "--value", "plain"], "");
-    watch.does(7, &["api", "secrets", "create", "--vault-name", "prod", "--name", "api", "--value-file", &pem], "");
+    watch.does(
+        0,
+        &["api", "secrets", "create", "--vault-name", "prod", "--name", "api", "--value-file", &pem],
+        "",
+    );
+    watch.does(
+        0,
+        &["api", "secrets", "create", "--vault-name", "prod", "--name", "v", "--value", "plain"],
+        "",
+    );
+    watch.does(
+        7,
+        &["api", "secrets", "create", "--vault-name", "prod", "--name", "api", "--value-file", &pem],
+        "",
+    );
     watch.does(0, &["api", "secrets", "list"], "");
     watch.does(0, &["api", "vaults", "list"], "");
     watch.does(0, &["api", "api-keys", "list"], "");
@@ -127,7 +139,11 @@ fn read(watch: &mut Watch<'_>) {
     watch.does(0, &["render", "-"], whole);
     watch.does(0, &["render", "-", "-o", &at("rendered.conf")], whole);
     watch.does(0, &["render", "--check", "-"], whole);
-    watch.does(3, &["render", "-", "-o", &at("missing.conf")], &format!("{whole}${{secrets.get('prod','none')}}"));
+    watch.does(
+        3,
+        &["render", "-", "-o", &at("missing.conf")],
+        &format!("{whole}${{secrets.get('prod','none')}}"),
+    );
     watch.does(6, &["render", "-"], &format!("{whole}${{secrets.fetch('prod','db-password')}}"));
     fs::create_dir(home.join("templates")).unwrap();
     fs::write(home.join("templates/a.conf.tmpl"), whole).unwrap();
@@ -138,7 +154,11 @@ fn read(watch: &mut Watch<'_>) {
     watch.does(126, &["run", "--vault", "prod", "--", "/etc/passwd"], "");
     watch.does(3, &["run", "--map", "X=prod:none", "--", "true"], "");
     watch.does(6, &["run", "--vault", "prod", "--vault", "staging", "--", "true"], "");
-    watch.does(0, &["run", "--vault", "prod", "--redact", "--", "sh", "-c", "printenv; printenv | base64 >&2"], "");
+    watch.does(
+        0,
+        &["run", "--vault", "prod", "--redact", "--", "sh", "-c", "printenv; printenv | base64 >&2"],
+        "",
+    );
     watch.does(0, &["run", "--vault", "prod", "--files", "--", "sh", "-c", "echo $DB_PASSWORD_FILE"], "");
     watch.does(0, &["run", "--offline", "--vault", "prod", "--", "printenv", "DB_PASSWORD"], "");
     watch.does(4, &["secret", "set", "prod:db-password"], CANARY);
@@ -175,7 +195,8 @@ fn no_value_and_no_token_is_where_it_does_not_belong() {
         assert!(!found.is_empty(), "no value at {given}: is it asked for at all?");
     }
     assert!(seen.places("file: .cache/strongroom/") > 0, "no cache was searched");
-    let tokens: Vec<Needle> = [token.as_str(), reader.variable("STRONGROOM_API_KEY")].into_iter().flat_map(forms).collect();
+    let tokens: Vec<Needle> =
+        [token.as_str(), reader.variable("STRONGROOM_API_KEY")].into_iter().flat_map(forms).collect();
     // The profile keeps it, in a file that its owner alone may read.
     let profile = |place: &str| place == "file: .config/strongroom/config.toml";
     assert_eq!(seen.find(&tokens, profile), Vec::<String>::new());

@@ -335,10 +335,11 @@ impl Head {
     /// The head of an empty log.
     pub const EMPTY: Self = Self { sequence: 0, hash: [0; 32] };
 
-    /// Moves the head on to the record that follows with these canonical bytes.
-    pub fn advance(&mut self, canonical: &[u8]) {
-        self.sequence += 1;
-        self.hash = chain_digest(&self.hash, self.sequence, canonical);
+    /// The head once the record with these canonical bytes follows.
+    #[must_use]
+    pub fn advanced(&self, canonical: &[u8]) -> Self {
+        let sequence = self.sequence + 1;
+        Self { sequence, hash: chain_digest(&self.hash, sequence, canonical) }
     }
 }
 
@@ -445,7 +446,7 @@ mod tests {
             let event = Event::new(stamp, account, actor.clone(), object, Action::Created);
             assert_eq!(Event::from_canonical(&event.to_canonical().unwrap()).unwrap(), event);
             let canonical = event.to_canonical().unwrap();
-            head.advance(&canonical);
+            head = head.advanced(&canonical);
             Record { sequence: head.sequence, hash: head.hash, canonical }
         });
         let records = records.collect();

@@ -205,6 +205,12 @@ pub enum Rule {
         /// Values allowed.
         max: usize,
     },
+    /// Too many bytes of values for one answer.
+    #[error("an answer holds up to {max} bytes of values; these would be more")]
+    TooMuchValue {
+        /// Bytes allowed.
+        max: usize,
+    },
     /// None, or too many, references in one request.
     #[error("a request holds 1 to {max} references")]
     ReferenceCount {

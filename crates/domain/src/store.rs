@@ -151,10 +151,12 @@ pub trait Store: Send + Sync {
     ) -> Result<()>;
 
     /// Moves a secret to another vault with a version that was sealed for it; the versions before it are destroyed.
-    /// `NotUnique`; `Stale`, also if that vault is gone or has another name or key by now.
+    /// `NotUnique`; `Stale`, also if that vault is gone or has another name or key by now, or the one it comes `from` another
+    /// name.
     async fn secret_move(
         &self,
         account: AccountId,
+        from: Arc<Secret>,
         vault: Arc<Vault>,
         secret: Secret,
         version: Version,
@@ -177,14 +179,8 @@ pub trait Store: Send + Sync {
         query: Query,
     ) -> Result<Listing<Detail>>;
 
-    /// Removes a secret and its versions. `Stale`.
-    async fn secret_delete(
-        &self,
-        account: AccountId,
-        id: SecretId,
-        revision: u64,
-        event: Event,
-    ) -> Result<()>;
+    /// Removes a secret and its versions. `Stale`, also if its vault has another name by now than the record tells.
+    async fn secret_delete(&self, account: AccountId, secret: Arc<Secret>, event: Event) -> Result<()>;
 
     /// One version of a secret.
     async fn version_find(

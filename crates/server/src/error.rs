@@ -310,6 +310,14 @@ impl From<&Rule> for Told {
                     "An answer holds up to {max} values, and these would be more. Ask for fewer at a time."
                 ),
             ),
+            Rule::TooMuchValue { max } => own(
+                BAD,
+                1005,
+                format!(
+                    "An answer holds up to {} MiB of values, and these would be more. Ask for fewer at a time.",
+                    max >> 20
+                ),
+            ),
             Rule::ReferenceCount { max } => {
                 own(BAD, 1006, format!("A request names 1 to {max} secrets or vaults in 'secrets'."))
             }

@@ -52,17 +52,17 @@ impl Session {
         list::query(listed.0.as_deref(), kind, self.shared.settings.lenient, self.app().clock())
     }
 
-    /// Reads a query with those parameters.
+    /// Reads a query with those parameters and no others: it is none of ngrok's, whose clients leniency is for.
     pub(crate) fn query(
         &self,
         listed: &Listed,
         supported: &'static [&'static str],
     ) -> Result<Parameters, Problem> {
-        Ok(Parameters::parse(listed.0.as_deref(), supported, self.shared.settings.lenient)?)
+        Ok(Parameters::parse(listed.0.as_deref(), supported, false)?)
     }
 
-    /// Reads a body with those fields; it comes without a query.
-    pub(crate) async fn fields(&self, request: Request, supported: &[&str]) -> Result<Fields, Problem> {
+    /// Reads a body with those fields; it comes without a query. A body may take its time: who sends it is looked at again.
+    pub(crate) async fn fields(&mut self, request: Request, supported: &[&str]) -> Result<Fields, Problem> {
         let lenient = self.shared.settings.lenient;
         refuse_query(request.uri().query(), lenient)?;
         body::check_content_type(request.headers())?;
@@ -70,6 +70,7 @@ impl Session {
         let bytes = tokio::time::timeout(self.shared.settings.body_timeout, read)
             .await
             .map_err(|_| Protocol::BodyCutOff)??;
+        self.caller = self.app().refreshed(&self.caller).await?;
         Ok(Fields::parse(&bytes, supported, lenient)?)
     }
 }
@@ -181,9 +182,9 @@ impl<T: Identified> FromRequestParts<Arc<Shared>> for Item<T> {
 }
 
 /// Where a request came from, as the audit log tells it.
-pub(crate) struct From(pub(crate) audit::Client);
+pub(crate) struct Sender(pub(crate) audit::Client);
 
-impl FromRequestParts<Arc<Shared>> for From {
+impl FromRequestParts<Arc<Shared>> for Sender {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Shared>) -> Result<Self, Problem> {

@@ -34,6 +34,8 @@ const CREDENTIALS_WEIGHT: u64 = 4 << 20;
 const DEADLINE: Duration = Duration::from_secs(30);
 /// What an entry weighs beside its texts: the record itself, the map's own notes.
 const ENTRY_WEIGHT: usize = 400;
+/// What a grant weighs beside its text.
+const GRANT_WEIGHT: usize = 100;
 /// Vault names whose ids are remembered.
 const NAMES: usize = 4096;
 /// Secret names whose ids are remembered.
@@ -211,7 +213,10 @@ impl CachedStore {
             names: Cache::new(NAMES),
             secret_names: Cache::new(SECRET_NAMES),
             credentials: Coherent::new(CREDENTIALS_WEIGHT, |credential| {
-                credential.key.description.len() + credential.key.metadata.len() + credential.subject.len()
+                let grants = credential.key.grants.iter().flat_map(|grants| grants.iter());
+                let grants: usize = grants.map(|grant| GRANT_WEIGHT + grant.to_string().len()).sum();
+                let key = &credential.key;
+                key.description.len() + key.metadata.len() + credential.subject.len() + grants
             }),
         };
         Self { store, caches: Arc::new(caches) }
@@ -405,6 +410,7 @@ impl Store for CachedStore {
     async fn secret_move(
         &self,
         account: AccountId,
+        from: Arc<Secret>,
         vault: Arc<Vault>,
         secret: Secret,
         version: Version,
@@ -412,7 +418,7 @@ impl Store for CachedStore {
     ) -> Result<()> {
         let replaced = Replaced::Secret(account, secret.id);
         let change = async move |store: Arc<dyn Store>| {
-            store.secret_move(account, vault, secret, version, event).await
+            store.secret_move(account, from, vault, secret, version, event).await
         };
         self.replacing(replaced, change).await
     }
@@ -435,16 +441,10 @@ impl Store for CachedStore {
         self.store.detail_list(account, vault, unused_since, query).await
     }
 
-    async fn secret_delete(
-        &self,
-        account: AccountId,
-        id: SecretId,
-        revision: u64,
-        event: Event,
-    ) -> Result<()> {
-        let change =
-            async move |store: Arc<dyn Store>| store.secret_delete(account, id, revision, event).await;
-        self.replacing(Replaced::Secret(account, id), change).await
+    async fn secret_delete(&self, account: AccountId, secret: Arc<Secret>, event: Event) -> Result<()> {
+        let replaced = Replaced::Secret(account, secret.id);
+        let change = async move |store: Arc<dyn Store>| store.secret_delete(account, secret, event).await;
+        self.replacing(replaced, change).await
     }
 
     async fn version_find(

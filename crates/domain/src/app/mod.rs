@@ -1,6 +1,7 @@
 //! The use cases.
 //!
-//! Each takes the [`Caller`], which only [`App::authenticate`] makes: no caller, no access.
+//! Each takes the [`Caller`], which only [`App::authenticate`], [`App::refreshed`] and [`App::operator`] make: no caller, no
+//! access.
 
 mod api_keys;
 pub mod audit;

@@ -265,7 +265,7 @@ impl App {
             secret.version += 1;
             let version = self.seal(&vault, &secret, &self.value_of(caller, &old).await?)?;
             let event = self.event(caller, &secret, Action::Updated)?;
-            self.store.secret_move(caller.account, vault, secret.clone(), version, event).await?;
+            self.store.secret_move(caller.account, old, vault, secret.clone(), version, event).await?;
             Ok(secret)
         })
         .await
@@ -280,7 +280,7 @@ impl App {
         retry_stale(|| async {
             let secret = self.secret_for(caller, id, Grantable::Manage).await?;
             let event = self.event(caller, &*secret, Action::Deleted)?;
-            self.store.secret_delete(caller.account, id, secret.revision, event).await
+            self.store.secret_delete(caller.account, secret, event).await
         })
         .await
     }

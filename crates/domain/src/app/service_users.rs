@@ -2,9 +2,10 @@
 
 use super::{App, retry_stale};
 use crate::api_key::ApiKey;
-use crate::audit::Action;
+use crate::audit;
 use crate::caller::Caller;
 use crate::error::{Denial, Error, Missing, Noun, Result};
+use crate::grant::Action;
 use crate::ids::{PrincipalId, ServiceUserId};
 use crate::page::{Listing, Page, PageLimit, Query};
 use crate::principal::ServiceUser;
@@ -43,7 +44,7 @@ impl App {
             created_at: stamp.at,
             revision: 1,
         };
-        let event = self.event(caller, &user, Action::Created)?;
+        let event = self.event(caller, &user, audit::Action::Created)?;
         self.store.service_user_insert(caller.account, user.clone(), event).await?;
         Ok(user)
     }
@@ -66,7 +67,7 @@ impl App {
     /// `Forbidden` for a key with grants that are not an admin's.
     pub async fn service_user_list(&self, caller: &Caller, query: Query) -> Result<Listing<ServiceUser>> {
         if !sees_service_users(caller) {
-            return Err(Error::Forbidden(Denial::ServiceUsers));
+            return Err(Error::Forbidden(Denial::NotGranted { action: Action::Admin, target: None }));
         }
         self.store.service_user_list(caller.account, query).await
     }
@@ -92,7 +93,7 @@ impl App {
                 return Ok(old);
             }
             user.revision += 1;
-            let event = self.event(caller, &user, Action::Updated)?;
+            let event = self.event(caller, &user, audit::Action::Updated)?;
             self.store.service_user_update(caller.account, user.clone(), event).await?;
             Ok(user)
         })
@@ -110,9 +111,9 @@ impl App {
             let keys = self.keys_of(caller, PrincipalId::ServiceUser(id)).await?;
             let mut events = Vec::with_capacity(keys.len() + 1);
             for key in &keys {
-                events.push(self.event(caller, key, Action::Deleted)?);
+                events.push(self.event(caller, key, audit::Action::Deleted)?);
             }
-            events.push(self.event(caller, &user, Action::Deleted)?);
+            events.push(self.event(caller, &user, audit::Action::Deleted)?);
             let keys = keys.iter().map(|key| key.id).collect();
             self.store.service_user_delete(caller.account, id, user.revision, keys, events).await
         })

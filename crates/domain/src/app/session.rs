@@ -26,6 +26,19 @@ impl App {
         }
     }
 
+    /// The caller as it is by now: its key may have been changed, ended or deleted since it was shown. Asked again after
+    /// every wait that somebody else may draw out, such as that for a body.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] when the key opens nothing any more.
+    pub async fn refreshed(&self, caller: &Caller) -> Result<Caller> {
+        let Some(id) = caller.key else { return Ok(caller.clone()) };
+        let found = self.store.credential_find(id).await?;
+        let credential = found.ok_or(Error::Unauthenticated(BadCredential::Unknown))?;
+        credential.must_count(|| self.clock.now())?;
+        Ok(Caller::from_credential(&credential))
+    }
+
     /// The caller for somebody who works on the machine itself and has the root key: the first admin.
     ///
     /// # Errors

@@ -19,6 +19,8 @@ use crate::vault::Vault;
 const REFERENCES_MAX: usize = 100;
 /// Values in one answer.
 const VALUES_MAX: usize = 1000;
+/// Bytes of all values in one answer: what one request may hold in memory and keep a thread busy with.
+const BYTES_MAX: usize = 8 << 20;
 
 /// What is to be resolved, as it was named.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,13 +37,13 @@ pub enum ValueRef {
 
 /// A secret, and which version of it is meant.
 #[derive(Debug, Clone)]
-struct Target {
+struct Found {
     secret: Arc<Secret>,
     /// The version that was named; the current one if none was.
     named: Option<u32>,
 }
 
-impl Target {
+impl Found {
     fn version(&self) -> u32 {
         self.named.unwrap_or(self.secret.version)
     }
@@ -53,12 +55,14 @@ impl Target {
 
 /// A digest of which secrets and which versions these are, and of what they are called. It tells nothing of a value, and is
 /// another one as soon as an answer would be.
-fn tag(targets: &[Target]) -> Digest {
+fn tag(targets: &[Found]) -> Digest {
     let mut bytes = Vec::with_capacity(targets.len() * 64);
     for target in targets {
         bytes.extend_from_slice(target.secret.id.ksuid().as_bytes());
         bytes.extend_from_slice(&target.version().to_be_bytes());
         bytes.extend_from_slice(&target.secret.revision.to_be_bytes());
+        // Versions and revisions are counted again after a store was put back from a backup; the time goes on.
+        bytes.extend_from_slice(&target.secret.updated_at.as_second().to_be_bytes());
         // Neither name holds a NUL.
         for name in [&target.secret.vault_name, &target.secret.name] {
             bytes.extend_from_slice(name.as_bytes());
@@ -86,24 +90,13 @@ pub struct Value {
     pub value: Arc<SecretValue>,
 }
 
-/// What was not found, and what was and may not be resolved.
-#[derive(Default)]
-struct Refused {
-    missing: Vec<String>,
-    denied: Vec<String>,
-}
-
-impl Refused {
-    /// What is missing comes first, so that nobody learns from the order what is there.
-    fn into_result(self) -> Result<()> {
-        if !self.missing.is_empty() {
-            return Err(Error::NotFound(Missing::Values(self.missing)));
-        }
-        if !self.denied.is_empty() {
-            return Err(Error::Forbidden(Denial::NotResolvable(self.denied)));
-        }
-        Ok(())
-    }
+/// Refuses what the caller sees and may not resolve.
+fn must_resolve(caller: &Caller, targets: &[Found]) -> Result<()> {
+    let may = |found: &&Found| {
+        caller.ruling_on(Action::Resolve, &found.secret.vault_name, &found.secret.name).allows()
+    };
+    let denied: Vec<_> = targets.iter().filter(|found| !may(found)).map(Found::called).collect();
+    if denied.is_empty() { Ok(()) } else { Err(Error::Forbidden(Denial::NotResolvable(denied))) }
 }
 
 fn named(vault: &str, name: &str, version: Option<u32>) -> String {
@@ -119,7 +112,7 @@ impl App {
     ///
     /// # Errors
     /// `NotFound` with all that is missing or that the caller may not see; `Forbidden` with all that it may see and not
-    /// resolve; `Invalid` for more than [`VALUES_MAX`] values, or not 1 to [`REFERENCES_MAX`] references.
+    /// resolve; `Invalid` for more than 1,000 values or 8 MiB of them, or not 1 to 100 references.
     pub async fn value_resolve(
         &self,
         caller: &Caller,
@@ -138,26 +131,25 @@ impl App {
     }
 
     /// Finds what is named, and sees to it that the caller may resolve it.
-    async fn value_find(&self, caller: &Caller, references: &[ValueRef]) -> Result<Vec<Target>> {
+    async fn value_find(&self, caller: &Caller, references: &[ValueRef]) -> Result<Vec<Found>> {
         if !(1..=REFERENCES_MAX).contains(&references.len()) {
             return Err(Rule::ReferenceCount { max: REFERENCES_MAX }.into());
         }
         if !caller.may_resolve() {
             return Err(Error::Forbidden(Denial::ResolvesNothing));
         }
-        let (mut targets, mut refused) = (Vec::with_capacity(references.len()), Refused::default());
+        // What is missing is told first, so that nobody learns from the order what is there.
+        let (mut targets, mut missing) = (Vec::with_capacity(references.len()), Vec::new());
         for reference in references {
-            self.value_find_one(caller, reference, &mut targets, &mut refused).await?;
+            self.value_find_one(caller, reference, &mut targets, &mut missing).await?;
             if targets.len() > VALUES_MAX {
                 return Err(Rule::TooManyValues { max: VALUES_MAX }.into());
             }
         }
-        let may = |target: &Target| {
-            let secret = &target.secret;
-            caller.ruling_on(Action::Resolve, &secret.vault_name, &secret.name).allows()
-        };
-        refused.denied.extend(targets.iter().filter(|target| !may(target)).map(Target::called));
-        refused.into_result()?;
+        if !missing.is_empty() {
+            return Err(Error::NotFound(Missing::Values(missing)));
+        }
+        must_resolve(caller, &targets)?;
         Ok(targets)
     }
 
@@ -165,15 +157,18 @@ impl App {
         &self,
         caller: &Caller,
         reference: &ValueRef,
-        list: &mut Vec<Target>,
-        refused: &mut Refused,
+        list: &mut Vec<Found>,
+        missing: &mut Vec<String>,
     ) -> Result<()> {
+        // What the caller may not see is not looked for: not even the time it takes tells whether it is there.
         let (found, version, called) = match reference {
             ValueRef::Vault(name) => {
-                let vault = self.store.vault_find_by_name(caller.account, name).await?;
-                match vault.filter(|vault| caller.sees_vault(&vault.name)) {
+                let seen = caller.sees_vault(name);
+                let vault =
+                    if seen { self.store.vault_find_by_name(caller.account, name).await? } else { None };
+                match vault {
                     Some(vault) => list.extend(self.secrets_in(caller, &vault).await?),
-                    None => refused.missing.push(name.clone()),
+                    None => missing.push(name.clone()),
                 }
                 return Ok(());
             }
@@ -182,15 +177,16 @@ impl App {
                 (self.store.secret_find(caller.account, *id).await?, *version, id.to_string())
             }
             ValueRef::Name(vault, name, version) => {
-                let found = self.secret_named(caller, vault, name).await?;
+                let seen = caller.sees_secret(vault, name);
+                let found = if seen { self.secret_named(caller, vault, name).await? } else { None };
                 (found, *version, named(vault, name, *version))
             }
         };
         match found.filter(|secret| caller.sees_secret(&secret.vault_name, &secret.name)) {
             Some(secret) if self.is_kept(caller, &secret, version).await? => {
-                list.push(Target { secret, named: version });
+                list.push(Found { secret, named: version });
             }
-            _ => refused.missing.push(called),
+            _ => missing.push(called),
         }
         Ok(())
     }
@@ -213,7 +209,7 @@ impl App {
     }
 
     /// All that the caller sees in a vault, by name; no more than it takes to know that it is too much.
-    async fn secrets_in(&self, caller: &Caller, vault: &Vault) -> Result<Vec<Target>> {
+    async fn secrets_in(&self, caller: &Caller, vault: &Vault) -> Result<Vec<Found>> {
         let mut secrets: Vec<Secret> = Vec::new();
         loop {
             let before = secrets.last().map(|secret| secret.id.ksuid());
@@ -230,12 +226,15 @@ impl App {
             }
         }
         secrets.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Ok(secrets.into_iter().map(|secret| Target { secret: Arc::new(secret), named: None }).collect())
+        Ok(secrets.into_iter().map(|secret| Found { secret: Arc::new(secret), named: None }).collect())
     }
 
     /// Opens values, and gives them once an event for each secret is on disk. `Stale` when a change came between.
-    async fn value_open(&self, caller: &Caller, targets: &[Target], client: &Client) -> Result<Vec<Value>> {
+    async fn value_open(&self, caller: &Caller, targets: &[Found], client: &Client) -> Result<Vec<Value>> {
         let versions = self.versions_of(caller, targets).await?;
+        if versions.iter().map(|version| version.sealed.ciphertext.len()).sum::<usize>() > BYTES_MAX {
+            return Err(Rule::TooMuchValue { max: BYTES_MAX }.into());
+        }
         let vault_keys = self.vault_keys_of(caller, targets).await?;
         let mut opened: BTreeMap<(SecretId, u32), Arc<SecretValue>> = BTreeMap::new();
         let mut events = Vec::with_capacity(targets.len());
@@ -258,13 +257,15 @@ impl App {
             values.push(Value { secret: secret.clone(), version, value });
         }
         if !events.is_empty() {
+            // Finding a large vault may have taken its time: the key must still be what it was.
+            must_resolve(&self.refreshed(caller).await?, targets)?;
             self.store.secret_resolved(caller.account, events).await?;
         }
         Ok(values)
     }
 
     /// The sealed version of each target.
-    async fn versions_of(&self, caller: &Caller, targets: &[Target]) -> Result<Vec<Arc<Version>>> {
+    async fn versions_of(&self, caller: &Caller, targets: &[Found]) -> Result<Vec<Arc<Version>>> {
         let which = targets.iter().map(|target| (target.secret.id, target.version())).collect();
         let found = self.store.version_list(caller.account, which).await?;
         let mut versions = Vec::with_capacity(targets.len());
@@ -282,11 +283,7 @@ impl App {
     }
 
     /// The key of each vault that a target is in.
-    async fn vault_keys_of(
-        &self,
-        caller: &Caller,
-        targets: &[Target],
-    ) -> Result<BTreeMap<VaultId, VaultKey>> {
+    async fn vault_keys_of(&self, caller: &Caller, targets: &[Found]) -> Result<BTreeMap<VaultId, VaultKey>> {
         let vaults: BTreeMap<VaultId, &Secret> =
             targets.iter().map(|target| (target.secret.vault_id, &*target.secret)).collect();
         let mut keys = BTreeMap::new();

@@ -24,10 +24,7 @@ enum Given {
 }
 
 /// The fields of a body, or of an object in a list of it.
-pub struct Fields {
-    fields: Vec<(String, Given)>,
-    lenient: bool,
-}
+pub struct Fields(Vec<(String, Given)>);
 
 impl Fields {
     /// Reads the bytes of a body. `supported` are the keys that are known; `id` is passed over. With `lenient`, so is every
@@ -47,12 +44,12 @@ impl Fields {
         {
             return Err(Protocol::UnknownField { name: name.clone(), supported: supported.join(", ") });
         }
-        Ok(Self { fields, lenient })
+        Ok(Self(fields))
     }
 
     fn take(&mut self, name: &'static str) -> Given {
-        let place = self.fields.iter().position(|(key, _)| key == name);
-        place.map_or(Given::Null, |place| self.fields.swap_remove(place).1)
+        let place = self.0.iter().position(|(key, _)| key == name);
+        place.map_or(Given::Null, |place| self.0.swap_remove(place).1)
     }
 
     /// A text; `None` when it is left out or null.
@@ -109,7 +106,8 @@ impl Fields {
         }
     }
 
-    /// A list of objects with those keys; `None` when it is left out or null.
+    /// A list of objects with those keys and no others; `None` when it is left out or null. No list is ngrok's, whose clients
+    /// leniency is for.
     ///
     /// # Errors
     /// [`Protocol::InvalidField`] when it is anything else, [`Protocol::UnknownField`].
@@ -119,9 +117,8 @@ impl Fields {
             Given::List(items) => items,
             _ => return Err(Protocol::InvalidField(name)),
         };
-        let read = |item: Option<Vec<_>>| {
-            Self::known(item.ok_or(Protocol::InvalidField(name))?, supported, self.lenient)
-        };
+        let read =
+            |item: Option<Vec<_>>| Self::known(item.ok_or(Protocol::InvalidField(name))?, supported, false);
         items.into_iter().map(read).collect::<Result<_, _>>().map(Some)
     }
 }

@@ -19,7 +19,7 @@ use strongroom_domain::ids::ApiKeyId;
 use strongroom_domain::limits::Limits;
 use strongroom_domain::text::{Description, DisplayName, Metadata, Name};
 
-use crate::error::{Problem, Protocol};
+use crate::error::{Problem, Protocol, short};
 use body::Fields;
 use query::Query;
 
@@ -128,7 +128,8 @@ fn grants(body: &mut Fields) -> Result<Option<Grants>> {
 fn grant(mut item: Fields) -> Result<Grant> {
     let action =
         item.text("action")?.as_deref().and_then(Action::parse).ok_or(Rule::Grant(BadGrant::Action))?;
-    let (vault, secret) = (item.non_empty("vault")?, item.non_empty("secret")?);
+    // An empty pattern is none: it must not come to mean everything.
+    let (vault, secret) = (item.text("vault")?, item.text("secret")?);
     if vault.is_none() && secret.is_some() {
         let bad =
             if action.takes_target() { BadGrant::NoTarget(action) } else { BadGrant::NeedlessTarget(action) };
@@ -144,10 +145,7 @@ fn grant(mut item: Fields) -> Result<Grant> {
 
 /// A time, RFC 3339 with any offset; a part of a second is cut off.
 pub(crate) fn time(name: &'static str, text: &str) -> Result<Timestamp> {
-    // The parser also takes ISO 8601's basic form and RFC 9557's suffixes.
-    let extended =
-        text.len() >= "2026-01-01T00:00:00Z".len() && text.as_bytes()[4] == b'-' && !text.contains('[');
-    let time = text.parse::<Timestamp>().ok().filter(|_| extended);
+    let time = text.parse::<Timestamp>().ok().filter(|_| is_rfc_3339(text));
     let time = time.and_then(|time| Timestamp::from_second(time.as_second()).ok());
     time.ok_or_else(|| Protocol::InvalidField(name).into())
 }
@@ -166,6 +164,26 @@ pub(crate) fn api_key_update(mut body: Fields, limits: &Limits) -> Result<ApiKey
     })
 }
 
+/// Whether a text has the shape of RFC 3339, section 5.6. The parser takes more: ISO 8601's basic form, RFC 9557's suffixes.
+fn is_rfc_3339(text: &str) -> bool {
+    const SHAPE: &[u8] = b"0000-00-00T00:00:00";
+    let fits = |(shape, byte): (&u8, u8)| match shape {
+        b'0' => byte.is_ascii_digit(),
+        b'T' => matches!(byte, b'T' | b't' | b' '),
+        other => byte == *other,
+    };
+    let Some((start, rest)) = text.as_bytes().split_at_checked(SHAPE.len()) else { return false };
+    let digits = rest
+        .strip_prefix(b".")
+        .map_or(0, |part| part.iter().take_while(|byte| byte.is_ascii_digit()).count());
+    let rest = if digits > 0 { &rest[1 + digits..] } else { rest };
+    let offset = matches!(
+        rest,
+        [b'Z' | b'z'] | [b'+' | b'-', b'0'..=b'9', b'0'..=b'9', b':', b'0'..=b'9', b'0'..=b'9']
+    );
+    SHAPE.iter().zip(start.iter().copied()).all(fits) && offset
+}
+
 /// Where a secret is to be moved.
 pub(crate) fn secret_move(mut body: Fields, limits: &Limits) -> Result<(VaultRef, Option<Name>)> {
     let to = vault_ref(body.non_empty("vault_id")?, body.non_empty("vault_name")?)?;
@@ -180,11 +198,12 @@ pub(crate) fn resolve(mut body: Fields, limits: &Limits) -> Result<Vec<ValueRef>
 }
 
 fn reference(mut item: Fields, limits: &Limits) -> Result<ValueRef> {
-    let (vault, name) = (named(item.non_empty("vault")?, limits)?, named(item.non_empty("name")?, limits)?);
-    match (item.non_empty("id")?, vault, name, item.count("version")?) {
+    // An empty name is none: it must not come to mean all of the vault.
+    let (vault, name) = (named(item.text("vault")?, limits)?, named(item.text("name")?, limits)?);
+    match (item.text("id")?, vault, name, item.count("version")?) {
         // A malformed id is answered as an unknown one.
         (Some(id), None, None, version) => {
-            Ok(id.parse().map_or(ValueRef::NoId(id), |id| ValueRef::Id(id, version)))
+            Ok(id.parse().map_or_else(|_| ValueRef::NoId(short(&id)), |id| ValueRef::Id(id, version)))
         }
         (None, Some(vault), Some(name), version) => Ok(ValueRef::Name(vault, name, version)),
         (None, Some(vault), None, None) => Ok(ValueRef::Vault(vault)),
@@ -206,7 +225,8 @@ pub(crate) fn values(query: &Query, limits: &Limits) -> Result<ValueRef> {
         let number = text.parse::<u32>().ok().filter(|number| *number > 0 && number.to_string() == text);
         number.ok_or(Protocol::InvalidField("version"))
     });
-    let name = |parameter| named(query.get(parameter).map(str::to_owned), limits);
+    // An empty name is none: it must not come to mean all of the vault.
+    let name = |parameter| named(query.given(parameter).map(str::to_owned), limits);
     match (name("vault")?, name("name")?, version.transpose()?) {
         (Some(vault), Some(name), version) => Ok(ValueRef::Name(vault, name, version)),
         (Some(vault), None, None) => Ok(ValueRef::Vault(vault)),

@@ -4,7 +4,7 @@ use percent_encoding::percent_decode;
 
 use crate::error::Protocol;
 
-/// A query's known parameters, decoded; those that are empty count as not given.
+/// A query's known parameters, decoded.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Query(Vec<(&'static str, String)>);
 
@@ -38,19 +38,24 @@ impl Query {
                 return Err(Protocol::RepeatedParameter { name, count });
             }
         }
-        given.retain(|(_, value)| !value.is_empty());
         Ok(Self(given))
     }
 
-    /// A parameter that was given.
+    /// A parameter that was given; an empty one counts as not given, as .NET sends those.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
+        self.given(name).filter(|value| !value.is_empty())
+    }
+
+    /// A parameter that was given, be it empty.
+    pub(crate) fn given(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
     /// All that were given but these.
     pub(crate) fn without(&self, names: &[&str]) -> Vec<(&'static str, String)> {
-        self.0.iter().filter(|(name, _)| !names.contains(name)).cloned().collect()
+        let repeated = |(name, value): &&(&'static str, String)| !names.contains(name) && !value.is_empty();
+        self.0.iter().filter(repeated).cloned().collect()
     }
 }
 

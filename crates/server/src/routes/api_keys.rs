@@ -16,7 +16,7 @@ const LISTED: Kind = Kind { prefixes: &[ApiKeyId::PREFIX], fields: ApiKey::FIELD
 #[utoipa::path(post, path = "/api_keys", tag = "API keys", operation_id = "ApiKeysCreate",
     params(crate::openapi::Version), request_body = strongroom_wire::ApiKeyCreate,
     responses((status = 201, description = "The key, with its token", body = strongroom_wire::ApiKey), crate::openapi::Errors))]
-pub(crate) async fn api_key_create(session: Session, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn api_key_create(mut session: Session, request: Request) -> Result<Response, Problem> {
     let body = session.fields(request, fields::API_KEY_CREATE).await?;
     let draft = parse::api_key_create(body, session.limits())?;
     let (key, token) = session.app().api_key_create(&session.caller, draft).await?;
@@ -46,12 +46,12 @@ pub(crate) async fn api_key_get(
     Ok(json(StatusCode::OK, &view::api_key(&key, None, &session.origin)))
 }
 
-/// Change an API key's description or metadata
+/// Change an API key's description, metadata, grants or end
 #[utoipa::path(patch, path = "/api_keys/{id}", tag = "API keys", operation_id = "ApiKeysUpdate",
     params(crate::openapi::Version, crate::openapi::Id), request_body = strongroom_wire::ApiKeyUpdate,
     responses((status = 200, description = "The key", body = strongroom_wire::ApiKey), crate::openapi::Errors))]
 pub(crate) async fn api_key_update(
-    session: Session,
+    mut session: Session,
     Item(id): Item<ApiKeyId>,
     request: Request,
 ) -> Result<Response, Problem> {

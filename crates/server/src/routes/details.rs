@@ -42,7 +42,7 @@ pub(crate) async fn detail_get(
     params(crate::openapi::Version, crate::openapi::Id), request_body = strongroom_wire::SecretMove,
     responses((status = 200, description = "The secret", body = strongroom_wire::Secret), crate::openapi::Errors))]
 pub(crate) async fn secret_move(
-    session: Session,
+    mut session: Session,
     Item(id): Item<SecretId>,
     request: Request,
 ) -> Result<Response, Problem> {

@@ -11,7 +11,7 @@ use crate::view::{self, json};
 #[utoipa::path(post, path = "/strongroom/explain", tag = "Values", operation_id = "Explain",
     params(crate::openapi::Version), request_body = strongroom_wire::Explain,
     responses((status = 200, description = "What it may do", body = strongroom_wire::Explanation), crate::openapi::Errors))]
-pub(crate) async fn explain(session: Session, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn explain(mut session: Session, request: Request) -> Result<Response, Problem> {
     let body = session.fields(request, fields::EXPLAIN).await?;
     let (key, vault, name) = parse::explain(body, session.limits())?;
     let (vault, name) = (vault.into_string(), name.into_string());

@@ -17,7 +17,7 @@ const LISTED_OF_VAULT: Kind = Kind { parameters: PARAMETERS_WITH_ID, ..LISTED };
 #[utoipa::path(post, path = "/vault_secrets", tag = "Secrets", operation_id = "SecretsCreate",
     params(crate::openapi::Version), request_body = strongroom_wire::SecretCreate,
     responses((status = 201, description = "The secret", body = strongroom_wire::Secret), crate::openapi::Errors))]
-pub(crate) async fn secret_create(session: Session, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn secret_create(mut session: Session, request: Request) -> Result<Response, Problem> {
     let body = session.fields(request, fields::SECRET_CREATE).await?;
     let draft = parse::secret_create(body, session.limits())?;
     let secret = session.app().secret_create(&session.caller, draft).await?;
@@ -66,7 +66,7 @@ pub(crate) async fn secret_get(
     params(crate::openapi::Version, crate::openapi::Id), request_body = strongroom_wire::SecretUpdate,
     responses((status = 200, description = "The secret", body = strongroom_wire::Secret), crate::openapi::Errors))]
 pub(crate) async fn secret_update(
-    session: Session,
+    mut session: Session,
     Item(id): Item<SecretId>,
     request: Request,
 ) -> Result<Response, Problem> {

@@ -15,7 +15,7 @@ use crate::view::{self, Flavour, json};
 const LISTED: Kind =
     Kind { prefixes: &["bot_", "service_"], fields: ServiceUser::FIELDS, parameters: PARAMETERS };
 
-async fn create(session: Session, request: Request, flavour: Flavour) -> Result<Response, Problem> {
+async fn create(mut session: Session, request: Request, flavour: Flavour) -> Result<Response, Problem> {
     let body = session.fields(request, fields::SERVICE_USER).await?;
     let draft = parse::service_user_create(body, session.limits())?;
     let user = session.app().service_user_create(&session.caller, draft).await?;
@@ -28,7 +28,7 @@ async fn get(session: Session, id: ServiceUserId, flavour: Flavour) -> Result<Re
 }
 
 async fn update(
-    session: Session,
+    mut session: Session,
     id: ServiceUserId,
     request: Request,
     flavour: Flavour,

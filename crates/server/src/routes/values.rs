@@ -1,12 +1,12 @@
 use axum::extract::Request;
 use axum::response::Response;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use strongroom_domain::Error;
 use strongroom_domain::app::Resolution;
 
 use crate::error::Problem;
 use crate::parse::{self, fields};
-use crate::session::{From, Listed, Session};
+use crate::session::{Listed, Sender, Session};
 use crate::view::{self, json_bytes};
 
 /// Read values, all or nothing; each is in the audit log before the answer leaves
@@ -15,8 +15,8 @@ use crate::view::{self, json_bytes};
     responses((status = 200, description = "The values, in the order asked", body = strongroom_wire::ResolvedSecrets),
         crate::openapi::Errors))]
 pub(crate) async fn value_resolve(
-    session: Session,
-    From(client): From,
+    mut session: Session,
+    Sender(client): Sender,
     request: Request,
 ) -> Result<Response, Problem> {
     let body = session.fields(request, fields::RESOLVE).await?;
@@ -33,14 +33,21 @@ pub(crate) async fn value_resolve(
         (status = 304, description = "Nothing has changed since the ETag that was sent along"), crate::openapi::Errors))]
 pub(crate) async fn value_get(
     session: Session,
-    From(client): From,
+    Sender(client): Sender,
+    method: Method,
     headers: HeaderMap,
     listed: Listed,
 ) -> Result<Response, Problem> {
     let reference = parse::values(&session.query(&listed, fields::VALUES)?, session.limits())?;
-    let knows = |tag: &_| parse::matches_any(&headers, &view::etag(tag));
+    let known = |tag: &_| parse::matches_any(&headers, &view::etag(tag));
+    // HEAD gives no value, and so opens none.
+    let knows = |tag: &_| method == Method::HEAD || known(tag);
     let resolution = session.app().value_resolve(&session.caller, &[reference], &client, knows).await?;
     let mut response = answer(&resolution)?;
+    if method == Method::HEAD && !known(&resolution.tag) {
+        *response.status_mut() = StatusCode::OK;
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
     let etag = HeaderValue::try_from(view::etag(&resolution.tag));
     let etag = etag.map_err(|error| Error::Internal(Box::new(error)))?;
     response.headers_mut().insert(header::ETAG, etag);

@@ -16,7 +16,7 @@ const LISTED: Kind = Kind { prefixes: &[VaultId::PREFIX], fields: Vault::FIELDS,
 #[utoipa::path(post, path = "/vaults", tag = "Vaults", operation_id = "VaultsCreate", params(crate::openapi::Version),
     request_body = strongroom_wire::VaultCreate,
     responses((status = 201, description = "The vault", body = strongroom_wire::Vault), crate::openapi::Errors))]
-pub(crate) async fn vault_create(session: Session, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn vault_create(mut session: Session, request: Request) -> Result<Response, Problem> {
     let body = session.fields(request, fields::VAULT).await?;
     let draft = parse::vault_create(body, session.limits())?;
     let vault = session.app().vault_create(&session.caller, draft).await?;
@@ -51,7 +51,7 @@ pub(crate) async fn vault_get(
     params(crate::openapi::Version, crate::openapi::Id), request_body = strongroom_wire::VaultUpdate,
     responses((status = 200, description = "The vault", body = strongroom_wire::Vault), crate::openapi::Errors))]
 pub(crate) async fn vault_update(
-    session: Session,
+    mut session: Session,
     Item(id): Item<VaultId>,
     request: Request,
 ) -> Result<Response, Problem> {

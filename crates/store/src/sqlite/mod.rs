@@ -27,7 +27,7 @@ use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::audit::{Event, Head, Record};
 use strongroom_domain::caller::Credential;
 use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
-use strongroom_domain::page::{Listing, Query};
+use strongroom_domain::page::{Listing, PageLimit, Query};
 use strongroom_domain::principal::{Account, ServiceUser, User};
 use strongroom_domain::secret::{Detail, Resolved, Secret, Version};
 use strongroom_domain::store::{ApiKeysOf, Counts, Store};
@@ -149,7 +149,7 @@ impl SqliteStore {
     ) -> Result<T> {
         let writer = self.writer.as_ref().ok_or_else(|| Error::Internal(Box::new(ReadOnly)))?;
         // Written out here, so that the one thread that writes need not.
-        let events = events.iter().map(Event::to_canonical).collect::<Result<Vec<_>>>()?;
+        let events = events.into_iter().map(|event| event.to_canonical()).collect::<Result<Vec<_>>>()?;
         writer
             .change(move |step| {
                 let done = work(step)?;
@@ -263,9 +263,8 @@ impl Store for SqliteStore {
         query: Query,
     ) -> Result<Listing<Secret>> {
         let number = self.number(account)?;
-        self.readers
-            .scan(Lane::of(&query), move |connection| secrets::list(connection, number, vault, &query))
-            .await
+        let lane = if vault.is_some() && query.filter.is_none() { Lane::OneVault } else { Lane::of(&query) };
+        self.readers.scan(lane, move |connection| secrets::list(connection, number, vault, &query)).await
     }
 
     async fn secret_update(
@@ -282,13 +281,17 @@ impl Store for SqliteStore {
     async fn secret_move(
         &self,
         account: AccountId,
+        from: Arc<Secret>,
         vault: Arc<Vault>,
         secret: Secret,
         version: Version,
         event: Event,
     ) -> Result<()> {
         let number = self.number(account)?;
-        self.change(vec![event], move |step| secrets::relocate(step, number, &vault, &secret, &version)).await
+        self.change(vec![event], move |step| {
+            secrets::relocate(step, number, (&from, &vault), &secret, &version)
+        })
+        .await
     }
 
     async fn secret_resolved(&self, account: AccountId, events: Vec<Event>) -> Result<()> {
@@ -318,7 +321,9 @@ impl Store for SqliteStore {
     ) -> Result<Listing<Detail>> {
         let number = self.number(account)?;
         loop {
-            let (asked, moved) = (query.clone(), self.latest.moved());
+            let (mut asked, moved) = (query.clone(), self.latest.moved());
+            // Many of them may turn out to have been used: a short page is not worth a walk of its own.
+            asked.page.limit = PageLimit::MAX;
             let lane = if unused_since.is_some() { Lane::Walking } else { Lane::of(&query) };
             let list =
                 move |connection: &_| secrets::detail_list(connection, number, vault, unused_since, &asked);
@@ -334,6 +339,8 @@ impl Store for SqliteStore {
             if moved != self.latest.moved() {
                 continue;
             }
+            page.more |= page.items.len() > query.page.limit.get();
+            page.items.truncate(query.page.limit.get());
             if !page.items.is_empty() || !page.more {
                 return Ok(page);
             }
@@ -341,15 +348,9 @@ impl Store for SqliteStore {
         }
     }
 
-    async fn secret_delete(
-        &self,
-        account: AccountId,
-        id: SecretId,
-        revision: u64,
-        event: Event,
-    ) -> Result<()> {
+    async fn secret_delete(&self, account: AccountId, secret: Arc<Secret>, event: Event) -> Result<()> {
         let number = self.number(account)?;
-        self.change(vec![event], move |step| secrets::delete(step, number, id, revision)).await
+        self.change(vec![event], move |step| secrets::delete(step, number, &secret)).await
     }
 
     async fn version_find(

@@ -45,6 +45,9 @@ impl Pool {
 pub(super) enum Lane {
     /// A page's worth of an index: soon done.
     Indexed,
+    /// One vault's secrets, by a key with grants: all of them, if few are visible. This is what resolving a vault takes, and
+    /// is not to wait for filters.
+    OneVault,
     /// Possibly all rows, for a filter that no index helps. These must not keep the others waiting.
     Walking,
 }
@@ -78,6 +81,7 @@ pub(super) struct Readers {
     lookups: Pool,
     scans: Arc<Pool>,
     indexed: Arc<Semaphore>,
+    one_vault: Arc<Semaphore>,
     walking: Arc<Semaphore>,
 }
 
@@ -89,6 +93,7 @@ impl Readers {
             lookups: pool(),
             scans: Arc::new(pool()),
             indexed: Arc::new(Semaphore::new(cores)),
+            one_vault: Arc::new(Semaphore::new(cores)),
             walking: Arc::new(Semaphore::new(cores.div_ceil(2))),
         }
     }
@@ -118,6 +123,7 @@ impl Readers {
         let late = Instant::now() + SCAN_DEADLINE;
         let turns = match lane {
             Lane::Indexed => &self.indexed,
+            Lane::OneVault => &self.one_vault,
             Lane::Walking => &self.walking,
         };
         let turn = tokio::time::timeout_at(late.into(), turns.clone().acquire_owned()).await;

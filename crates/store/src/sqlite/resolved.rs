@@ -66,8 +66,9 @@ impl Latest {
             "INSERT OR REPLACE INTO resolved (account, secret, at, api_key) SELECT ?1, ?2, ?3, ?4 \
              WHERE EXISTS (SELECT 1 FROM secret WHERE account = ?1 AND id = ?2)",
         )?;
-        for ((account, secret), resolved) in self.times().iter() {
-            let Resolved { at, by } = resolved;
+        // Copied, so that nobody who asks waits for the writing.
+        let times: Vec<_> = self.times().iter().map(|(key, resolved)| (*key, *resolved)).collect();
+        for ((account, secret), Resolved { at, by }) in times {
             insert.execute((account, secret.ksuid().as_bytes(), at.as_second(), by.ksuid().as_bytes()))?;
         }
         Ok(())

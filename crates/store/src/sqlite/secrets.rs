@@ -277,11 +277,12 @@ pub(super) fn update(
 pub(super) fn relocate(
     step: &mut Step<'_>,
     account: i64,
-    vault: &Vault,
+    (from, vault): (&Secret, &Vault),
     secret: &Secret,
     version: &Version,
 ) -> Result<()> {
     check_vault(step, account, vault)?;
+    check_place(step, account, from)?;
     let moved = step
         .connection
         .prepare_cached(
@@ -308,7 +309,22 @@ pub(super) fn relocate(
     version_insert(step, account, secret.id, version)
 }
 
-pub(super) fn delete(step: &mut Step<'_>, account: i64, id: SecretId, revision: u64) -> Result<()> {
+/// The secret's vault must still be called as the secret says: what was allowed, and is told, goes by that name.
+fn check_place(step: &Step<'_>, account: i64, secret: &Secret) -> Result<()> {
+    let same: bool = step
+        .connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM vault WHERE account = ?1 AND id = ?2 AND name = ?3)")
+        .and_then(|mut select| {
+            let vault = secret.vault_id.ksuid();
+            select.query_row((account, vault.as_bytes(), &secret.vault_name), |row| row.get(0))
+        })
+        .map_err(error::plain)?;
+    if same { Ok(()) } else { Err(Error::Stale) }
+}
+
+pub(super) fn delete(step: &mut Step<'_>, account: i64, secret: &Secret) -> Result<()> {
+    check_place(step, account, secret)?;
+    let (id, revision) = (secret.id, secret.revision);
     let deleted = step
         .connection
         .prepare_cached("DELETE FROM secret WHERE account = ?1 AND id = ?2 AND revision = ?3")

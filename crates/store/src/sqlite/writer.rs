@@ -25,6 +25,8 @@ use super::tally::Tallies;
 
 /// Changes in one transaction at most.
 const BATCH_MAX: usize = 256;
+/// Events after which a transaction takes no further change: one change may bring a thousand.
+const BATCH_EVENTS: u64 = 4096;
 /// Changes that may wait; those who come after wait to wait.
 const QUEUE: usize = 1024;
 
@@ -54,8 +56,9 @@ impl Step<'_> {
             .prepare_cached("INSERT INTO audit (sequence, hash, canonical) VALUES (?1, ?2, ?3)")
             .map_err(error::plain)?;
         for canonical in events {
-            self.head.advance(canonical);
-            insert.execute((self.head.sequence, self.head.hash, canonical)).map_err(error::plain)?;
+            let next = self.head.advanced(canonical);
+            insert.execute((next.sequence, next.hash, canonical)).map_err(error::plain)?;
+            *self.head = next;
         }
         Ok(())
     }
@@ -172,13 +175,19 @@ impl Drop for Writer {
 
 /// What the writer knows of the store without asking: the end of the log, the tallies, and what the batch under way gives
 /// out.
-#[derive(Clone)]
 struct Notes {
     head: Head,
     tallies: Tallies,
     resolved: Vec<Note>,
     /// Up to which event the table of last times is up to date.
     resolved_upto: u64,
+}
+
+impl Notes {
+    fn step<'a>(&'a mut self, connection: &'a Connection) -> Step<'a> {
+        let Self { head, tallies, resolved, .. } = self;
+        Step { connection, tallies, head, resolved }
+    }
 }
 
 struct Batches {
@@ -209,9 +218,13 @@ impl From<rusqlite::Error> for Abandoned {
 impl Batches {
     fn run(mut self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
-        while queue.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
+        while !batch.is_empty() || queue.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
             let committed = self.commit(&mut batch);
-            let jobs = std::mem::replace(&mut batch, Vec::with_capacity(BATCH_MAX));
+            // What the transaction did not take is the start of the next.
+            let taken = *committed.as_ref().unwrap_or(&batch.len());
+            let rest = batch.split_off(taken);
+            let jobs = std::mem::replace(&mut batch, rest);
+            let committed = committed.map(drop);
             let tell = move || jobs.into_iter().for_each(|job| job.answer(committed.clone()));
             match &self.runtime {
                 Some(runtime) => drop(runtime.spawn(async move { tell() })),
@@ -227,7 +240,8 @@ impl Batches {
         }
     }
 
-    fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), CommitFailed> {
+    /// Commits a batch, or as much from its start as one transaction takes; says how much.
+    fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<usize, CommitFailed> {
         let mut written = self.write(batch, unguarded);
         if matches!(written, Err(Abandoned::Half)) {
             self.give_up();
@@ -244,7 +258,7 @@ impl Batches {
         })
     }
 
-    fn write(&mut self, batch: &mut [Box<dyn Job>], guard: Guard) -> Result<(), Abandoned> {
+    fn write(&mut self, batch: &mut [Box<dyn Job>], guard: Guard) -> Result<usize, Abandoned> {
         let connection = &self.connection;
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut notes = match self.notes.take() {
@@ -257,12 +271,16 @@ impl Batches {
             self.latest.write(connection)?;
             notes.resolved_upto = resolved::set_upto(connection)?;
         }
-        let mut changes = 0;
+        let (mut changes, mut taken) = (0, 0);
         for job in batch {
+            taken += 1;
             changes += u64::from(guard(connection, &mut notes, &mut **job)?);
             // An error such as a full disk may have undone the whole transaction.
             if connection.is_autocommit() {
                 return Err(undone().into());
+            }
+            if notes.head.sequence - before.sequence >= BATCH_EVENTS {
+                break;
             }
         }
         if notes.head != before {
@@ -278,7 +296,7 @@ impl Batches {
         self.latest.add(notes.resolved.drain(..));
         self.notes = Some(notes);
         self.written.count(changes);
-        Ok(())
+        Ok(taken)
     }
 
     /// Writes the last uses of secrets to their table before the store is closed.
@@ -306,12 +324,11 @@ impl Batches {
 /// How a change is run, so that one that fails leaves nothing behind; says whether it succeeded.
 type Guard = fn(&Connection, &mut Notes, &mut dyn Job) -> Result<bool, Abandoned>;
 
-/// Without a guard: a change that fails must have written nothing.
+/// Without a guard: a change that fails must have written and noted nothing.
 fn unguarded(connection: &Connection, notes: &mut Notes, job: &mut dyn Job) -> Result<bool, Abandoned> {
-    let before = connection.total_changes();
-    let Notes { head, tallies, resolved, .. } = notes;
-    let succeeded = job.run(&mut Step { connection, tallies, head, resolved });
-    if !succeeded && connection.total_changes() != before {
+    let before = (connection.total_changes(), notes.head, notes.resolved.len());
+    let succeeded = job.run(&mut notes.step(connection));
+    if !succeeded && (connection.total_changes(), notes.head, notes.resolved.len()) != before {
         return Err(Abandoned::Half);
     }
     Ok(succeeded)
@@ -319,14 +336,14 @@ fn unguarded(connection: &Connection, notes: &mut Notes, job: &mut dyn Job) -> R
 
 /// In a savepoint, which is undone when the change fails.
 fn savepoint(connection: &Connection, notes: &mut Notes, job: &mut dyn Job) -> Result<bool, Abandoned> {
-    let kept = notes.clone();
+    let (head, tallies, resolved) = (notes.head, notes.tallies.clone(), notes.resolved.len());
     connection.execute_batch("SAVEPOINT change")?;
-    let Notes { head, tallies, resolved, .. } = notes;
-    let succeeded = job.run(&mut Step { connection, tallies, head, resolved });
+    let succeeded = job.run(&mut notes.step(connection));
     if succeeded {
         connection.execute_batch("RELEASE change")?;
     } else {
-        *notes = kept;
+        (notes.head, notes.tallies) = (head, tallies);
+        notes.resolved.truncate(resolved);
         connection.execute_batch("ROLLBACK TO change; RELEASE change")?;
     }
     Ok(succeeded)

@@ -145,7 +145,7 @@ async fn another_account_changes_nothing(store: &dyn Store) {
             )
             .await,
         store.secret_update(other, new_secret, Some(version), house.event(&secret, updated)).await,
-        store.secret_delete(other, secret.id, 1, house.event(&secret, deleted)).await,
+        store.secret_delete(other, Arc::new(secret.clone()), house.event(&secret, deleted)).await,
         store.api_key_update(other, new_key, house.event(&key, updated)).await,
         store.api_key_delete(other, key.id, 1, house.event(&key, deleted)).await,
         store.service_user_update(other, new_user, house.event(&user, updated)).await,

@@ -182,7 +182,7 @@ impl<'a> House<'a> {
 
     pub(crate) async fn secret_delete(&self, secret: &Secret) -> Result<()> {
         let event = self.event(secret, Action::Deleted);
-        self.store.secret_delete(self.account, secret.id, secret.revision, event).await
+        self.store.secret_delete(self.account, Arc::new(secret.clone()), event).await
     }
 
     pub(crate) fn api_key(&self, owner: PrincipalId, description: &str) -> ApiKey {

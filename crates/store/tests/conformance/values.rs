@@ -127,8 +127,8 @@ async fn relocate(house: &House<'_>, secret: &Secret, vault: &Vault, name: &str)
         ..secret.clone()
     };
     let (version, event) = (house.version(&moved), house.event(&moved, Action::Updated));
-    let to = Arc::new(vault.clone());
-    house.store.secret_move(house.account, to, moved.clone(), version, event).await.map(|()| moved)
+    let (from, to) = (Arc::new(secret.clone()), Arc::new(vault.clone()));
+    house.store.secret_move(house.account, from, to, moved.clone(), version, event).await.map(|()| moved)
 }
 
 async fn a_moved_secret_is_in_the_other_vault_alone(store: &dyn Store) {
