@@ -7,11 +7,12 @@ mod harness;
 #[path = "revoked/http2.rs"]
 mod http2;
 
+use std::io::{BufReader, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::{Client, Server, field, make_vault, private_folder, secret_in};
+use harness::{Client, Reply, Request, Server, field, make_vault, private_folder, secret_in};
 use http2::Http2;
 use serde_json::{Value, json};
 
@@ -198,5 +199,42 @@ fn a_key_that_expires_works_no_more() {
     });
     eprintln!("expiry: the key worked for {longest:?} after its time");
     assert!(longest < Duration::from_millis(50), "{longest:?} after its time");
+    world.server.stop();
+}
+
+/// A request that has begun is no way round: its body may come long after its head.
+#[test]
+fn a_key_that_ends_while_a_body_is_on_its_way_opens_nothing() {
+    let data = private_folder();
+    let mut world = World::start(data.path());
+    let resolve = json!({"secrets": [{"vault": "prod", "name": "tls-key"}]}).to_string();
+    let mint = json!({"grants": [{"action": "manage", "vault": "*"}]}).to_string();
+    for (path, body, grants) in
+        [("/strongroom/resolve", resolve, Value::Null), ("/api_keys", mint, json!([{"action": "admin"}]))]
+    {
+        let mut key = json!({"owner_id": null});
+        if !grants.is_null() {
+            key["grants"] = grants;
+        }
+        let key = match path {
+            "/api_keys" => world.admin.post("/api_keys", &key).expect_status(201).json(),
+            _ => world.make_key(json!({})),
+        };
+        let address = world.server.address().to_owned();
+        let request = Request::new("POST", path).token(field(&key, "token")).body(body.as_bytes());
+        let bytes = request.bytes(&address);
+        let (head, body) = bytes.split_at(bytes.len() - body.len());
+        let mut stream = harness::http::connect(&address).unwrap();
+        stream.write_all(head).unwrap();
+        // Time for the server to read the head and to look at the key; too little would only make the test weaker.
+        thread::sleep(Duration::from_millis(200));
+        world.admin.delete(&format!("/api_keys/{}", field(&key, "id"))).expect_status(204);
+        stream.write_all(body).unwrap();
+        let reply = Reply::read(&mut BufReader::new(stream), "POST").unwrap();
+        assert_eq!(reply.status, 403, "{path}: {reply}");
+        assert!(!String::from_utf8_lossy(&reply.wire).contains(SECRET));
+    }
+    let events = harness::audit_events(&world.server.data);
+    assert!(events.iter().all(|event| event["event_type"] != "secret_resolved.v0"));
     world.server.stop();
 }

@@ -91,3 +91,31 @@ async fn last_uses_outlive_a_crash_and_a_close() {
         "in the table, once closed"
     );
 }
+
+/// What is given out without its event would be the worst: the log refuses it, and stays as it was.
+#[tokio::test]
+async fn an_event_that_cannot_be_written_leaves_no_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let house = House::build(&store).await;
+    let vault = house.add_vault("vault").await;
+    let key = house.add_api_key(house.user, "key").await;
+    let secret = house.add_secret(&vault, "secret").await;
+    let backdoor = rusqlite::Connection::open(&path).unwrap();
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON audit WHEN instr(NEW.canonical, 'secret_resolved') > 0 \
+                  BEGIN SELECT RAISE(ABORT, 'no'); END";
+    backdoor.execute_batch(refuse).unwrap();
+    let before = store.audit_head().await.unwrap();
+    let refused = store.secret_resolved(house.account, vec![values::resolved_event(&house, &key, &secret)]);
+    refused.await.unwrap_err();
+    assert_eq!(store.resolved_find(house.account, secret.id).await.unwrap(), None);
+    assert_eq!(store.audit_head().await.unwrap(), before);
+    // The next change is chained to the last that is there.
+    house.add_vault("another").await;
+    backdoor.execute_batch("DROP TRIGGER refuse").unwrap();
+    let resolved = values::resolve(&house, &key, &secret, 1).await;
+    assert_eq!(store.resolved_find(house.account, secret.id).await.unwrap(), Some(resolved));
+    let verified = strongroom_domain::app::audit::verify(&store, |_| ()).await.unwrap();
+    assert!(verified.is_ok(), "{verified:?}");
+}

@@ -29,6 +29,7 @@ fn grant_faults() -> Vec<(&'static str, Value, &'static [&'static str])> {
         ("a list of lists", json!([[{"action": "audit"}]]), FIELD),
         ("a null among them", json!([{"action": "audit"}, null]), FIELD),
         ("an empty grant", json!([{}]), GRANT),
+        ("an empty secret", json!([{"action": "read", "vault": "a", "secret": ""}]), GRANT),
         ("no action", json!([{"vault": "*"}]), GRANT),
         ("an unknown action", read(json!({"action": "write"})), GRANT),
         ("an action in other case", read(json!({"action": "Read"})), GRANT),
@@ -132,6 +133,8 @@ fn resolve_faults(world: &World) -> Vec<(&'static str, Value, u16, &'static [&'s
         ("an empty vault and name", json!([{"vault": "", "name": ""}]), 400, REFERENCE),
         ("an empty vault", json!([{"vault": "", "name": "held"}]), 400, REFERENCE),
         ("an empty id", json!([{"id": ""}]), 400, REFERENCE),
+        // Not all of the vault: a variable of a script may be empty.
+        ("an empty name", with(json!({"name": ""})), 400, REFERENCE),
         ("an id and a name", with(json!({"id": world.secret})), 400, REFERENCE),
         ("an id and a vault", json!([{"id": world.secret, "vault": "taken"}]), 400, REFERENCE),
         ("a vault and a version", json!([{"vault": "taken", "version": 1}]), 400, REFERENCE),
@@ -226,7 +229,7 @@ pub(crate) fn resolving(world: &World) -> Vec<Case> {
 pub(crate) fn reading_values(world: &World) -> Vec<Case> {
     let get = |query: &str| Request::new("GET", &format!("/strongroom/values{query}")).token(&world.resolver);
     let missing: &[&str] = &["ERR_STRONGROOM_1003"];
-    let faults: [(&str, u16, &'static [&'static str]); 20] = [
+    let faults: [(&str, u16, &'static [&'static str]); 22] = [
         ("", 400, REFERENCE),
         ("?vault=", 400, REFERENCE),
         ("?name=held", 400, REFERENCE),
@@ -243,6 +246,8 @@ pub(crate) fn reading_values(world: &World) -> Vec<Case> {
         ("?Vault=taken", 400, &["ERR_NGROK_231"]),
         ("?vault=%zz", 400, &["ERR_NGROK_230"]),
         ("?vault=%ff", 400, &["ERR_NGROK_230"]),
+        ("?vault=taken&name=", 400, REFERENCE),
+        ("?vault=&name=held", 400, REFERENCE),
         ("?vault=nowhere", 404, missing),
         ("?vault=TAKEN", 404, missing),
         ("?vault=taken&name=none", 404, missing),

@@ -202,7 +202,7 @@ fn reference(mut item: Fields, limits: &Limits) -> Result<ValueRef> {
     let (vault, name) = (named(item.text("vault")?, limits)?, named(item.text("name")?, limits)?);
     match (item.text("id")?, vault, name, item.count("version")?) {
         // A malformed id is answered as an unknown one.
-        (Some(id), None, None, version) => {
+        (Some(id), None, None, version) if !id.is_empty() => {
             Ok(id.parse().map_or_else(|_| ValueRef::NoId(short(&id)), |id| ValueRef::Id(id, version)))
         }
         (None, Some(vault), Some(name), version) => Ok(ValueRef::Name(vault, name, version)),

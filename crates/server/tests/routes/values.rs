@@ -1,5 +1,8 @@
 use insta::assert_snapshot;
 use serde_json::{Value, json};
+use strongroom_domain::caller::Role;
+use strongroom_domain::limits::Limits;
+use strongroom_server::Settings;
 
 use crate::harness::{Call, World, id};
 use crate::{seen, seen_call, seen_with};
@@ -95,6 +98,10 @@ async fn reading_again() {
         events,
         "no value was given out, so there is no event"
     );
+    let head = Call { method: "HEAD".to_owned(), ..get(target) };
+    let head = world.answer(&head).await;
+    assert_eq!((head.status().as_u16(), head.headers()["etag"].to_str().unwrap()), (200, first.as_str()));
+    assert_eq!(world.store.counts().await.unwrap().events, events, "HEAD gives no value either");
     let other = world.answer(&get(target).header("if-none-match", "\"x\"")).await;
     assert_eq!(other.status(), 200);
 
@@ -181,4 +188,25 @@ async fn explaining() {
     assert_snapshot!("explain_not_visible", seen_by_other);
     let bad = json!({"vault": "a b", "name": "x"});
     assert_snapshot!("explain_bad_name", seen(&world, "POST", "/strongroom/explain", Some(bad)).await);
+}
+
+#[tokio::test]
+async fn an_answer_is_bounded_in_bytes() {
+    let limits = Limits { value: 1 << 20, ..Limits::default() };
+    let world = World::with(Role::Admin, limits, Settings::default()).await;
+    let vault = world.add_vault("prod").await;
+    let secret = json!({"name": "large", "value": "x".repeat(1 << 20), "vault_id": vault["id"]});
+    world.make("/vault_secrets", secret).await;
+    let (_, token) = world.add_key_with(world.first_user, Some("resolve prod:*")).await;
+    let events = world.store.counts().await.unwrap().events;
+    for (count, status) in [(9, 400), (7, 200)] {
+        let body = resolve(json!(vec![json!({"vault": "prod", "name": "large"}); count]));
+        let call = Call::new("POST", "/strongroom/resolve", body.as_ref()).bearer(&token);
+        let answer = world.answer(&call).await;
+        assert_eq!(answer.status(), status, "{count} MiB");
+        if status == 400 {
+            assert!(String::from_utf8_lossy(answer.body()).contains("up to 8 MiB"));
+            assert_eq!(world.store.counts().await.unwrap().events, events);
+        }
+    }
 }

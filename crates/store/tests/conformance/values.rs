@@ -26,6 +26,7 @@ pub(crate) const CASES: &[Case] = cases![
     the_last_use_is_kept,
     unused_secrets_are_listed,
     a_deleted_secret_was_never_used,
+    what_is_allowed_by_a_vaults_name_is_done_under_that_name,
 ];
 
 /// Gives a value out to a key, so many hours after the secret was made.
@@ -236,4 +237,17 @@ async fn a_deleted_secret_was_never_used(store: &dyn Store) {
     house.secret_delete(&secret).await.unwrap();
     let listed = store.detail_list(house.account, None, None, page(None, 100)).await.unwrap();
     assert!(listed.items.is_empty());
+}
+
+async fn what_is_allowed_by_a_vaults_name_is_done_under_that_name(store: &dyn Store) {
+    let house = House::build(store).await;
+    let (one, two) = (house.add_vault("one").await, house.add_vault("two").await);
+    let secret = house.add_secret(&one, "secret").await;
+    let renamed = Vault { name: "locked".to_owned(), revision: 2, ..one };
+    let event = house.event(&renamed, Action::Updated);
+    store.vault_update(house.account, renamed, event).await.unwrap();
+    house.refuses("delete", stale, house.secret_delete(&secret)).await;
+    house.refuses("move", stale, async { relocate(&house, &secret, &two, "x").await.map(drop) }).await;
+    let now = Secret { vault_name: "locked".to_owned(), ..secret };
+    house.secret_delete(&now).await.unwrap();
 }
