@@ -64,9 +64,9 @@ pub(crate) struct Run {
     /// Where to make that folder, also if it is on a disk [default: $XDG_RUNTIME_DIR or /dev/shm]
     #[arg(long, value_name = "DIR", requires = "files")]
     files_dir: Option<PathBuf>,
-    /// Replace values in what the program prints by [redacted]
+    /// Take values out of what the program prints
     ///
-    /// Taken out are the values, each of their lines, and their base64, URL-escaped and JSON-escaped forms. The program
+    /// In place of the values, each of their lines, and their base64, URL-escaped and JSON-escaped forms stands "redacted". The program
     /// sees a pipe in place of a terminal: some print without colours then, or in larger portions.
     #[arg(long)]
     redact: bool,

@@ -1,5 +1,5 @@
-//! The one door out: words of the domain, made into what clients read. A value is in [`values`] alone: the records that
-//! all else starts from hold none.
+//! The one door out: words of the domain, made into what clients read. A value is in `view/values.rs` alone: the records
+//! that all else starts from hold none.
 
 use std::collections::BTreeMap;
 
