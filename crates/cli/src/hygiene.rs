@@ -8,6 +8,9 @@ use strongroom_crypto::{MemoryLock, RootKey};
 /// Whether it was this process that turned huge pages off, and not the one that started it.
 static STAYS_SMALL: AtomicBool = AtomicBool::new(false);
 
+/// Whether this process was made not dumpable, which also keeps it from writing core files.
+static HIDDEN: AtomicBool = AtomicBool::new(false);
+
 /// Keeps the system from backing the heap with huge pages: a server that holds five megabytes would take fifteen.
 pub(crate) fn stay_small() {
     use rustix::thread::{disable_transparent_huge_pages, transparent_huge_pages_are_disabled};
@@ -26,8 +29,21 @@ pub(crate) fn let_grow() {
 /// Lets no other process of the same user read this one's memory, and has it write no core file. A program that this
 /// process starts or becomes inherits none of that (prctl(2), `PR_SET_DUMPABLE`).
 pub(crate) fn hide() {
+    HIDDEN.store(true, Ordering::Relaxed);
     // Where the system refuses, values are as safe as in the program that they are for.
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
+/// Has a command that holds keys and values write no core file. It stays dumpable: the files of a process that is not are
+/// root's, `/dev/fd/N` among them, and a shell passes those to `--value-file`.
+pub(crate) fn no_core() {
+    if !HIDDEN.load(Ordering::Relaxed) {
+        // Where the system refuses, a core file is its owner's alone.
+        let _ = setrlimit(
+            Resource::Core,
+            Rlimit { current: Some(0), maximum: getrlimit(Resource::Core).maximum },
+        );
+    }
 }
 
 /// Makes this process write no core file and lets no other process of the same user read its memory.

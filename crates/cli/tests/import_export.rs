@@ -119,7 +119,7 @@ fn a_bad_file_changes_nothing_and_is_told_by_line_and_name() {
         ("env", "A=x\nA=canary\n", 6, &["line 2", "A stands on line 1 already"]),
         ("env", "A=x\ncanary\n", 6, &["line 2"]),
         ("env", "A='canary\n", 6, &["line 1", "quotes of the value of A"]),
-        ("env", "A=x\nB=\n", 6, &["line 2", "the value of B is empty"]),
+        ("env", "A=x\nB=\n", 6, &["line 2", "the value is empty"]),
         ("env", "# nothing\n", 6, &["nothing in it"]),
         ("json", "{\"A\": \"x\",\n\"B\": [\"canary\"]}", 6, &["line 2", "B is not a text"]),
         ("json", "{\"a b\": \"canary\"}", 6, &["line 1", "a b is no name of a secret"]),

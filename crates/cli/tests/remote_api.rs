@@ -9,6 +9,33 @@ use harness::{Server, field, private_folder};
 use person::Person;
 use serde_json::{Value, json};
 
+/// As ngrok's own tool takes it: a script that passes a key in PEM changes one word.
+#[test]
+fn a_value_may_start_with_a_hyphen() {
+    let folder = private_folder();
+    let server = Server::start(folder.path());
+    let admin = Person::admin(&server);
+    admin.does(&["vault", "create", "prod"]);
+    let pem = "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----\n";
+    let create = [
+        "api",
+        "secrets",
+        "create",
+        "--vault-name",
+        "prod",
+        "--name",
+        "k",
+        "--value",
+        pem,
+        "--description",
+        "-x",
+    ];
+    admin.does(&create);
+    let reader = admin.granted(&server, &["resolve prod:*"]);
+    assert_eq!(reader.does(&["secret", "get", "prod:k"]), pem);
+    server.stop();
+}
+
 #[test]
 fn vaults() {
     let folder = private_folder();

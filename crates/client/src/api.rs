@@ -110,8 +110,12 @@ const CONNECT: Duration = Duration::from_secs(5);
 const OVERALL: Duration = Duration::from_secs(30);
 const USER_AGENT: &str = concat!("strongroom/", env!("CARGO_PKG_VERSION"));
 
-/// Bytes of an answer. The largest that there can be are a thousand values of the largest size.
-const LARGEST_ANSWER: u64 = 2 << 30;
+/// Bytes of an answer.
+const LARGEST_ANSWER: u64 = 64 << 20;
+
+/// Bytes that are set aside because an answer says that it is so long. Values of one answer are no more than 8 MiB, which JSON
+/// may make six times as long.
+const ROOM: u64 = 48 << 20;
 
 impl Client {
     /// Makes a client, without any use of the network. It waits 5 s for a connection and 30 s for an answer.
@@ -213,7 +217,7 @@ impl Client {
         let operation = operation.map(str::to_owned);
         let (parts, mut body) = response.into_parts();
         // With room for all of it, no copy of a value is left behind by a buffer that grew.
-        let room = body.content_length().unwrap_or(0).min(LARGEST_ANSWER);
+        let room = body.content_length().unwrap_or(0).min(ROOM);
         let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(room).unwrap_or(0)));
         let mut reader = body.with_config().limit(LARGEST_ANSWER).reader();
         reader

@@ -14,30 +14,36 @@ pub const LONGEST: usize = 128 << 10;
 
 /// Variables that change what a program loads, runs or finds.
 const RESERVED: &[&str] = &[
+    "ALL_PROXY",
     "BASHOPTS",
     "BASH_ENV",
+    "BROWSER",
     "CDPATH",
     "CLASSPATH",
+    "DOTNET_STARTUP_HOOKS",
     "EDITOR",
     "ENV",
     "GCONV_PATH",
-    "GIT_ASKPASS",
-    "GIT_EXTERNAL_DIFF",
-    "GIT_SSH",
-    "GIT_SSH_COMMAND",
     "GLIBC_TUNABLES",
     "GLOBIGNORE",
     "HOME",
     "HOSTALIASES",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
     "IFS",
     "JAVA_TOOL_OPTIONS",
     "JDK_JAVA_OPTIONS",
     "LANG",
+    "LESSCLOSE",
+    "LESSOPEN",
     "LOCPATH",
     "LOGNAME",
+    "MANPAGER",
     "NLSPATH",
+    "NODE_EXTRA_CA_CERTS",
     "NODE_OPTIONS",
     "NODE_PATH",
+    "NO_PROXY",
     "OLDPWD",
     "OPENSSL_CONF",
     "PAGER",
@@ -46,6 +52,8 @@ const RESERVED: &[&str] = &[
     "PERL5LIB",
     "PERL5OPT",
     "PERLLIB",
+    "PHPRC",
+    "PHP_INI_SCAN_DIR",
     "PROMPT_COMMAND",
     "PS1",
     "PS2",
@@ -57,6 +65,7 @@ const RESERVED: &[&str] = &[
     "RES_OPTIONS",
     "RUBYLIB",
     "RUBYOPT",
+    "RUSTC_WRAPPER",
     "SHELL",
     "SHELLOPTS",
     "SHLVL",
@@ -72,8 +81,10 @@ const RESERVED: &[&str] = &[
     "_JAVA_OPTIONS",
 ];
 
-/// The same, as families: the dynamic linkers', the allocator's, git's, bash's functions.
-const RESERVED_FAMILIES: &[&str] = &["LD_", "DYLD_", "MALLOC_", "GIT_CONFIG", "BASH_FUNC_", "LC_"];
+/// The same, as families: the dynamic linkers', the allocator's, git's, bash's functions. No list
+/// is complete: who may write secrets of a vault that a program gets whole chooses names of its variables.
+const RESERVED_FAMILIES: &[&str] =
+    &["LD_", "DYLD_", "MALLOC_", "GIT_", "BASH_FUNC_", "LC_", "LUA_INIT", "SSL_CERT_"];
 
 /// Why a set of variables cannot be made. No text holds a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -46,12 +46,29 @@ impl Remote {
         if let Some(token) = self.typed_key()? {
             return Ok(Some(token));
         }
+        self.refuse_empty_key()?;
         let variables = set(&self.flags.api_key).or_else(|| set(&self.flags.ngrok_api_key));
         variables.filter(|_| !self.typed.profile).map(parse_key).transpose()
     }
 
+    /// Refuses a key that is there and empty, as of a command in `$(…)` that failed: another key must not take its place.
+    fn refuse_empty_key(&self) -> Result<(), Failure> {
+        let empty = self.flags.api_key.as_deref() == Some("") && !self.typed.profile;
+        if !empty {
+            return Ok(());
+        }
+        let (what, kind) = match self.typed.api_key {
+            true => ("--api-key is empty", Kind::Usage),
+            false => ("STRONGROOM_API_KEY is set, and empty", Kind::Denied),
+        };
+        Err(Failure::new(what).todo("give a key, or leave it out to use the profile's").kind(kind))
+    }
+
     /// The key of a flag.
     pub(super) fn typed_key(&self) -> Result<Option<Token>, Failure> {
+        if self.typed.api_key {
+            self.refuse_empty_key()?;
+        }
         match (set(&self.flags.api_key).filter(|_| self.typed.api_key), &self.flags.api_key_file) {
             (Some(_), Some(_)) => {
                 let what = "--api-key and --api-key-file are given, and only one may be";
@@ -86,6 +103,15 @@ impl Remote {
             None => Err(Failure::new(format!("there is no profile '{name}' in {}", path.display()))
                 .kind(Kind::Missing)
                 .todo(format!("strongroom login --profile {name}"))),
+        }
+    }
+
+    /// The variable whose key goes before that of a profile, if there is one.
+    pub(super) fn key_variable(&self) -> Option<&'static str> {
+        match (set(&self.flags.api_key), set(&self.flags.ngrok_api_key)) {
+            (Some(_), _) if !self.typed.api_key => Some("STRONGROOM_API_KEY"),
+            (None, Some(_)) => Some("NGROK_API_KEY"),
+            _ => None,
         }
     }
 
@@ -236,12 +262,25 @@ mod tests {
     fn an_empty_setting_is_not_set() {
         let empty = |remote: &mut Remote| {
             remote.flags.url = some("");
-            remote.flags.api_key = some("");
             remote.flags.ngrok_api_key = some("");
             remote.flags.profile = some("");
             remote.flags.ca_cert = Some("".into());
         };
         assert_chosen(empty, "https://a", "key-a");
+    }
+
+    /// `STRONGROOM_API_KEY=$(a command that failed) strongroom run …` must not go on with a key that can do more.
+    #[test]
+    fn an_empty_key_is_not_replaced_by_another() {
+        let variable = |remote: &mut Remote| remote.flags.api_key = some("");
+        let failure = chosen(variable).unwrap_err();
+        assert!(failure.to_string().contains("STRONGROOM_API_KEY is set, and empty"), "{failure}");
+        let typed = |remote: &mut Remote| {
+            remote.flags.api_key = some("");
+            remote.typed.api_key = true;
+        };
+        let failure = chosen(typed).unwrap_err();
+        assert!(failure.to_string().contains("--api-key is empty"), "{failure}");
     }
 
     #[test]

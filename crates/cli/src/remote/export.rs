@@ -36,8 +36,8 @@ pub(crate) struct Export {
     /// Put this before each name
     #[arg(long, value_name = "PREFIX", default_value = "")]
     prefix: String,
-    /// The file to write [default: standard output]
-    #[arg(long, short, value_name = "FILE")]
+    /// The file to write; - is standard output [default: -]
+    #[arg(long = "out", short, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
@@ -84,7 +84,9 @@ impl Export {
     }
 
     fn put(&self, text: &Zeroizing<String>) -> Result<ExitCode, Failure> {
-        let Some(file) = &self.output else { return crate::out(text) };
+        let Some(file) = self.output.as_ref().filter(|file| file.as_os_str() != "-") else {
+            return crate::out(text);
+        };
         let mut files = NewFiles::default();
         files.add(file, text)?;
         files.commit()?;

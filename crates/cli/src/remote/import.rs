@@ -111,7 +111,8 @@ impl Import {
         format!("{}{}", self.prefix, pair.name)
     }
 
-    /// Reads the file, and sees to it that the server will take every name and value, before anything is written.
+    /// Reads the file, and sees to it that the server can take every name and value, before anything is written. Its limits of
+    /// length are its own.
     fn read(&self) -> Result<Vec<Pair>, Failure> {
         let text = input::values_of_file(&self.file, values_file::SIZE_MAX)?;
         let format = match self.format {
@@ -133,7 +134,8 @@ impl Import {
                 )));
             }
             if pair.expose_secret().is_empty() {
-                return Err(at(&format!("the value of {name} is empty, and none may be")));
+                // A line of wrapped base64 looks like a name: it is not repeated.
+                return Err(at("the value is empty, and none may be"));
             }
         }
         if pairs.is_empty() {

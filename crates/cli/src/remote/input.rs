@@ -112,6 +112,12 @@ pub(crate) fn prompt_hidden(prompt: &str) -> Result<Zeroizing<String>, Failure> 
             // Control and U takes all back, backspace one character.
             21 => line.clear(),
             8 | 127 => while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {},
+            byte if byte < b' ' && byte != b'\t' => {
+                let what = "a control character was typed, which is hardly meant";
+                return Err(Failure::new(what)
+                    .todo("a value that has one goes in with --value-file")
+                    .kind(Kind::Invalid));
+            }
             byte if line.len() < LARGEST_VALUE as usize => line.push(byte),
             _ => return Err(Failure::new("this is more than 1 MiB, and no value may be").kind(Kind::Invalid)),
         }
@@ -161,7 +167,8 @@ impl Silence {
 impl Drop for Silence {
     fn drop(&mut self) {
         // What was typed has not moved on to the next line: its end was not shown either.
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
+        // What was pasted beyond it is dropped: a shell would take it for commands.
+        let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &self.before);
         let _ = writeln!(io::stderr());
     }
 }

@@ -14,7 +14,7 @@ use strongroom_wire as wire;
 use super::connection::{DEFAULT_URL, parse_key, read_key, read_profiles};
 use super::output::{Format, Output, fields, grants, print_json};
 use super::{Remote, input};
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, warn};
 use crate::{folder, out};
 
 /// The profile that is made when none is named.
@@ -27,6 +27,9 @@ pub(crate) struct Login {
     /// Make this profile the one that is meant when none is named
     #[arg(long)]
     set_default: bool,
+    /// A key where none belongs: clap would repeat it in its error.
+    #[arg(hide = true)]
+    misplaced: Vec<String>,
 }
 
 #[derive(Args)]
@@ -45,6 +48,11 @@ pub(crate) struct Whoami {
 
 impl Login {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        if !self.misplaced.is_empty() {
+            return Err(Failure::new("a key does not go into the command line, which other users can read")
+                .todo("leave it out to be asked for it, or give it with --api-key-file or on standard input")
+                .kind(Kind::Usage));
+        }
         let path = self.remote.config_file()?;
         let mut profiles = read_profiles(&path)?;
         let name = self.remote.profile_name().or_else(|| profiles.default_name()).unwrap_or(FIRST_PROFILE);
@@ -60,6 +68,11 @@ impl Login {
             profiles.set_default(&name);
         }
         store(&path, &profiles)?;
+        if let Some(variable) = self.remote.key_variable() {
+            warn(&format!(
+                "{variable} is set, and its key is used and not this profile's, unless --profile says so"
+            ));
+        }
         out(&text)
     }
 

@@ -138,6 +138,7 @@ impl Remote {
     /// The server and the key, without any use of the network. Called once a command, as it warns and may read standard
     /// input.
     pub(crate) fn connection(&self) -> Result<Connection, Failure> {
+        crate::hygiene::no_core();
         let connection = self.choose()?;
         self.warn_of(&connection);
         Ok(connection)

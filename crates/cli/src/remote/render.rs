@@ -41,8 +41,8 @@ pub(crate) struct Render {
     /// The template, or a folder of them; - is standard input
     #[arg(value_name = "FILE|DIR", default_value = "-", hide_default_value = true)]
     source: PathBuf,
-    /// The file to write [default: standard output]
-    #[arg(long, short, value_name = "FILE", conflicts_with = "output_dir")]
+    /// The file to write; - is standard output [default: -]
+    #[arg(long = "out", short, value_name = "FILE", conflicts_with = "output_dir")]
     output: Option<PathBuf>,
     /// The folder to write to: each file under its own name, without .tmpl or .tpl at its end
     #[arg(long, value_name = "DIR")]

@@ -8,7 +8,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::process::{getpid, getuid};
+use rustix::io::Errno;
+use rustix::process::{Pid, getpid, getuid, test_kill_process};
 
 use crate::failure::{Failure, Kind};
 
@@ -114,7 +115,14 @@ impl Owner {
     }
 
     fn is_gone(&self) -> bool {
-        start_of(self.pid) != Some(self.start)
+        match start_of(self.pid) {
+            Some(start) => start != self.start,
+            // The system may hide processes (proc(5), `hidepid`), and a program under way must not lose its files.
+            None => i32::try_from(self.pid)
+                .ok()
+                .and_then(Pid::from_raw)
+                .is_none_or(|pid| test_kill_process(pid) == Err(Errno::SRCH)),
+        }
     }
 }
 

@@ -20,8 +20,8 @@ pub(crate) struct CacheOptions {
     /// Keep the values in a sealed cache, and use it when the server does not answer within a second
     ///
     /// The cache is $XDG_CACHE_HOME/strongroom or ~/.cache/strongroom. It opens with the API key that the values were
-    /// given to and no other. A server that answers is always believed: a key that is refused, or a secret that is gone,
-    /// removes what the cache has of it. Without --offline the cache is neither read nor written.
+    /// given to and no other. A server that answers is always believed: when it refuses the key, or a secret is gone, what the
+    /// cache has for this question is removed. Without --offline the cache is neither read nor written.
     #[arg(long, help_heading = "Offline")]
     offline: bool,
     /// How old cached values may be: 90d, 24h, 15m
@@ -149,7 +149,9 @@ impl Offline<'_> {
 
     /// A server that says no: what it no longer gives is not kept either.
     fn refused(&self, client: &Client, error: Error) -> Failure {
-        if matches!(&error, Error::Refused(Refusal { status: 401 | 403 | 404 | 410, .. }))
+        // One of our codes says that it is a server of ours: what stands in front of one answers 404 too.
+        let is_ours = |refusal: &Refusal| !refusal.error_code.is_empty();
+        if matches!(&error, Error::Refused(refusal @ Refusal { status: 401 | 403 | 404 | 410, .. }) if is_ours(refusal))
             && let Err(error) = self.entry(client).and_then(|entry| entry.remove())
         {
             note(&Failure::new("the cached values cannot be removed").because(error).to_string());
@@ -162,7 +164,7 @@ impl Offline<'_> {
 fn is_unreachable(error: &Error) -> bool {
     match error {
         Error::Unreachable { .. } | Error::TimedOut { .. } | Error::Lost { .. } => true,
-        Error::Refused(refusal) => refusal.error_code.is_empty() && matches!(refusal.status, 502..=504),
+        Error::Refused(refusal) => refusal.error_code.is_empty() && matches!(refusal.status, 404 | 502..=504),
         Error::Untrusted { .. } | Error::Protocol(_) | Error::Setting(_) => false,
     }
 }
@@ -245,16 +247,25 @@ mod tests {
             })
         };
         let client = client();
-        for (status, code, kept) in
-            [(403, "ERR_NGROK_206", false), (404, "", false), (503, "ERR_NGROK_1501", true)]
-        {
+        for (status, code, kept) in [
+            (403, "ERR_NGROK_206", false),
+            (404, "ERR_STRONGROOM_1003", false),
+            (503, "ERR_NGROK_1501", true),
+        ] {
             let error = refusal(status, code);
             assert!(!is_unreachable(&error));
             offline.keep(&client, &secrets());
             offline.refused(&client, error);
             assert_eq!(offline.usable(&client).unwrap().is_some(), kept, "{status}");
         }
-        assert!(is_unreachable(&refusal(502, "")));
+        // What stands in front of a server, and has none behind it.
+        for status in [404, 502] {
+            let error = refusal(status, "");
+            assert!(is_unreachable(&error));
+            offline.keep(&client, &secrets());
+            offline.refused(&client, error);
+            assert!(offline.usable(&client).unwrap().is_some(), "{status}");
+        }
     }
 
     #[test]

@@ -55,13 +55,11 @@ impl Address {
     }
 }
 
-/// Names below `localhost` are this machine too (RFC 6761, section 6.3).
+/// Names below `localhost` are not among them: not every resolver keeps them on this machine.
 fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let name = host.trim_end_matches('.').to_ascii_lowercase();
-    name == "localhost"
-        || name.ends_with(".localhost")
-        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    name == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

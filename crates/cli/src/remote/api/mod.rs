@@ -162,7 +162,7 @@ struct Filtered {
     #[command(flatten)]
     paging: Paging,
     /// Only what this expression is true of, such as obj.name == "prod"
-    #[arg(long, value_name = "EXPRESSION")]
+    #[arg(long, value_name = "EXPRESSION", allow_hyphen_values = true)]
     filter: Option<String>,
 }
 
@@ -176,9 +176,9 @@ impl Filtered {
 #[derive(Args)]
 struct Notes {
     /// What it is for, at most 255 bytes
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     description: Option<String>,
     /// What to remember of it, at most 4096 bytes
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     metadata: Option<String>,
 }

@@ -59,7 +59,7 @@ pub(super) enum Command {
 #[derive(Args)]
 pub(super) struct SecretValue {
     /// Its value. Other users can read a command line: rather use --value-file
-    #[arg(long, value_name = "TEXT", conflicts_with = "value_file")]
+    #[arg(long, value_name = "TEXT", conflicts_with = "value_file", allow_hyphen_values = true)]
     value: Option<String>,
     /// A file that holds its value, taken exactly as it is; - is standard input
     #[arg(long, value_name = "FILE")]

@@ -38,7 +38,7 @@ pub(super) fn find(render: &Render) -> Result<Vec<Source>, Failure> {
         let stdin = input::stdin().map_err(|error| unreadable("standard input", error))?;
         let text = read("standard input", stdin)?;
         return match &render.output_dir {
-            Some(_) => Err(usage("standard input has no name, so it needs --output and not --output-dir")),
+            Some(_) => Err(usage("standard input has no name, so it needs --out and not --output-dir")),
             None => Ok(vec![Source { name: "standard input".to_owned(), target: single(render), text }]),
         };
     }

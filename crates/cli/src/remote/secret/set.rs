@@ -21,16 +21,16 @@ pub(super) struct Set {
     #[arg(long, value_name = "FILE")]
     value_file: Option<PathBuf>,
     /// The value itself. Other users can read a command line: rather use --value-file
-    #[arg(long, value_name = "TEXT", conflicts_with = "value_file")]
+    #[arg(long, value_name = "TEXT", conflicts_with = "value_file", allow_hyphen_values = true)]
     value: Option<String>,
     /// Leave out one new line at the end of what a file or standard input holds
     #[arg(long)]
     trim: bool,
     /// What it is for, at most 255 bytes
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     description: Option<String>,
     /// What to remember of it, at most 4096 bytes
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     metadata: Option<String>,
     /// Make the vault if there is none
     #[arg(long)]
