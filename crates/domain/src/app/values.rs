@@ -232,9 +232,6 @@ impl App {
     /// Opens values, and gives them once an event for each secret is on disk. `Stale` when a change came between.
     async fn value_open(&self, caller: &Caller, targets: &[Found], client: &Client) -> Result<Vec<Value>> {
         let versions = self.versions_of(caller, targets).await?;
-        if versions.iter().map(|version| version.sealed.ciphertext.len()).sum::<usize>() > BYTES_MAX {
-            return Err(Rule::TooMuchValue { max: BYTES_MAX }.into());
-        }
         let vault_keys = self.vault_keys_of(caller, targets).await?;
         let mut opened: BTreeMap<(SecretId, u32), Arc<SecretValue>> = BTreeMap::new();
         let mut events = Vec::with_capacity(targets.len());
@@ -264,20 +261,28 @@ impl App {
         Ok(values)
     }
 
-    /// The sealed version of each target.
+    /// The sealed version of each target, read a few at a time, so that no more is held than an answer may have.
     async fn versions_of(&self, caller: &Caller, targets: &[Found]) -> Result<Vec<Arc<Version>>> {
-        let which = targets.iter().map(|target| (target.secret.id, target.version())).collect();
-        let found = self.store.version_list(caller.account, which).await?;
-        let mut versions = Vec::with_capacity(targets.len());
-        for (target, version) in targets.iter().zip(found) {
-            versions.push(match version {
-                Some(version) => version,
-                None if target.version() == target.secret.version => {
-                    Arc::new(self.version_current(caller, &target.secret).await?)
-                }
-                // It was there when it was looked for.
-                None => return Err(Error::Stale),
-            });
+        const AT_A_TIME: usize = 50;
+        let (mut versions, mut bytes) = (Vec::with_capacity(targets.len()), 0);
+        for targets in targets.chunks(AT_A_TIME) {
+            let which = targets.iter().map(|target| (target.secret.id, target.version())).collect();
+            let found = self.store.version_list(caller.account, which).await?;
+            for (target, version) in targets.iter().zip(found) {
+                let version = match version {
+                    Some(version) => version,
+                    None if target.version() == target.secret.version => {
+                        Arc::new(self.version_current(caller, &target.secret).await?)
+                    }
+                    // It was there when it was looked for.
+                    None => return Err(Error::Stale),
+                };
+                bytes += version.sealed.ciphertext.len();
+                versions.push(version);
+            }
+            if bytes > BYTES_MAX {
+                return Err(Rule::TooMuchValue { max: BYTES_MAX }.into());
+            }
         }
         Ok(versions)
     }
