@@ -10,6 +10,7 @@ mod pty;
 use harness::{Server, first_key, private_folder};
 use person::Person;
 use pty::Session;
+use rustix::process::Signal;
 
 /// Starts a command and waits until it asks this, without showing what will be typed.
 fn asked(person: &Person, args: &[&str], question: &str) -> Session {
@@ -90,6 +91,21 @@ fn who_changes_their_mind_gets_the_terminal_back() {
         assert!(screen.contains("nothing was done") && !screen.contains("half"), "{screen}");
     }
     admin.fails(3, &["vault", "show", "prod"]);
+    server.stop();
+}
+
+#[test]
+fn a_prompt_that_is_ended_gives_the_terminal_back() {
+    let folder = private_folder();
+    let server = Server::start(folder.path());
+    let admin = Person::admin(&server);
+    for signal in [Signal::TERM, Signal::HUP] {
+        let session = asked(&admin, &["secret", "set", "prod:x"], "Value of prod:x: ");
+        assert!(!session.echoes());
+        session.signal(signal);
+        let (_, screen, echoes) = session.end();
+        assert!(echoes, "after {signal:?}: {screen}");
+    }
     server.stop();
 }
 

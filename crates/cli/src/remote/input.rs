@@ -4,8 +4,12 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::thread::JoinHandle;
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+use signal_hook::consts::{SIGHUP, SIGQUIT, SIGTERM};
+use signal_hook::iterator::{Handle, Signals};
+use signal_hook::low_level::emulate_default_handler;
 use zeroize::Zeroizing;
 
 use crate::failure::{Failure, Kind, warn};
@@ -95,7 +99,7 @@ pub(crate) fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
 /// Asks for one line that is not shown while it is typed. Standard input has to be a terminal.
 pub(crate) fn prompt_hidden(prompt: &str) -> Result<Zeroizing<String>, Failure> {
     let failed = |error: io::Error| Failure::new("the terminal cannot be used").because(error);
-    let _silence = Silence::begin().map_err(|error| failed(error.into()))?;
+    let _silence = Silence::begin().map_err(failed)?;
     ask(prompt)?;
     let mut line = Zeroizing::new(Vec::with_capacity(LARGEST_VALUE as usize + 1));
     let mut stdin = stdin().map_err(failed)?;
@@ -148,24 +152,41 @@ fn ask(question: &str) -> Result<(), Failure> {
 ///
 /// It gives each byte at once: a line that it would put together itself ends after 4095 bytes (termios(3)), which a
 /// pasted value may well have. So a signal is not made of Control and C either, which would leave the terminal silent.
+///
+/// A signal that ends the process ends the silence first.
 struct Silence {
     before: Termios,
+    signals: Handle,
+    watch: Option<JoinHandle<()>>,
 }
 
 impl Silence {
-    fn begin() -> rustix::io::Result<Self> {
+    fn begin() -> io::Result<Self> {
         let before = tcgetattr(io::stdin())?;
+        let mut arriving = Signals::new([SIGTERM, SIGHUP, SIGQUIT])?;
+        let (signals, shown) = (arriving.handle(), before.clone());
+        let watch = std::thread::spawn(move || {
+            for signal in arriving.forever() {
+                let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &shown);
+                // Ends the process as the signal would have done.
+                let _ = emulate_default_handler(signal);
+            }
+        });
         let mut silent = before.clone();
         silent.local_modes -= LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG;
         silent.special_codes[SpecialCodeIndex::VMIN] = 1;
         silent.special_codes[SpecialCodeIndex::VTIME] = 0;
+        let silence = Self { before, signals, watch: Some(watch) };
         tcsetattr(io::stdin(), OptionalActions::Now, &silent)?;
-        Ok(Self { before })
+        Ok(silence)
     }
 }
 
 impl Drop for Silence {
     fn drop(&mut self) {
+        self.signals.close();
+        // It ends by itself now; that it panicked would be told already.
+        let _ = self.watch.take().map(JoinHandle::join);
         // What was typed has not moved on to the next line: its end was not shown either.
         // What was pasted beyond it is dropped: a shell would take it for commands.
         let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &self.before);
