@@ -108,7 +108,7 @@ mod tests {
             ("http://127.8.9.1:1", true),
             ("http://[::1]:7070", true),
             ("http://LOCALHOST", true),
-            ("http://strongroom.localhost", true),
+            ("http://strongroom.localhost", false),
             ("http://10.0.0.1", false),
             ("http://localhost.example.com", false),
             ("http://0.0.0.0", false),
