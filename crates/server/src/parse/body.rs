@@ -263,8 +263,13 @@ pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), Protocol> {
 ///
 /// Time is bounded by the connection, which gives up on a client that sends nothing.
 pub(crate) async fn read(body: Body, max: usize) -> Result<bytes::Bytes, Protocol> {
-    // A body that says it is too large is not waited for.
-    if http_body::Body::size_hint(&body).lower() > max as u64 {
+    let declared = http_body::Body::size_hint(&body).lower();
+    if declared > max as u64 {
+        // A client that is still sending does not read the refusal when the connection is closed on it. What is far too large is
+        // not waited for.
+        if declared <= DISCARDED_MAX {
+            discard(body).await;
+        }
         return Err(Protocol::BodyTooLarge { max });
     }
     let read = Limited::new(body, max).collect().await;
@@ -272,6 +277,13 @@ pub(crate) async fn read(body: Body, max: usize) -> Result<bytes::Bytes, Protoco
         let too_large = error.downcast_ref::<LengthLimitError>().is_some();
         if too_large { Protocol::BodyTooLarge { max } } else { Protocol::BodyCutOff }
     })
+}
+
+/// Bytes of a body that are read and thrown away, so that its sender reads why it is refused.
+const DISCARDED_MAX: u64 = 8 << 20;
+
+async fn discard(mut body: Body) {
+    while let Some(Ok(_)) = body.frame().await {}
 }
 
 /// Refuses a body where none belongs.
