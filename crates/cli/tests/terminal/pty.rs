@@ -1,5 +1,7 @@
 //! A terminal that a test types at.
 
+#![allow(dead_code, reason = "each test binary uses the part it needs")]
+
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
