@@ -20,6 +20,14 @@ pub struct Reference {
     pub version: Option<u32>,
 }
 
+impl Reference {
+    /// All that is in the vault of that name.
+    #[must_use]
+    pub fn whole(vault: &str) -> Self {
+        Self { vault: Some(vault.to_owned()), ..Self::default() }
+    }
+}
+
 /// Values to be read: all of them or none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({"secrets": [{"vault": "prod", "name": "db-password"}]}))]

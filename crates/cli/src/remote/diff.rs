@@ -96,8 +96,7 @@ fn names(client: &Client, vault: &str) -> Result<Side, Failure> {
 }
 
 fn values(client: &Client, vault: &str) -> Result<Side, Failure> {
-    let all = wire::Reference { vault: Some(vault.to_owned()), ..Default::default() };
-    let mut secrets = client.resolve(&[all])?;
+    let mut secrets = client.resolve(&[wire::Reference::whole(vault)])?;
     let side = secrets.iter_mut().map(|secret| {
         // Taken over to be compared in constant time.
         let value = std::mem::take(&mut secret.value).into_bytes();

@@ -56,8 +56,7 @@ impl Export {
             check_prefix(&self.prefix).map_err(invalid)?;
         }
         let client = self.remote.connect()?;
-        let vault = wire::Reference { vault: Some(self.vault.clone()), ..Default::default() };
-        let secrets = client.resolve(&[vault])?;
+        let secrets = client.resolve(&[wire::Reference::whole(&self.vault)])?;
         let mut variables = Variables::default();
         let mut named = Vec::with_capacity(secrets.len());
         for secret in &secrets {

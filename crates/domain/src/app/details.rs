@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::App;
+use super::{App, VaultRef};
 use crate::caller::Caller;
-use crate::error::{Error, Missing, Result};
+use crate::error::Result;
 use crate::ids::SecretId;
 use crate::page::{Listing, Query};
 use crate::secret::Detail;
@@ -34,12 +34,7 @@ impl App {
     ) -> Result<Listing<Detail>> {
         let vault = match vault {
             None => None,
-            Some(name) => {
-                let found = self.store.vault_find_by_name(caller.account, name).await?;
-                let seen = found.filter(|vault| caller.sees_vault(&vault.name));
-                let missing = || Error::NotFound(Missing::VaultName(name.to_owned()));
-                Some(seen.ok_or_else(missing)?.id)
-            }
+            Some(name) => Some(self.vault_of(caller, &VaultRef::Name(name.to_owned())).await?.id),
         };
         query.scope = caller.scope_to_read();
         self.store.detail_list(caller.account, vault, unused_since, query).await

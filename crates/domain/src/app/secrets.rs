@@ -285,7 +285,8 @@ impl App {
         .await
     }
 
-    async fn vault_of(&self, caller: &Caller, named: &VaultRef) -> Result<Arc<Vault>> {
+    /// The vault that is named, if the caller gets to know of it.
+    pub(super) async fn vault_of(&self, caller: &Caller, named: &VaultRef) -> Result<Arc<Vault>> {
         let found = match named {
             VaultRef::Id(id) | VaultRef::Both(id, _) => self.store.vault_find(caller.account, *id).await?,
             VaultRef::Name(name) => self.store.vault_find_by_name(caller.account, name).await?,

@@ -63,10 +63,7 @@ pub(super) fn references(vaults: &[String], only: &[String], map: &[Mapping]) ->
         [vault] if !only.is_empty() && !only.iter().any(may_be_variable) => {
             only.iter().map(|name| (&Reference::current(vault, name)).into()).collect()
         }
-        _ => {
-            let whole = |vault: &String| wire::Reference { vault: Some(vault.clone()), ..Default::default() };
-            vaults.iter().map(whole).collect()
-        }
+        _ => vaults.iter().map(|vault| wire::Reference::whole(vault)).collect(),
     };
     references.extend(map.iter().map(|mapping| wire::Reference::from(&mapping.secret)));
     references
