@@ -25,6 +25,9 @@ pub struct InvalidId;
 pub struct Ksuid([u8; 20]);
 
 impl Ksuid {
+    /// How many digits its text has.
+    pub const TEXT_LENGTH: usize = TEXT_LENGTH;
+
     /// The smallest one.
     pub const MIN: Self = Self([0; 20]);
 

@@ -5,7 +5,7 @@ use crate::filter::Filter;
 use crate::ids::Ksuid;
 
 /// Which page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Page {
     /// Only ids below this one. It need not exist.
     pub before: Option<Ksuid>,
@@ -14,7 +14,7 @@ pub struct Page {
 }
 
 /// How many items a page has at most: 1 to 100.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PageLimit(u8);
 
 impl PageLimit {
@@ -35,7 +35,7 @@ impl PageLimit {
 }
 
 /// What a list is asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Query {
     /// Which page.
     pub page: Page,

@@ -138,7 +138,7 @@ pub trait Store: Send + Sync {
         account: AccountId,
         vault: Option<VaultId>,
         query: Query,
-    ) -> Result<Listing<Secret>>;
+    ) -> Result<Arc<Listing<Arc<Secret>>>>;
 
     /// Changes a secret; with a version, its value too, and the version before it is destroyed. `NotUnique`; `Stale`, also
     /// if its vault has another name by now than the record tells.

@@ -24,7 +24,7 @@ impl Token {
         let mut text = Zeroizing::new(String::with_capacity(64));
         text.push_str(&key.ksuid().to_string());
         text.push('_');
-        while text.len() < 28 + RANDOM_LENGTH {
+        while text.len() < Ksuid::TEXT_LENGTH + 1 + RANDOM_LENGTH {
             let mut byte = Zeroizing::new([0; 1]);
             rng.fill(&mut *byte)?;
             // Bytes past the last whole multiple of 58 are drawn again, so that every digit is as likely.
@@ -46,7 +46,8 @@ impl Token {
         if text.strip_prefix("cr_").is_some_and(|rest| rest.parse::<Ksuid>().is_ok()) {
             return Err(BadCredential::AuthtokenId);
         }
-        let (id, random) = text.split_once('_').ok_or(BadCredential::Malformed)?;
+        let (id, rest) = text.split_at_checked(Ksuid::TEXT_LENGTH).ok_or(BadCredential::Malformed)?;
+        let random = rest.strip_prefix('_').ok_or(BadCredential::Malformed)?;
         let well_formed =
             (1..=RANDOM_MAX).contains(&random.len()) && random.bytes().all(|b| b.is_ascii_alphanumeric());
         let id = id.parse().map_err(|_| BadCredential::Malformed)?;

@@ -94,11 +94,13 @@ impl Front {
         normalise(&mut request);
         let method = method_name(request.method());
         let cors = Cors::of(request.headers());
-        let path = request.uri().path().to_owned();
+        // Shared with the request, not copied.
+        let uri = request.uri().clone();
+        let path = uri.path();
 
         let context = Context::new(peer);
         let preflight = cors.as_ref().filter(|_| request.method() == Method::OPTIONS);
-        let mut response = match preflight.and_then(|cors| cors.preflight(&path)) {
+        let mut response = match preflight.and_then(|cors| cors.preflight(path)) {
             Some(response) => response,
             None => {
                 request.extensions_mut().insert(context.clone());
@@ -108,7 +110,7 @@ impl Front {
         };
         if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
             error::log(&problem, operation);
-            response = error::view(&problem, operation, &path);
+            response = error::view(&problem, operation, path);
         }
         if method == "HEAD" {
             response = without_body(response);
@@ -117,7 +119,7 @@ impl Front {
 
         let took = start.elapsed();
         let status = response.status().as_u16();
-        let route = context.0.route.get().copied().unwrap_or_else(|| plain_route(&path));
+        let route = context.0.route.get().copied().unwrap_or_else(|| plain_route(path));
         self.shared.metrics.observe(&Labels { method, route, status }, took);
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let key = context.0.key.get().map(tracing::field::display);

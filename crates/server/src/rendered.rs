@@ -1,4 +1,4 @@
-//! Answers that were written before: a secret that is asked for again and again is made into JSON once.
+//! Answers that were written before: a secret or a page that is asked for again and again is made into JSON once.
 //!
 //! An entry holds the very record that it was made of. The store gives out another record as soon as anything in it
 //! changes, so an entry that is out of date is never the one that is asked for.
@@ -7,53 +7,98 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use quick_cache::sync::Cache;
-use strongroom_domain::ids::SecretId;
+use serde::Serialize;
+use strongroom_domain::ids::{SecretId, VaultId};
+use strongroom_domain::page::Listing;
 use strongroom_domain::secret::Secret;
 
 use crate::origin::Origin;
-use crate::view;
+use crate::view::{self, Next};
 
-/// Bytes of memory for bodies, about.
-const WEIGHT: u64 = 12 << 20;
+/// Bytes of memory for bodies of secrets, about.
+const SECRETS_WEIGHT: u64 = 12 << 20;
+/// Bytes of memory for bodies of pages, about.
+const PAGES_WEIGHT: u64 = 16 << 20;
 /// What an entry weighs beside its body: the record that it keeps alive, and the map's own notes.
 const ENTRY_WEIGHT: usize = 600;
 
-struct Entry {
-    of: Arc<Secret>,
+type Page = Listing<Arc<Secret>>;
+
+struct Entry<T> {
+    of: Arc<T>,
     origin: Origin,
+    /// Of a page, what the URL of the next one repeats.
+    next: Option<Next>,
     body: Bytes,
 }
 
 #[derive(Clone)]
 struct Weighter;
 
-impl quick_cache::Weighter<SecretId, Arc<Entry>> for Weighter {
-    fn weight(&self, _: &SecretId, entry: &Arc<Entry>) -> u64 {
+impl<K, T> quick_cache::Weighter<K, Arc<Entry<T>>> for Weighter {
+    fn weight(&self, _: &K, entry: &Arc<Entry<T>>) -> u64 {
         (ENTRY_WEIGHT + entry.body.len()) as u64
     }
 }
 
-/// The bodies of secrets that were asked for lately.
-pub(crate) struct Rendered(Cache<SecretId, Arc<Entry>, Weighter>);
+/// The bodies of secrets and of pages that were asked for lately.
+pub(crate) struct Rendered {
+    secrets: Cache<SecretId, Arc<Entry<Secret>>, Weighter>,
+    /// By the place in memory of what the page was made of, which is no other's while the entry holds it.
+    pages: Cache<usize, Arc<Entry<Page>>, Weighter>,
+}
 
 impl Default for Rendered {
     fn default() -> Self {
-        Self(Cache::with_weighter(WEIGHT as usize / ENTRY_WEIGHT, WEIGHT, Weighter))
+        let items = |weight: u64| weight as usize / ENTRY_WEIGHT;
+        Self {
+            secrets: Cache::with_weighter(items(SECRETS_WEIGHT), SECRETS_WEIGHT, Weighter),
+            pages: Cache::with_weighter(items(PAGES_WEIGHT), PAGES_WEIGHT, Weighter),
+        }
     }
 }
 
 impl Rendered {
     /// The body of a secret's metadata.
     pub(crate) fn secret(&self, secret: &Arc<Secret>, origin: &Origin) -> serde_json::Result<Bytes> {
-        if let Some(known) = self.0.get(&secret.id)
+        if let Some(known) = self.secrets.get(&secret.id)
             && Arc::ptr_eq(&known.of, secret)
             && known.origin == *origin
         {
             return Ok(known.body.clone());
         }
-        let body = Bytes::from(serde_json::to_vec(&view::secret(secret, origin))?);
-        let entry = Entry { of: secret.clone(), origin: origin.clone(), body: body.clone() };
-        self.0.insert(secret.id, Arc::new(entry));
+        let body = written(&view::secret(secret, origin))?;
+        let entry = Entry { of: secret.clone(), origin: origin.clone(), next: None, body: body.clone() };
+        self.secrets.insert(secret.id, Arc::new(entry));
         Ok(body)
     }
+
+    /// The body of a page of secrets: of all, or of one vault.
+    pub(crate) fn page(
+        &self,
+        page: &Arc<Page>,
+        vault: Option<VaultId>,
+        next: Next,
+        origin: &Origin,
+    ) -> serde_json::Result<Bytes> {
+        let place = Arc::as_ptr(page).addr();
+        if let Some(known) = self.pages.get(&place)
+            && known.origin == *origin
+            && known.next.as_ref() == Some(&next)
+        {
+            return Ok(known.body.clone());
+        }
+        let body = written(&view::secrets(page, vault, &next, origin))?;
+        // One that the store did not keep is not the one that will be asked for again.
+        if Arc::strong_count(page) > 1 {
+            let entry =
+                Entry { of: page.clone(), origin: origin.clone(), next: Some(next), body: body.clone() };
+            self.pages.insert(place, Arc::new(entry));
+        }
+        Ok(body)
+    }
+}
+
+fn written(body: &impl Serialize) -> serde_json::Result<Bytes> {
+    serde_json::to_vec(body).map(Bytes::from)
 }

@@ -119,8 +119,8 @@ impl Sent<'_> {
 fn token_of(headers: &HeaderMap) -> Result<Sent<'_>, BadCredential> {
     let value = headers.get(header::AUTHORIZATION).ok_or(BadCredential::Missing)?;
     let text = value.to_str().map_err(|_| BadCredential::Unparsable)?;
-    let (scheme, credential) = text.trim().split_once(' ').ok_or(BadCredential::Unparsable)?;
-    let credential = credential.trim();
+    let (scheme, credential) = text.trim_ascii().split_once(' ').ok_or(BadCredential::Unparsable)?;
+    let credential = credential.trim_ascii();
     if scheme.eq_ignore_ascii_case("bearer") {
         return Ok(Sent::Plain(credential));
     }

@@ -3,8 +3,9 @@
 //! A cached answer is never older than the last acknowledged change: what is being changed is taken out before the change
 //! is sent to the store, and stays out until the change is done or failed. Memory is bounded by weight.
 
-use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod coherent;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,10 +22,14 @@ use strongroom_domain::store::{ApiKeysOf, Counts, Store};
 use strongroom_domain::vault::Vault;
 use strongroom_domain::{Error, Result};
 
+use coherent::{Coherent, ENTRY_WEIGHT, Pages};
+
 /// Bytes of memory for secrets' metadata, about.
 const SECRETS_WEIGHT: u64 = 24 << 20;
 /// Bytes of memory for sealed values, about.
 const VERSIONS_WEIGHT: u64 = 16 << 20;
+/// Bytes of memory for pages of secrets, about: a page of a hundred takes some 60 KiB.
+const PAGES_WEIGHT: u64 = 16 << 20;
 /// Bytes of memory for vaults, about.
 const VAULTS_WEIGHT: u64 = 4 << 20;
 /// Bytes of memory for credentials, about.
@@ -32,109 +37,12 @@ const CREDENTIALS_WEIGHT: u64 = 4 << 20;
 /// How long a change waits for its commit before the caller is told that the store is not available. The disk may hang for
 /// longer, and nobody can make it answer.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// What an entry weighs beside its texts: the record itself, the map's own notes.
-const ENTRY_WEIGHT: usize = 400;
 /// What a grant weighs beside its text.
 const GRANT_WEIGHT: usize = 100;
 /// Vault names whose ids are remembered.
 const NAMES: usize = 4096;
 /// Secret names whose ids are remembered.
 const SECRET_NAMES: usize = 32 << 10;
-/// Keys are spread over this many locks.
-const STRIPES: usize = 64;
-
-/// What is known of the keys that share a lock.
-#[derive(Default)]
-struct Stripe {
-    /// Changes under way.
-    changing: usize,
-    /// Changes ever begun: tells a reader that one began while it read.
-    begun: u64,
-}
-
-type Weigh<V> = fn(&V) -> usize;
-
-struct Weighter<V>(Weigh<V>);
-
-impl<V> Clone for Weighter<V> {
-    fn clone(&self) -> Self {
-        Self(self.0)
-    }
-}
-
-impl<K, V> quick_cache::Weighter<K, Arc<V>> for Weighter<V> {
-    fn weight(&self, _: &K, value: &Arc<V>) -> u64 {
-        (ENTRY_WEIGHT + (self.0)(value)) as u64
-    }
-}
-
-/// A bounded map that never answers with what a finished change has replaced.
-struct Coherent<K, V> {
-    entries: Cache<K, Arc<V>, Weighter<V>>,
-    stripes: Box<[Mutex<Stripe>]>,
-    hasher: RandomState,
-}
-
-impl<K: Copy + Eq + Hash, V> Coherent<K, V> {
-    fn new(weight: u64, weigh: Weigh<V>) -> Self {
-        let items = usize::try_from(weight).unwrap_or(usize::MAX) / ENTRY_WEIGHT;
-        Self {
-            entries: Cache::with_weighter(items, weight, Weighter(weigh)),
-            stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::new(),
-        }
-    }
-
-    fn stripe(&self, key: K) -> MutexGuard<'_, Stripe> {
-        let place = self.hasher.hash_one(key) as usize % STRIPES;
-        self.stripes[place].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn get(&self, key: K) -> Option<Arc<V>> {
-        self.entries.get(&key)
-    }
-
-    /// To be asked before the store is read; without a ticket the answer is not to be kept.
-    fn ticket(&self, key: K) -> Option<u64> {
-        let stripe = self.stripe(key);
-        (stripe.changing == 0).then_some(stripe.begun)
-    }
-
-    /// Keeps an answer of the store, unless a change began since the ticket was given.
-    fn keep(&self, key: K, ticket: Option<u64>, value: &Arc<V>) {
-        let stripe = self.stripe(key);
-        if ticket == Some(stripe.begun) {
-            self.entries.insert(key, value.clone());
-        }
-    }
-
-    fn begin(&self, key: K) {
-        let mut stripe = self.stripe(key);
-        stripe.changing += 1;
-        stripe.begun += 1;
-        self.entries.remove(&key);
-    }
-
-    fn end(&self, key: K) {
-        self.stripe(key).changing -= 1;
-    }
-
-    fn begin_all(&self) {
-        for stripe in &self.stripes {
-            let mut stripe = stripe.lock().unwrap_or_else(PoisonError::into_inner);
-            stripe.changing += 1;
-            stripe.begun += 1;
-        }
-        self.entries.clear();
-    }
-
-    fn end_all(&self) {
-        for stripe in &self.stripes {
-            stripe.lock().unwrap_or_else(PoisonError::into_inner).changing -= 1;
-        }
-    }
-}
-
 struct Caches {
     secrets: Coherent<(AccountId, SecretId), Secret>,
     /// Of each secret the version that was asked for last, sealed.
@@ -145,12 +53,18 @@ struct Caches {
     /// The same of secrets in a vault.
     secret_names: Cache<(AccountId, VaultId, String), SecretId>,
     credentials: Coherent<ApiKeyId, Credential>,
+    pages: Pages<PageKey, Listing<Arc<Secret>>>,
 }
+
+/// What a page of secrets was asked for by: all of the account, or of one vault, and how.
+type PageKey = (AccountId, Option<VaultId>, Query);
 
 /// What a change replaces.
 #[derive(Clone, Copy)]
 enum Replaced {
     Secret(AccountId, SecretId),
+    /// No record, but the lists that a new secret is in.
+    SecretList,
     /// The vault, and with it the name that its secrets show.
     Vault(AccountId, VaultId),
     Key(ApiKeyId),
@@ -164,10 +78,13 @@ impl Caches {
             Replaced::Secret(account, id) => {
                 self.secrets.begin((account, id));
                 self.versions.begin((account, id));
+                self.pages.begin();
             }
+            Replaced::SecretList => self.pages.begin(),
             Replaced::Vault(account, id) => {
                 self.vaults.begin((account, id));
                 self.secrets.begin_all();
+                self.pages.begin();
             }
             Replaced::Key(id) => self.credentials.begin(id),
             Replaced::ServiceUser => self.credentials.begin_all(),
@@ -177,10 +94,13 @@ impl Caches {
     fn end(&self, replaced: Replaced) {
         match replaced {
             Replaced::Secret(account, id) => {
+                self.pages.end();
                 self.versions.end((account, id));
                 self.secrets.end((account, id));
             }
+            Replaced::SecretList => self.pages.end(),
             Replaced::Vault(account, id) => {
+                self.pages.end();
                 self.secrets.end_all();
                 self.vaults.end((account, id));
             }
@@ -201,9 +121,7 @@ impl CachedStore {
     #[must_use]
     pub fn new(store: Arc<dyn Store>) -> Self {
         let caches = Caches {
-            secrets: Coherent::new(SECRETS_WEIGHT, |secret| {
-                secret.name.len() + secret.vault_name.len() + secret.description.len() + secret.metadata.len()
-            }),
+            secrets: Coherent::new(SECRETS_WEIGHT, texts_of),
             versions: Coherent::new(VERSIONS_WEIGHT, |version| {
                 version.sealed.ciphertext.len() + version.sealed.wrapped_key.as_bytes().len()
             }),
@@ -217,6 +135,9 @@ impl CachedStore {
                 let grants: usize = grants.map(|grant| GRANT_WEIGHT + grant.to_string().len()).sum();
                 let key = &credential.key;
                 key.description.len() + key.metadata.len() + credential.subject.len() + grants
+            }),
+            pages: Pages::new(PAGES_WEIGHT, |page| {
+                page.items.iter().map(|secret| ENTRY_WEIGHT + texts_of(secret)).sum()
             }),
         };
         Self { store, caches: Arc::new(caches) }
@@ -239,6 +160,10 @@ impl CachedStore {
         // The deadline is the caller's alone: what is replaced stays out until the store is done with it.
         bounded(async { task.await.map_err(|error| Error::Internal(Box::new(error)))? }).await
     }
+}
+
+fn texts_of(secret: &Secret) -> usize {
+    secret.name.len() + secret.vault_name.len() + secret.description.len() + secret.metadata.len()
 }
 
 /// Told to those whose change waited too long. It may still be done.
@@ -351,7 +276,10 @@ impl Store for CachedStore {
         max: Option<u64>,
         event: Event,
     ) -> Result<()> {
-        bounded(self.store.secret_insert(account, vault, secret, version, max, event)).await
+        let change = async move |store: Arc<dyn Store>| {
+            store.secret_insert(account, vault, secret, version, max, event).await
+        };
+        self.replacing(Replaced::SecretList, change).await
     }
 
     async fn secret_find(&self, account: AccountId, id: SecretId) -> Result<Option<Arc<Secret>>> {
@@ -390,8 +318,15 @@ impl Store for CachedStore {
         account: AccountId,
         vault: Option<VaultId>,
         query: Query,
-    ) -> Result<Listing<Secret>> {
-        self.store.secret_list(account, vault, query).await
+    ) -> Result<Arc<Listing<Arc<Secret>>>> {
+        let (cache, key) = (&self.caches.pages, (account, vault, query));
+        if let Some(known) = cache.get(&key) {
+            return Ok(known);
+        }
+        let ticket = cache.ticket();
+        let found = self.store.secret_list(account, vault, key.2.clone()).await?;
+        cache.keep(key, ticket, &found);
+        Ok(found)
     }
 
     async fn secret_update(

@@ -12,7 +12,7 @@ use conformance::house::{House, page};
 use conformance::values;
 use strongroom_domain::audit::Event;
 use strongroom_domain::ids::SecretId;
-use strongroom_domain::secret::Resolved;
+use strongroom_domain::secret::{Resolved, Secret};
 use strongroom_domain::store::Store;
 use strongroom_store::cache::CachedStore;
 use strongroom_store::sqlite::SqliteStore;
@@ -118,4 +118,30 @@ async fn an_event_that_cannot_be_written_leaves_no_trace() {
     assert_eq!(store.resolved_find(house.account, secret.id).await.unwrap(), Some(resolved));
     let verified = strongroom_domain::app::audit::verify(&store, |_| ()).await.unwrap();
     assert!(verified.is_ok(), "{verified:?}");
+}
+
+/// The log is moved into the store beside the writing, and begins anew again and again: it does not grow with what is written.
+#[tokio::test]
+async fn the_log_stays_short_however_much_is_written() {
+    const CHANGES: u64 = 2500;
+    const LENGTH: usize = 60 << 10;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let house = House::build(&store).await;
+    let vault = house.add_vault("vault").await;
+    let secret = house.add_secret(&vault, "secret").await;
+    for revision in 2..=CHANGES {
+        let description = char::from(b'a' + (revision % 26) as u8).to_string().repeat(LENGTH);
+        let next = Secret { description, revision, ..secret.clone() };
+        house.secret_update(&next, None).await.unwrap();
+    }
+    let log = std::fs::metadata(folder.path().join("store.db-wal")).unwrap().len();
+    let written = CHANGES * LENGTH as u64;
+    assert!(log < written / 2, "{log} bytes of log after {written} bytes of changes");
+    drop(store);
+    let again = SqliteStore::open(&path).unwrap();
+    let found = again.secret_find(house.account, secret.id).await.unwrap().unwrap();
+    assert_eq!((found.revision, found.description.len()), (CHANGES, LENGTH));
+    assert_eq!(again.check().await.unwrap(), None);
 }

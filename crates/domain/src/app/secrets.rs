@@ -168,7 +168,11 @@ impl App {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn secret_list(&self, caller: &Caller, mut query: Query) -> Result<Listing<Secret>> {
+    pub async fn secret_list(
+        &self,
+        caller: &Caller,
+        mut query: Query,
+    ) -> Result<Arc<Listing<Arc<Secret>>>> {
         query.scope = caller.scope_to_read();
         self.store.secret_list(caller.account, None, query).await
     }
@@ -182,7 +186,7 @@ impl App {
         caller: &Caller,
         vault: VaultId,
         mut query: Query,
-    ) -> Result<Listing<Secret>> {
+    ) -> Result<Arc<Listing<Arc<Secret>>>> {
         let vault = self.vault_seen(caller, vault).await?;
         query.scope = caller.scope_to_read();
         self.store.secret_list(caller.account, Some(vault.id), query).await

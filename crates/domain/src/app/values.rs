@@ -210,7 +210,7 @@ impl App {
 
     /// All that the caller sees in a vault, by name; no more than it takes to know that it is too much.
     async fn secrets_in(&self, caller: &Caller, vault: &Vault) -> Result<Vec<Found>> {
-        let mut secrets: Vec<Secret> = Vec::new();
+        let mut secrets: Vec<Arc<Secret>> = Vec::new();
         loop {
             let before = secrets.last().map(|secret| secret.id.ksuid());
             let page = Page { before, limit: PageLimit::MAX };
@@ -220,13 +220,13 @@ impl App {
                 // Renamed since it was looked for by name.
                 return Err(Error::Stale);
             }
-            secrets.extend(listed.items);
+            secrets.extend_from_slice(&listed.items);
             if !listed.more || secrets.len() > VALUES_MAX {
                 break;
             }
         }
         secrets.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Ok(secrets.into_iter().map(|secret| Found { secret: Arc::new(secret), named: None }).collect())
+        Ok(secrets.into_iter().map(|secret| Found { secret, named: None }).collect())
     }
 
     /// Opens values, and gives them once an event for each secret is on disk. `Stale` when a change came between.

@@ -4,7 +4,7 @@
 ///
 /// Names are those of the [`Field`](super::Field)s the filter was parsed with. No part of it can fail: every
 /// literal already has the form in which the field is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Expr {
     /// Always true or always false.
     Const(bool),
@@ -90,7 +90,7 @@ pub enum Expr {
 }
 
 /// A comparison.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Compare {
     /// `==`
     Eq,
@@ -129,7 +129,7 @@ impl Compare {
 }
 
 /// Where in a text another one is looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Part {
     /// `startsWith`
     Start,

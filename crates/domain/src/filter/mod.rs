@@ -72,7 +72,7 @@ pub enum Kind {
 }
 
 /// A filter that was read and checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Filter {
     expr: Expr,
 }
@@ -98,6 +98,14 @@ impl Filter {
     /// The checked expression, for a store to compile.
     pub fn expr(&self) -> &Expr {
         &self.expr
+    }
+
+    /// The text that `field` must equal, when that is all that the filter says.
+    pub fn exact(&self, field: &str) -> Option<&str> {
+        match &self.expr {
+            Expr::Text { field: name, op: Compare::Eq, value } if *name == field => Some(value),
+            _ => None,
+        }
     }
 
     /// The text that `field` must equal for the filter to be true, when the filter says so outright.

@@ -21,6 +21,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use crate::front::{Front, Peer};
@@ -250,16 +251,28 @@ impl Connection {
                 .max_header_list_size(BUFFER as u32)
                 .keep_alive_interval(PING)
                 .keep_alive_timeout(limits.handshake);
-            let served = watcher.watch(builder.serve_connection(stream, service));
-            tokio::select! { ended = served => ended?, () = idle => {} }
+            unless_idle(watcher.watch(builder.serve_connection(stream, service)), idle).await
         } else {
             let mut builder = http1::Builder::new();
             // The time for a head is that for a connection without a request under way, below.
             builder.header_read_timeout(None).max_buf_size(BUFFER);
-            let served = watcher.watch(builder.serve_connection(stream, service));
-            tokio::select! { ended = served => ended?, () = idle => {} }
+            unless_idle(watcher.watch(builder.serve_connection(stream, service)), idle).await
         }
-        Ok(())
+    }
+}
+
+/// Serves a connection until it ends or is idle for too long. It is served in a task of its own: that one wakes for each
+/// request, and the clock is only to be looked at when it has run out.
+async fn unless_idle(
+    served: impl Future<Output = hyper::Result<()>> + Send + 'static,
+    idle: impl Future<Output = ()>,
+) -> Ended {
+    let mut task = JoinSet::new();
+    task.spawn(served);
+    tokio::select! {
+        Some(ended) = task.join_next() => Ok(ended??),
+        // Dropped with the set, the connection is closed.
+        () = idle => Ok(()),
     }
 }
 

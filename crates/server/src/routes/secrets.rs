@@ -8,7 +8,7 @@ use crate::error::Problem;
 use crate::parse::list::{Kind, PARAMETERS, PARAMETERS_WITH_ID};
 use crate::parse::{self, fields};
 use crate::session::{Bare, Item, Listed, Session};
-use crate::view::{self, json};
+use crate::view::{self, json, json_bytes};
 
 const LISTED: Kind = Kind { prefixes: &[SecretId::PREFIX], fields: Secret::FIELDS, parameters: PARAMETERS };
 const LISTED_OF_VAULT: Kind = Kind { parameters: PARAMETERS_WITH_ID, ..LISTED };
@@ -31,7 +31,7 @@ pub(crate) async fn secret_create(mut session: Session, request: Request) -> Res
 pub(crate) async fn secret_list(session: Session, listed: Listed) -> Result<Response, Problem> {
     let (query, next) = session.list_query(&listed, &LISTED)?;
     let page = session.app().secret_list(&session.caller, query).await?;
-    Ok(json(StatusCode::OK, &view::secrets(&page, None, &next, &session.origin)))
+    Ok(json_bytes(StatusCode::OK, session.shared().rendered.page(&page, None, next, &session.origin)))
 }
 
 /// List a vault's secrets, newest first
@@ -45,7 +45,7 @@ pub(crate) async fn secret_list_of_vault(
 ) -> Result<Response, Problem> {
     let (query, next) = session.list_query(&listed, &LISTED_OF_VAULT)?;
     let page = session.app().secret_list_of_vault(&session.caller, vault, query).await?;
-    Ok(json(StatusCode::OK, &view::secrets(&page, Some(vault), &next, &session.origin)))
+    Ok(json_bytes(StatusCode::OK, session.shared().rendered.page(&page, Some(vault), next, &session.origin)))
 }
 
 /// Get a secret's metadata
@@ -58,7 +58,7 @@ pub(crate) async fn secret_get(
     _: Bare,
 ) -> Result<Response, Problem> {
     let secret = session.app().secret_get(&session.caller, id).await?;
-    Ok(view::json_bytes(StatusCode::OK, session.shared().rendered.secret(&secret, &session.origin)))
+    Ok(json_bytes(StatusCode::OK, session.shared().rendered.secret(&secret, &session.origin)))
 }
 
 /// Change a secret

@@ -2,6 +2,7 @@
 //! that all else starts from hold none.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -175,6 +176,7 @@ pub fn service_user(user: &ServiceUser, flavour: Flavour, origin: &Origin) -> wi
 }
 
 /// What the URL of a next page repeats of this one's.
+#[derive(PartialEq, Eq)]
 pub struct Next {
     /// The page size in force.
     pub limit: PageLimit,
@@ -204,7 +206,7 @@ pub fn vaults(page: &Listing<Vault>, next: &Next, origin: &Origin) -> wire::Vaul
 /// A page of secrets: of all, or of one vault.
 #[must_use]
 pub fn secrets(
-    page: &Listing<Secret>,
+    page: &Listing<Arc<Secret>>,
     of: Option<VaultId>,
     next: &Next,
     origin: &Origin,

@@ -4,6 +4,7 @@ mod accounts;
 mod api_keys;
 mod audit;
 mod backup;
+mod checkpoint;
 mod error;
 mod list;
 mod readers;
@@ -37,6 +38,7 @@ use strongroom_domain::{Error, Result};
 pub use backup::{BackupError, copy_store};
 pub use schema::OpenError;
 
+use checkpoint::Checkpoints;
 use readers::{Lane, Readers};
 use resolved::Latest;
 use writer::{Step, Writer};
@@ -77,10 +79,11 @@ impl SqliteStore {
             path: path.to_owned(),
             source: rusqlite::Error::ToSqlConversionFailure(Box::new(error)),
         };
-        let connection = schema::open_writer(path)?;
+        let mut connection = schema::open_writer(path)?;
         let unread = |source| OpenError::Sqlite { path: path.to_owned(), source };
         let latest = Arc::new(Latest::read(&connection).map_err(unread)?);
-        let writer = Writer::start(connection, latest.clone()).map_err(failed)?;
+        let checkpoints = Checkpoints::start(path, &mut connection).map_err(unread)?;
+        let writer = Writer::start(connection, checkpoints, latest.clone()).map_err(failed)?;
         let store = Self { writer: Some(writer), latest, ..Self::over(path) };
         store.readers.warm().map_err(unread)?;
         Ok(store)
@@ -261,7 +264,7 @@ impl Store for SqliteStore {
         account: AccountId,
         vault: Option<VaultId>,
         query: Query,
-    ) -> Result<Listing<Secret>> {
+    ) -> Result<Arc<Listing<Arc<Secret>>>> {
         let number = self.number(account)?;
         let lane = if vault.is_some() && query.filter.is_none() { Lane::OneVault } else { Lane::of(&query) };
         self.readers.scan(lane, move |connection| secrets::list(connection, number, vault, &query)).await
@@ -372,7 +375,7 @@ impl Store for SqliteStore {
         let few = which.len() <= LOOKUPS_IN_PLACE;
         let read = move |connection: &Connection| {
             let find = |(secret, number)| secrets::version_find(connection, account, secret, number);
-            which.into_iter().map(|which| Ok(find(which)?.map(Arc::new))).collect()
+            which.iter().map(|which| Ok(find(*which)?.map(Arc::new))).collect()
         };
         if few {
             return self.readers.lookup(read);

@@ -171,8 +171,9 @@ pub(super) fn list(
     account: i64,
     vault: Option<VaultId>,
     query: &Query,
-) -> rusqlite::Result<Listing<Secret>> {
-    list::list(connection, select(COLUMNS, "", account, vault, query), query, view)
+) -> rusqlite::Result<Arc<Listing<Arc<Secret>>>> {
+    let select = select(COLUMNS, "", account, vault, query);
+    list::list(connection, select, query, |row| view(row).map(Arc::new)).map(Arc::new)
 }
 
 /// Secrets with what the table of last times says of them.

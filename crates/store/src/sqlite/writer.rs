@@ -19,6 +19,7 @@ use strongroom_domain::{Error, Result};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use super::checkpoint::Checkpoints;
 use super::error;
 use super::resolved::{self, Latest, Note};
 use super::tally::Tallies;
@@ -131,13 +132,17 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, latest: Arc<Latest>) -> std::io::Result<Self> {
+    pub(super) fn start(
+        connection: Connection,
+        checkpoints: Checkpoints,
+        latest: Arc<Latest>,
+    ) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let written = Arc::new(Written::default());
         let counters = written.clone();
         let runtime = Handle::try_current().ok();
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
-            Batches { connection, notes: None, latest, written: counters, runtime }.run(queue)
+            Batches { connection, checkpoints, notes: None, latest, written: counters, runtime }.run(queue)
         })?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread), written })
     }
@@ -192,6 +197,7 @@ impl Notes {
 
 struct Batches {
     connection: Connection,
+    checkpoints: Checkpoints,
     /// `None` until they are read, and again after a batch that failed.
     notes: Option<Notes>,
     /// When values were last given out, as far as it is not in its table yet.
@@ -230,7 +236,9 @@ impl Batches {
                 Some(runtime) => drop(runtime.spawn(async move { tell() })),
                 None => tell(),
             }
+            self.checkpoints.finish(&self.connection);
         }
+        self.checkpoints.stop(&mut self.connection);
         if let Err(error) = self.settle() {
             tracing::warn!(%error, "the last uses of secrets were not written; the next start takes them from the log");
         }

@@ -9,12 +9,13 @@ use strongroom_domain::store::Store;
 use strongroom_domain::vault::Vault;
 
 use super::concurrency::at_once;
-use super::house::House;
+use super::house::{House, filtered, page};
 use super::{Case, cases};
 
 pub(crate) const CASES: &[Case] = cases![
     readers_never_go_back,
     a_deleted_secret_stays_deleted,
+    lists_never_go_back,
     a_revoked_credential_opens_nothing,
     a_credential_of_a_sleeping_user_is_not_active,
 ];
@@ -122,6 +123,51 @@ async fn a_deleted_secret_stays_deleted(store: &dyn Store) {
             assert!(found.is_none(), "secret {deleted} is back");
         }
         deleted as u64
+    };
+    while_written(writer, reader, &told);
+}
+
+/// Each list is asked for in the same words again and again, as a sync tool does.
+async fn lists_never_go_back(store: &dyn Store) {
+    let house = House::build(store).await;
+    let vault = house.add_vault("1").await;
+    let secret = house.add_secret(&vault, "secret").await;
+    let told = Acknowledged::default();
+    told.tell(1);
+    // In each round one more secret is made, and one is changed; now and then the vault gets another name.
+    let writer = async || {
+        let mut vault = vault.clone();
+        let mut secret = secret.clone();
+        for revision in 2..ROUNDS {
+            if revision % 8 == 0 {
+                vault = Vault { name: revision.to_string(), revision: vault.revision + 1, ..vault };
+                house.vault_update(&vault).await.unwrap();
+            }
+            let vault_name = vault.name.clone();
+            secret = Secret { description: revision.to_string(), vault_name, revision, ..secret };
+            house.secret_update(&secret, None).await.unwrap();
+            let made = house.add_secret(&vault, &format!("made-{revision}")).await;
+            let listed = house.secrets(Some(vault.id), page(None, 100)).await.unwrap();
+            assert_eq!(listed.items.first(), Some(&made), "the newest is missing");
+            if revision > 50 {
+                house.secret_delete(&made).await.unwrap();
+                let listed = house.secrets(Some(vault.id), page(None, 100)).await.unwrap();
+                assert!(!listed.items.contains(&made), "a deleted secret is listed");
+            }
+            told.tell(revision);
+        }
+    };
+    let named = filtered(Secret::FIELDS, r#"obj.name == "secret""#);
+    let reader = async || {
+        let least = told.last();
+        let found = house.secrets(None, named.clone()).await.unwrap();
+        let revision = found.items[0].revision;
+        assert!(revision >= least, "secret {revision} after {least}");
+        let all = house.secrets(None, page(None, 100)).await.unwrap();
+        assert!(all.items.len() as u64 >= least.min(50), "{} secrets after {least}", all.items.len());
+        let shown: u64 = all.items[0].vault_name.parse().unwrap();
+        assert!(shown >= least - least % 8 || least < 8, "the vault's name in a list: {shown} after {least}");
+        revision
     };
     while_written(writer, reader, &told);
 }

@@ -245,10 +245,17 @@ impl<'a> House<'a> {
         self.store.service_user_delete(self.account, user.id, user.revision, keys.to_vec(), vec![event]).await
     }
 
+    /// A page of secrets, to be looked at.
+    pub(crate) async fn secrets(&self, vault: Option<VaultId>, query: Query) -> Result<Listing<Secret>> {
+        let page = self.store.secret_list(self.account, vault, query).await?;
+        let items = page.items.iter().map(|secret| (**secret).clone()).collect();
+        Ok(Listing { items, more: page.more })
+    }
+
     pub(crate) async fn shown(&self) -> Shown {
         let Self { store, account, .. } = *self;
         let all = || page(None, 100);
-        let secrets = store.secret_list(account, None, all()).await.unwrap().items;
+        let secrets = self.secrets(None, all()).await.unwrap().items;
         let mut versions = Vec::new();
         for secret in &secrets {
             versions.push(store.version_find(account, secret.id, secret.version).await.unwrap());

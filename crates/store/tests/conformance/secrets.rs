@@ -176,8 +176,8 @@ async fn listed_newest_first_in_all_and_in_one_vault(store: &dyn Store) {
         all.extend([in_one[in_one.len() - 1], house.add_secret(&two, name).await.id.ksuid()]);
     }
     let id = |secret: &Secret| secret.id.ksuid();
-    assert_pages(&all, async |query| store.secret_list(house.account, None, query).await, id).await;
-    let list = async |query| store.secret_list(house.account, Some(one.id), query).await;
+    assert_pages(&all, async |query| house.secrets(None, query).await, id).await;
+    let list = async |query| house.secrets(Some(one.id), query).await;
     assert_pages(&in_one, list, id).await;
     let empty = house.add_vault("empty").await;
     let none = store.secret_list(house.account, Some(empty.id), page(None, 100)).await.unwrap();
@@ -234,7 +234,7 @@ async fn the_same_name_in_many_vaults_is_listed_newest_first(store: &dyn Store) 
     let filter = filtered(Secret::FIELDS, r#"obj.name == "same""#).filter;
     let list = async |mut query: strongroom_domain::page::Query| {
         query.filter.clone_from(&filter);
-        store.secret_list(house.account, None, query).await
+        house.secrets(None, query).await
     };
     assert_pages(&ids, list, |secret: &Secret| secret.id.ksuid()).await;
 }

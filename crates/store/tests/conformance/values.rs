@@ -151,7 +151,7 @@ async fn a_moved_secret_is_in_the_other_vault_alone(store: &dyn Store) {
     );
     assert_eq!(store.version_find(house.account, secret.id, 2).await.unwrap(), Some(house.version(&moved)));
     let listed = async |vault: &Vault| {
-        store.secret_list(house.account, Some(vault.id), page(None, 100)).await.unwrap().items
+        house.secrets(Some(vault.id), page(None, 100)).await.unwrap().items
     };
     assert_eq!((listed(&one).await, listed(&two).await), (vec![], vec![moved]));
     let (account, event) = (house.account, house.event(&one, Action::Deleted));
