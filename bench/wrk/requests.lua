@@ -52,9 +52,12 @@ end
 
 local lines = {}
 local requests = {}
+-- wrk asks the first thread for a request before it starts, only to look at it.
+local looked_at = false
 
 function init()
   math.randomseed(number)
+  looked_at = number > 1
   local place = 0
   for text in io.lines(os.getenv("BENCH_REQUESTS")) do
     place = place + 1
@@ -117,6 +120,10 @@ if rate then
 end
 
 function request()
+  if not looked_at then
+    looked_at = true
+    return next_request()
+  end
   local moment = now()
   started = started or moment
   if rate then
