@@ -4,6 +4,7 @@
 //! header `bench-case` says which of the answers in the folder to give, `get-list.json` for a GET of the case `list`.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -73,7 +75,7 @@ pub(crate) async fn run(folder: &Path, tls: Option<(&Path, &Path)>) -> Result {
             axum::serve(listener, routes).with_graceful_shutdown(asked_to_stop()).await?;
         }
         Some((certificate, key)) => {
-            let listener = Tls { listener, acceptor: acceptor(certificate, key)? };
+            let listener = Tls::over(listener, acceptor(certificate, key)?)?;
             say(&format!("URL https://{address}"));
             axum::serve(listener, routes).with_graceful_shutdown(asked_to_stop()).await?;
         }
@@ -114,30 +116,47 @@ fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Connections over TLS, one handshake after the other: they are over before anything is measured.
+/// Connections whose handshakes are done, all of them at once as in Strongroom.
 struct Tls {
-    listener: TcpListener,
-    acceptor: TlsAcceptor,
+    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+    address: SocketAddr,
+}
+
+impl Tls {
+    fn over(listener: TcpListener, acceptor: TlsAcceptor) -> std::io::Result<Self> {
+        let address = listener.local_addr()?;
+        let (sender, ready) = mpsc::channel(64);
+        tokio::spawn(async move {
+            while let Ok((stream, address)) = listener.accept().await {
+                // Without it an answer waits for more to send; that costs speed and is no failure.
+                let _ = stream.set_nodelay(true);
+                let (sender, acceptor) = (sender.clone(), acceptor.clone());
+                tokio::spawn(async move {
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        // Nobody listens only when the server is stopping.
+                        let _ = sender.send((stream, address)).await;
+                    }
+                });
+            }
+        });
+        Ok(Self { ready, address })
+    }
 }
 
 impl Listener for Tls {
     type Io = TlsStream<TcpStream>;
-    type Addr = std::net::SocketAddr;
+    type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        loop {
-            let (stream, address) = Listener::accept(&mut self.listener).await;
-            // Without it an answer waits for more to send; that costs speed and is no failure.
-            let _ = stream.set_nodelay(true);
-            // Whoever breaks off its handshake is not waited for.
-            if let Ok(stream) = self.acceptor.accept(stream).await {
-                return (stream, address);
-            }
+        match self.ready.recv().await {
+            Some(accepted) => accepted,
+            // No more come; the server stops when it is told to.
+            None => std::future::pending().await,
         }
     }
 
     fn local_addr(&self) -> std::io::Result<Self::Addr> {
-        self.listener.local_addr()
+        Ok(self.address)
     }
 }
 

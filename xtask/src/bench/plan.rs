@@ -1,6 +1,6 @@
 //! How much is measured.
 
-use super::cases::{CASES, Case, find};
+use super::cases::{CASES, Case, Draw, find};
 use crate::Result;
 
 /// Measure Strongroom beside a bare axum server; tables, JSON and plots go to bench/results.
@@ -52,6 +52,8 @@ pub(super) struct Plan {
     pub(super) main: u64,
     pub(super) rounds: u32,
     pub(super) seconds: u32,
+    /// Rounds over TLS and HTTP/2.
+    pub(super) protocol_rounds: u32,
     /// Rounds at a rate.
     pub(super) open_rounds: u32,
     /// How often a server is started.
@@ -59,6 +61,8 @@ pub(super) struct Plan {
     pub(super) connections: Vec<u32>,
     /// Whether all cases are measured at every number of connections.
     pub(super) thorough: bool,
+    /// Whether one case shows enough of the sizes: all that matters is that the benchmarks run.
+    pub(super) brief: bool,
     pub(super) cases: Vec<&'static Case>,
     pub(super) openbao: bool,
 }
@@ -82,7 +86,9 @@ impl Plan {
         if !args.connections.is_empty() {
             plan.connections.clone_from(&args.connections);
         }
-        plan.rounds = args.rounds.unwrap_or(plan.rounds);
+        if let Some(rounds) = args.rounds {
+            (plan.rounds, plan.protocol_rounds, plan.open_rounds) = (rounds, rounds, rounds);
+        }
         plan.seconds = args.seconds.unwrap_or(plan.seconds);
         plan.openbao = args.vs.is_some();
         if plan.openbao {
@@ -102,10 +108,12 @@ impl Plan {
             main: 1_000,
             rounds: 3,
             seconds: 1,
+            protocol_rounds: 1,
             open_rounds: 1,
             starts: 5,
             connections: vec![1, USUAL],
             thorough: false,
+            brief: false,
             cases: CASES_ALL.iter().collect(),
             openbao: false,
         }
@@ -118,6 +126,7 @@ impl Plan {
             main: 100_000,
             rounds: 5,
             seconds: 3,
+            protocol_rounds: 5,
             open_rounds: 3,
             starts: 7,
             connections: vec![1, 16, USUAL, 256],
@@ -134,6 +143,8 @@ impl Plan {
             main: 200,
             rounds: 1,
             starts: 1,
+            connections: vec![USUAL],
+            brief: true,
             ..Self::quick()
         }
     }
@@ -177,6 +188,18 @@ impl Plan {
 
     pub(super) fn has(&self, case: &str) -> bool {
         self.cases.iter().any(|one| one.name == case)
+    }
+
+    /// The cases that are measured on stores of all sizes in turn.
+    pub(super) fn sized(&self) -> Vec<&'static Case> {
+        let sized = self.cases.iter().copied().filter(|case| case.sized);
+        sized.take(if self.brief { 1 } else { usize::MAX }).collect()
+    }
+
+    /// The cases that follow on the stores that are not the main one.
+    pub(super) fn others(&self) -> Vec<&'static Case> {
+        let cases = self.cases.iter().copied().filter(|case| !self.brief && !case.sized);
+        cases.filter(|case| case.draw != Draw::Each).collect()
     }
 }
 

@@ -86,7 +86,7 @@ const BAR: usize = 22;
 /// Where bars begin: their names are left of it.
 const NAMES: usize = 400;
 /// Where the lines of a chart end: their names are right of it.
-const CHART: (usize, usize) = (640, 420);
+const CHART: (usize, usize) = (560, 420);
 const LEFT: usize = 80;
 const TOP: usize = 50;
 

@@ -11,12 +11,13 @@ pub(super) fn progress(series: &Series) -> String {
     let Series { store, secrets, case, protocol, connections, .. } = series;
     let mut line = format!("{store} {secrets}: {case}, {}, {connections} at once", protocol.name());
     if let Some(due) = series.due {
-        let _ = write!(
-            line,
-            ", {due:.0}/s due: p50 {} µs",
-            median_cell(series.spread(Rival::Strongroom, |f| f.p50), 0)
-        );
-        let _ = write!(line, ", p99 {} µs", median_cell(series.spread(Rival::Strongroom, |f| f.p99), 0));
+        let micros = |figure| series.spread(Rival::Strongroom, figure);
+        let _ = match (micros(|f| f.p50), micros(|f| f.p99)) {
+            (Some(p50), Some(p99)) => {
+                write!(line, ", {due:.0}/s due: p50 {:.0} µs, p99 {:.0} µs", p50.median, p99.median)
+            }
+            _ => write!(line, ", {due:.0}/s due: the rate was not kept"),
+        };
         return line;
     }
     let _ = write!(line, ": {}/s", median_cell(series.spread(Rival::Strongroom, |f| f.per_second), 0));

@@ -73,7 +73,7 @@ impl Session<'_> {
         if stands.len() < 2 {
             return Ok(());
         }
-        for case in self.plan.cases.iter().copied().filter(|case| case.sized) {
+        for case in self.plan.sized() {
             let load = self.load(self.plan.usual(case), Protocol::Http1);
             let mut all = Vec::new();
             for stand in stands {
@@ -85,10 +85,9 @@ impl Session<'_> {
             .into_iter();
             for stand in stands {
                 let sides = [rounds.next().unwrap_or_default(), rounds.next().unwrap_or_default()];
-                let turns = [Rival::Strongroom, Rival::Bare].into_iter().zip(sides).collect();
-                let series =
-                    Series { beside_sizes: true, ..series(store, stand.secrets, case, &load, turns) };
-                self.keep(series);
+                let turns = BOTH.into_iter().zip(sides).collect();
+                let what = What { store, secrets: stand.secrets, case };
+                self.keep(Series { beside_sizes: true, ..series(&what, &load, turns) });
             }
         }
         Ok(())
@@ -97,14 +96,12 @@ impl Session<'_> {
     /// The other cases, once, on the stores that are not the main one, so that their memory is that after all cases.
     fn others(&mut self, store: &'static Store, stands: &[Stand], main: usize) -> Result {
         for (_, stand) in stands.iter().enumerate().filter(|(place, _)| *place != main) {
-            let cases = self.plan.cases.iter().copied();
-            for case in cases.filter(|case| !case.sized && case.draw != Draw::Each) {
+            for case in self.plan.others() {
                 // Where a request keeps a core busy for a second, sixteen at once are not answered in time.
-                let connections =
-                    if case.most < self.plan.usual(&cases::CASES[0]) { 1 } else { self.plan.usual(case) };
+                let connections = if case.most == u32::MAX { self.plan.usual(case) } else { 1 };
                 let load = self.load(connections, Protocol::Http1);
-                let both = [stand.strongroom(case), stand.bare(case)];
-                self.measure(store, stand.secrets, case, &load, &both, None, "o")?;
+                let what = What { store, secrets: stand.secrets, case };
+                self.measure(&what, &load, 1, &[stand.strongroom(case), stand.bare(case)], None)?;
             }
         }
         Ok(())
@@ -118,27 +115,24 @@ impl Session<'_> {
         rival: Option<&Server>,
         floors: &Floors<'_>,
     ) -> Result {
+        let Plan { rounds, protocol_rounds, .. } = *self.plan;
         for case in self.plan.cases.iter().copied().filter(|case| case.draw != Draw::Each) {
+            let what = What { store, secrets: stand.secrets, case };
             let mut targets = vec![stand.strongroom(case), stand.bare(case)];
             if let (Some(server), Some(requests)) = (rival, case.openbao) {
                 let api = server.api.clone();
-                targets.push(Target {
-                    rival: Rival::OpenBao,
-                    server,
-                    api,
-                    requests: requests(),
-                    draw: case.draw,
-                });
+                let draw = case.draw;
+                targets.push(Target { rival: Rival::OpenBao, server, api, requests: requests(), draw });
             }
             for connections in self.plan.connections(case) {
                 let load = self.load(connections, Protocol::Http1);
                 let beside = (case.name == "create").then_some(floors);
-                self.measure(store, stand.secrets, case, &load, &targets, beside, "c")?;
+                self.measure(&what, &load, rounds, &targets, beside)?;
             }
-            self.at_a_rate(store, stand.secrets, case, &targets)?;
+            self.at_a_rate(&what, &targets)?;
             if OVER_HTTP2.contains(&case.name) {
                 let load = self.load(self.plan.usual(case), Protocol::Http2);
-                self.measure(store, stand.secrets, case, &load, &targets[..2], None, "h2")?;
+                self.measure(&what, &load, protocol_rounds, &targets[..2], None)?;
             }
         }
         Ok(())
@@ -146,35 +140,27 @@ impl Session<'_> {
 
     /// Latencies at half of the throughput that was just found: each server at half of its own, but the bare one at
     /// Strongroom's rate.
-    fn at_a_rate(
-        &mut self,
-        store: &'static Store,
-        secrets: u64,
-        case: &Case,
-        targets: &[Target<'_>],
-    ) -> Result {
-        let load = self.load(self.plan.usual(case), Protocol::Http1);
-        let Some(ours) = self.half_of_top(store, case, load.connections, Rival::Strongroom) else {
-            return Ok(());
-        };
-        let theirs = self.half_of_top(store, case, load.connections, Rival::OpenBao).unwrap_or(ours);
+    fn at_a_rate(&mut self, what: &What<'_>, targets: &[Target<'_>]) -> Result {
+        let load = self.load(self.plan.usual(what.case), Protocol::Http1);
+        let Some(ours) = self.half_of_top(what, load.connections, Rival::Strongroom) else { return Ok(()) };
+        let theirs = self.half_of_top(what, load.connections, Rival::OpenBao).unwrap_or(ours);
+        let targets: Vec<_> =
+            targets.iter().filter(|target| self.plan.thorough || target.rival != Rival::Bare).collect();
         let rounds = turns::take(self.plan.open_rounds, targets.len(), |who, round| {
             let due = if targets[who].rival == Rival::OpenBao { theirs } else { ours };
             let load = Load { due: Some(due), ..load };
-            self.generators.run(case, &targets[who], &load, &name("r", load, round))
+            self.generators.run(what.case, targets[who], &load, &name("r", load, round))
         })?;
         let turns = targets.iter().map(|target| target.rival).zip(rounds).collect();
-        self.keep(series(store, secrets, case, &Load { due: Some(ours), ..load }, turns));
+        self.keep(series(what, &Load { due: Some(ours), ..load }, turns));
         Ok(())
     }
 
-    fn half_of_top(&self, store: &Store, case: &Case, connections: u32, rival: Rival) -> Option<f64> {
+    fn half_of_top(&self, what: &What<'_>, connections: u32, rival: Rival) -> Option<f64> {
         let at = |series: &&Series| {
             let closed = series.due.is_none() && series.protocol == Protocol::Http1 && !series.beside_sizes;
-            closed
-                && series.case == case.name
-                && series.connections == connections
-                && series.store == store.name
+            let same = series.case == what.case.name && series.secrets == what.secrets;
+            closed && same && series.connections == connections && series.store == what.store.name
         };
         let top = self.results.series.iter().rev().find(at)?.spread(rival, |figures| figures.per_second)?;
         Some((top.median / 2.0).max(1.0))
@@ -188,8 +174,9 @@ impl Session<'_> {
             let cases = self.plan.cases.iter().copied();
             for case in cases.filter(|case| names.contains(&case.name)) {
                 let load = self.load(self.plan.usual(case), protocol);
+                let what = What { store, secrets: stand.secrets, case };
                 let both = [stand.strongroom(case), stand.bare(case)];
-                self.measure(store, stand.secrets, case, &load, &both, None, "t")?;
+                self.measure(&what, &load, self.plan.protocol_rounds, &both, None)?;
             }
         }
         stand.stop()
@@ -207,44 +194,35 @@ impl Session<'_> {
     fn deletes(&mut self, store: &'static Store, seeded: &Seeded<'_>) -> Result {
         let Some(case) = find("delete").filter(|_| self.plan.has("delete")) else { return Ok(()) };
         let Plan { rounds, open_rounds, seconds, .. } = *self.plan;
-        let shares: Vec<_> = self
-            .plan
-            .connections(case)
-            .into_iter()
-            .map(|connections| (connections, share(connections, seconds)))
-            .collect();
-        // A turn at a rate uses no more than the greatest share of a second, all the time.
-        let open_share = u64::from(seconds) * DELETES_A_SECOND;
-        let doomed = shares.iter().map(|(_, share)| share * u64::from(rounds)).sum::<u64>()
-            + (open_share + OVER) * u64::from(open_rounds);
-        seeded.add_doomed(doomed)?;
+        let connections = self.plan.connections(case);
+        let shares = connections.iter().map(|connections| share(*connections, seconds));
+        let at_a_rate = share(u32::MAX, seconds) + OVER;
+        seeded.add_doomed(shares.sum::<u64>() * u64::from(rounds) + at_a_rate * u64::from(open_rounds))?;
         let stand = seeded.stand()?;
+        let what = What { store, secrets: stand.secrets, case };
         let mut next = 0;
         let mut fresh = |count: u64| {
             next += count;
             Target { requests: cases::deletes(next - count, count), ..stand.strongroom(case) }
         };
-        for (connections, share) in shares {
-            // The share ends the turn, not the time.
-            let ours = Load { seconds: seconds * 20, ..self.load(connections, Protocol::Http1) };
-            let theirs = self.load(connections, Protocol::Http1);
+        for connections in connections {
+            let load = self.load(connections, Protocol::Http1);
+            // Strongroom's turn ends with its share and not with the time.
+            let unhurried = Load { seconds: seconds * 20, ..load };
             let rounds = turns::take(rounds, 2, |who, round| match who {
-                0 => self.generators.run(case, &fresh(share), &ours, &name("d", ours, round)),
-                _ => self.generators.run(case, &stand.bare(case), &theirs, &name("d", theirs, round)),
+                0 => self.generators.run(case, &fresh(share(connections, seconds)), &unhurried, "delete"),
+                _ => self.generators.run(case, &stand.bare(case), &load, &name("d", load, round)),
             })?;
-            let turns = [Rival::Strongroom, Rival::Bare].into_iter().zip(rounds).collect();
-            self.keep(series(store, stand.secrets, case, &theirs, turns));
+            self.keep(series(&what, &load, BOTH.into_iter().zip(rounds).collect()));
         }
         let load = self.load(self.plan.usual(case), Protocol::Http1);
-        let half = self.half_of_top(store, case, load.connections, Rival::Strongroom);
-        if let Some(half) = half {
+        if let Some(half) = self.half_of_top(&what, load.connections, Rival::Strongroom) {
             let load = Load { due: Some(half.min(DELETES_A_SECOND as f64)), ..load };
             let rounds = turns::take(open_rounds, 2, |who, round| match who {
-                0 => self.generators.run(case, &fresh(open_share + OVER), &load, &name("e", load, round)),
-                _ => self.generators.run(case, &stand.bare(case), &load, &name("e", load, round)),
+                0 => self.generators.run(case, &fresh(at_a_rate), &load, "delete"),
+                _ => self.generators.run(case, &stand.bare(case), &load, &name("d", load, round)),
             })?;
-            let turns = [Rival::Strongroom, Rival::Bare].into_iter().zip(rounds).collect();
-            self.keep(series(store, stand.secrets, case, &load, turns));
+            self.keep(series(&what, &load, BOTH.into_iter().zip(rounds).collect()));
         }
         stand.stop()
     }
@@ -254,28 +232,30 @@ impl Session<'_> {
     }
 
     /// The rivals take turns, round by round; beside durable creates stand the floors that are no servers.
-    #[expect(clippy::too_many_arguments, reason = "what is measured, where, how hard, and beside what")]
     fn measure(
         &mut self,
-        store: &'static Store,
-        secrets: u64,
-        case: &Case,
+        what: &What<'_>,
         load: &Load,
+        rounds: u32,
         targets: &[Target<'_>],
         floors: Option<&Floors<'_>>,
-        phase: &str,
     ) -> Result {
         let mut rivals: Vec<_> = targets.iter().map(|target| target.rival).collect();
         if floors.is_some() {
-            rivals.extend([Rival::Rows, Rival::Row, Rival::Sync]);
+            // Who waits for each create is held up by one sync; many together share it.
+            rivals.extend(if load.connections == 1 {
+                &[Rival::Row, Rival::Sync][..]
+            } else {
+                &[Rival::Rows]
+            });
         }
-        let rounds = turns::take(self.plan.rounds, rivals.len(), |who, round| match (floors, rivals[who]) {
+        let found = turns::take(rounds, rivals.len(), |who, round| match (floors, rivals[who]) {
             (Some(floors), Rival::Rows) => floors.rows(64, load.seconds),
             (Some(floors), Rival::Row) => floors.rows(1, load.seconds),
             (Some(floors), Rival::Sync) => floors.syncs(load.seconds),
-            _ => self.generators.run(case, &targets[who], load, &name(phase, *load, round)),
+            _ => self.generators.run(what.case, &targets[who], load, &name("c", *load, round)),
         })?;
-        self.keep(series(store, secrets, case, load, rivals.into_iter().zip(rounds).collect()));
+        self.keep(series(what, load, rivals.into_iter().zip(found).collect()));
         Ok(())
     }
 
@@ -285,6 +265,16 @@ impl Session<'_> {
         self.results.series.push(series);
     }
 }
+
+/// What is asked of which store.
+struct What<'a> {
+    store: &'static Store,
+    secrets: u64,
+    case: &'a Case,
+}
+
+/// Who takes turns where nobody else can.
+const BOTH: [Rival; 2] = [Rival::Strongroom, Rival::Bare];
 
 /// What is measured over HTTP/2. oha cannot make names up, so that an update stands for durable changes.
 const OVER_HTTP2: [&str; 3] = ["get", "resolve", "update"];
@@ -310,18 +300,12 @@ fn name(phase: &str, load: Load, round: u32) -> String {
     format!("{phase}{protocol}-{}-{round}", load.connections)
 }
 
-fn series(
-    store: &Store,
-    secrets: u64,
-    case: &Case,
-    load: &Load,
-    turns: Vec<(Rival, Vec<Figures>)>,
-) -> Series {
+fn series(what: &What<'_>, load: &Load, turns: Vec<(Rival, Vec<Figures>)>) -> Series {
     Series {
-        store: store.name,
-        secrets,
-        case: case.name,
-        about: case.about,
+        store: what.store.name,
+        secrets: what.secrets,
+        case: what.case.name,
+        about: what.case.about,
         protocol: load.protocol,
         connections: load.connections,
         due: load.due,

@@ -200,6 +200,11 @@ const CHANGES: [&str; 3] = ["create", "update", "delete"];
 
 /// Keeps Strongroom's own answer to the first request of each kind as the bytes that the bare server returns.
 fn record(api: &Api, resolver: &Api, secrets: u64, answers: &Path) -> Result {
+    // What updates of a run before this one changed is put back, so that what follows changes nothing.
+    let sync = find("sync").ok_or("an unknown case")?;
+    for request in (sync.requests)(secrets).iter().take(2) {
+        expect(&ask(api, sync, request)?, 200)?;
+    }
     for case in CASES.iter().filter(|case| !CHANGES.contains(&case.name)) {
         let mut methods = Vec::new();
         for request in (case.requests)(secrets) {
