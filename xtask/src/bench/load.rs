@@ -57,6 +57,9 @@ impl Generators {
     pub(super) fn run(&self, case: &Case, target: &Target<'_>, load: &Load, run: &str) -> Result<Figures> {
         let used = target.server.cpu_seconds()?;
         let Counted { requests, mut figures } = self.count(case, target, load, run)?;
+        if requests == 0 {
+            return Err(format!("{} of {}: nothing was answered", case.name, target.rival.name()).into());
+        }
         if load.due.is_some_and(|due| (requests as f64) < due * f64::from(load.seconds) * KEPT) {
             // It fell behind: those who were not answered would be missing from the latencies.
             figures = Figures { p99: f64::INFINITY, ..Figures::rate(figures.per_second) };
