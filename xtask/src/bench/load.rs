@@ -48,8 +48,9 @@ pub(super) struct Counted {
     pub(super) figures: Figures,
 }
 
-/// Least share of the requests that were due which must have been answered in time, or the run says nothing.
-const KEPT: f64 = 0.9;
+/// Least share of the requests that were due which must have been answered in time, or the run says nothing: with many
+/// waiting at its end, the middle latency is as long as the queue, and p99 looks good beside it.
+const KEPT: f64 = 0.95;
 
 impl Generators {
     /// Runs a load. An error of any kind in it spoils the figures, so it is one here. `run` sets the new texts of this
