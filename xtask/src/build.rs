@@ -30,15 +30,17 @@ pub(crate) fn for_tests() -> Result<PathBuf> {
     built(&target_dir().join("debug/strongroom"))
 }
 
-/// The two servers in release: Strongroom as people build it, and the bare one that it is measured beside.
+/// The programs of the benchmarks, in release: Strongroom as people build it, and what it is measured beside.
 pub(crate) struct Servers {
     pub(crate) strongroom: PathBuf,
     pub(crate) floor: PathBuf,
 }
 
 pub(crate) fn for_benchmarks() -> Result<Servers> {
-    let packages = ["--package", "strongroom-cli", "--package", "bench-floor"];
-    run(cargo(["build", "--quiet", "--release"]).args(packages))?;
+    // Each by itself: together they would share features, and Strongroom would not be the program that people run.
+    for package in ["strongroom-cli", "bench-floor"] {
+        run(&mut cargo(["build", "--quiet", "--release", "--package", package]))?;
+    }
     let folder = target_dir().join("release");
     Ok(Servers { strongroom: built(&folder.join("strongroom"))?, floor: built(&folder.join("bench-floor"))? })
 }

@@ -26,20 +26,21 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn get(&self, path: &str) -> Result<Answer> {
-        self.send("GET", path, "")
+        self.send("GET", path, "", "")
     }
 
     pub(crate) fn post(&self, path: &str, body: &str) -> Result<Answer> {
-        self.send("POST", path, body)
+        self.send("POST", path, body, "")
     }
 
-    fn send(&self, method: &str, path: &str, body: &str) -> Result<Answer> {
+    /// Asks anything; `header` is one more line of the head, with its line end, or empty.
+    pub(crate) fn send(&self, method: &str, path: &str, body: &str, header: &str) -> Result<Answer> {
         let Self { authority, token } = self;
         let mut stream = TcpStream::connect(authority)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\
-             Authorization: Bearer {token}\r\nNgrok-Version: 2\r\n\
+             Authorization: Bearer {token}\r\nNgrok-Version: 2\r\n{header}\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
@@ -50,7 +51,7 @@ impl Api {
     }
 }
 
-/// Both servers send bodies in one piece, so the body is whatever follows the head.
+/// All servers here send bodies in one piece, so the body is whatever follows the head.
 fn parse(text: &str) -> Result<Answer> {
     let (head, body) = text.split_once("\r\n\r\n").ok_or("the answer has no end of its head")?;
     let mut lines = head.lines();
@@ -59,7 +60,8 @@ fn parse(text: &str) -> Result<Answer> {
         let mut pairs = head.lines().filter_map(|line| line.split_once(':'));
         pairs.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
     };
-    if header("content-length") != Some(body.len().to_string().as_str()) {
+    // An answer without a body need not say so.
+    if header("content-length").unwrap_or("0") != body.len().to_string() {
         return Err("the answer's body is not as long as its head says".into());
     }
     Ok(Answer {

@@ -1,6 +1,6 @@
 //! What people and CI both run: set-up, tests, generated files, benchmarks and soaks.
 //!
-//! Kept to `clap` and the standard library, so that it builds in seconds on a fresh machine: everything else
+//! Kept to `clap`, `serde_json` and the standard library, so that it builds in seconds on a fresh machine: everything else
 //! it needs, it installs (`setup.rs`). Every command runs from the root of the repository, so all paths in
 //! here are relative to it.
 

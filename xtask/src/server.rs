@@ -20,22 +20,50 @@ pub(crate) struct Server {
     pub(crate) api: Api,
 }
 
+/// A certificate and its key, as files.
+pub(crate) struct Certificate {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
 impl Server {
     /// Starts `strongroom serve` on a data folder; its log goes to `log`.
     pub(crate) fn strongroom(binary: &Path, data_dir: &Path, log: &Path) -> Result<Self> {
+        Self::strongroom_with(binary, data_dir, log, &[], None)
+    }
+
+    /// The same with more arguments, and over TLS if there is a certificate.
+    pub(crate) fn strongroom_with(
+        binary: &Path,
+        data_dir: &Path,
+        log: &Path,
+        args: &[&str],
+        tls: Option<&Certificate>,
+    ) -> Result<Self> {
         let mut serve = command(binary);
-        serve.arg("serve").arg("--data-dir").arg(data_dir).args(["--listen", "127.0.0.1:0"]);
+        serve.arg("serve").arg("--data-dir").arg(data_dir).args(["--listen", "127.0.0.1:0"]).args(args);
+        if let Some(Certificate { certificate, key }) = tls {
+            serve.arg("--tls-cert").arg(certificate).arg("--tls-key").arg(key);
+        }
         let (running, authority) = start(serve, log)?;
         let token = fs::read_to_string(data_dir.join("first-api-key"))?.trim().to_owned();
         Ok(Self { running, api: Api { authority, token } })
     }
 
     /// Starts the bare server that answers with the bodies in `bodies`; it wants no key.
-    pub(crate) fn floor(binary: &Path, bodies: &Path, log: &Path) -> Result<Self> {
+    pub(crate) fn floor(binary: &Path, bodies: &Path, log: &Path, tls: Option<&Certificate>) -> Result<Self> {
         let mut serve = command(binary);
-        serve.arg(bodies);
+        serve.arg("serve").arg(bodies);
+        if let Some(Certificate { certificate, key }) = tls {
+            serve.arg(certificate).arg(key);
+        }
         let (running, authority) = start(serve, log)?;
         Ok(Self { running, api: Api { authority, token: "none".to_owned() } })
+    }
+
+    /// A server that was started in some other way.
+    pub(crate) fn other(running: Running, api: Api) -> Self {
+        Self { running, api }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -48,6 +76,17 @@ impl Server {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         let kb = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
         Ok(kb.ok_or_else(|| format!("/proc has no {name}"))?.parse()?)
+    }
+
+    /// The processor time that the server has used so far, in seconds.
+    pub(crate) fn cpu_seconds(&self) -> Result<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.running.pid()))?;
+        // The program's name, in brackets, may hold anything; what follows it are numbers.
+        let numbers = stat.rsplit_once(')').ok_or("/proc tells no times")?.1;
+        let mut times = numbers.split_ascii_whitespace().skip(11).map(str::parse::<u64>);
+        let (user, system) = (times.next().ok_or("no user time")??, times.next().ok_or("no system time")??);
+        // Linux counts them in hundredths of a second on every machine that Strongroom runs on.
+        Ok((user + system) as f64 / 100.0)
     }
 
     /// Stops the server as a service manager would.
@@ -66,8 +105,8 @@ fn start(mut serve: std::process::Command, log: &Path) -> Result<(Running, Strin
     std::thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(std::result::Result::ok) {
             if let Some(("URL", url)) = line.trim().split_once(' ') {
-                let _ =
-                    sender.send(url.trim().trim_start_matches("http://").trim_end_matches('/').to_owned());
+                let authority = url.trim().split("://").last().unwrap_or_default();
+                let _ = sender.send(authority.trim_end_matches('/').to_owned());
             }
         }
     });

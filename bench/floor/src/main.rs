@@ -1,55 +1,56 @@
-//! A bare axum server that answers with given bytes: the least that an HTTP server of this kind costs.
+//! What Strongroom is measured beside, each the least that its kind of work costs:
 //!
-//! `bench-floor FOLDER` serves the files `get.json`, `list.json`, `created.json`, `value.json` and `values.json` of a
-//! folder under the paths of Strongroom's secrets and values, with the same statuses and content type. It looks at nothing: no key, no version, no
-//! parameters. `cargo xtask bench` fills the folder with Strongroom's own answers.
+//! - `bench-floor serve FOLDER [CERT KEY]`: a bare axum server that answers with given bytes.
+//! - `bench-floor rows STORE BATCH SECONDS`: the rows of a durable create, written to SQLite by one thread, without HTTP.
+//! - `bench-floor sync FILE BYTES SECONDS`: as many bytes as one create's commit, and an `fdatasync`, again and again.
+//! - `bench-floor certificate CERT KEY`: makes a certificate for this machine, for one run; it stands here
+//!   so that `cargo xtask` needs no cryptography.
+//!
+//! `cargo xtask bench` starts all of them.
+
+mod rows;
+mod serve;
+mod sync;
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, HeaderName};
-use axum::routing::{get, post};
-use tokio::net::TcpListener;
+/// Whatever went wrong, as a sentence for whoever started this.
+type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
-const JSON: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
+const USAGE: &str = "usage: bench-floor serve FOLDER [CERT KEY] | rows STORE BATCH SECONDS | \
+                     sync FILE BYTES SECONDS | certificate CERT KEY";
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let folder = PathBuf::from(std::env::args_os().nth(1).ok_or("usage: bench-floor FOLDER")?);
-    let body = |name| std::fs::read(folder.join(name)).map(Bytes::from);
-    let (one, page, created) = (body("get.json")?, body("list.json")?, body("created.json")?);
-    let (value, values) = (body("value.json")?, body("values.json")?);
-
-    let secrets = get(async move || (JSON, page.clone()))
-        // A request's body is read, as whoever answers it must, and thrown away.
-        .post(async move |_: Bytes| (StatusCode::CREATED, JSON, created.clone()));
-    // A request for one value is short, one for fifty is not.
-    let resolve =
-        post(async move |body: Bytes| (JSON, if body.len() < 1000 { value.clone() } else { values.clone() }));
-    let routes = Router::new()
-        .route("/strongroom/resolve", resolve)
-        .route("/vault_secrets", secrets)
-        .route("/vault_secrets/{id}", get(async move || (JSON, one.clone())));
-
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    announce(&listener)?;
-    axum::serve(listener, routes).with_graceful_shutdown(asked_to_stop()).await?;
-    Ok(())
-}
-
-#[expect(clippy::print_stdout, reason = "the line that whoever started this waits for")]
-fn announce(listener: &TcpListener) -> Result<(), Box<dyn Error>> {
-    println!("URL http://{}", listener.local_addr()?);
-    Ok(())
-}
-
-/// Ends at SIGTERM; without a handler for it, at once, which stops the server at its start.
-async fn asked_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-        terminate.recv().await;
+fn main() -> Result {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words[..] {
+        ["serve", folder] => serve::run(&PathBuf::from(folder), None),
+        ["serve", folder, certificate, key] => {
+            serve::run(&PathBuf::from(folder), Some((Path::new(certificate), Path::new(key))))
+        }
+        ["rows", store, batch, seconds] => {
+            rows::run(Path::new(store), batch.parse()?, Duration::from_secs(seconds.parse()?))
+        }
+        ["sync", file, bytes, seconds] => {
+            sync::run(Path::new(file), bytes.parse()?, Duration::from_secs(seconds.parse()?))
+        }
+        ["certificate", certificate, key] => make_certificate(Path::new(certificate), Path::new(key)),
+        _ => Err(USAGE.into()),
     }
+}
+
+fn make_certificate(certificate: &Path, key: &Path) -> Result {
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names)?;
+    std::fs::write(certificate, made.cert.pem())?;
+    std::fs::write(key, made.signing_key.serialize_pem())?;
+    Ok(())
+}
+
+/// Says something to whoever started this, and waits for it.
+#[expect(clippy::print_stdout, reason = "standard output is how this program answers")]
+fn say(line: &str) {
+    println!("{line}");
 }

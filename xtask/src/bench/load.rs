@@ -1,94 +1,101 @@
-//! One run of the load generator, wrk.
+//! One run of a load generator against one server.
+//!
+//! wrk costs the least processor and is what finds throughput over HTTP/1.1. oha speaks HTTP/2 and can keep to a rate; it
+//! takes paths and bodies at random, so what must not come twice (a name, a deletion) stays with wrk, which keeps to a
+//! rate with the help of `bench/wrk/requests.lua`.
 
-use std::path::Path;
+use std::fs;
+use std::path::PathBuf;
 
+use super::cases::{Case, Draw, Request};
+use super::results::{Figures, Protocol, Rival};
+use super::{oha, wrk};
 use crate::Result;
 use crate::http::Api;
-use crate::process::{command, output};
+use crate::server::Server;
 
-/// What is asked, and how hard.
-pub(super) struct Load<'a> {
-    /// The script under `bench/wrk`.
-    pub(super) script: &'a str,
+/// How hard is asked.
+#[derive(Clone, Copy)]
+pub(super) struct Load {
+    pub(super) protocol: Protocol,
     pub(super) connections: u32,
     pub(super) seconds: u32,
-    /// The ids and names that the `get` and `resolve` scripts draw from.
-    pub(super) ids: &'a Path,
-    /// How many secrets a request of the `resolve` script names.
-    pub(super) references: usize,
-    /// Sets the names that this run creates apart from those of every other.
-    pub(super) run: &'a str,
+    /// Requests a second that are due, whether or not earlier ones were answered; none: each connection asks as soon
+    /// as it has its answer.
+    pub(super) due: Option<f64>,
 }
 
-/// What one run measured.
+/// A server and what it is asked.
+pub(super) struct Target<'a> {
+    pub(super) rival: Rival,
+    pub(super) server: &'a Server,
+    /// Where, and with which key.
+    pub(super) api: Api,
+    pub(super) requests: Vec<Request>,
+    pub(super) draw: Draw,
+}
+
+/// The load generators, and a folder for what they read.
+pub(super) struct Generators {
+    pub(super) oha: PathBuf,
+    pub(super) folder: PathBuf,
+}
+
+/// What a load generator counted.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Figures {
-    pub(super) per_second: f64,
-    /// Latencies in microseconds, as wrk's closed loop sees them.
-    pub(super) p50: u64,
-    pub(super) p90: u64,
-    pub(super) p99: u64,
-    pub(super) max: u64,
+pub(super) struct Counted {
+    pub(super) requests: u64,
+    pub(super) figures: Figures,
 }
 
-impl Load<'_> {
-    /// Runs this load against a server. An error of any kind in it spoils the figures, so it is one here.
-    pub(super) fn run(&self, api: &Api) -> Result<Figures> {
-        let connections = self.connections.to_string();
-        // With a single thread the load generator, not the bare server, would be the limit.
-        let threads = self.connections.min(2).to_string();
-        let mut wrk = command("wrk");
-        wrk.args(["--threads", &threads, "--connections", &connections, "--timeout", "10s"])
-            .args(["--duration", &format!("{}s", self.seconds)])
-            .args(["--script", &format!("bench/wrk/{}.lua", self.script)])
-            .arg(format!("http://{}", api.authority))
-            .env("BENCH_TOKEN", &api.token)
-            .env("BENCH_IDS", self.ids)
-            .env("BENCH_REFERENCES", self.references.to_string())
-            .env("BENCH_RUN", self.run);
-        let text = output(&mut wrk)?;
-        figures(&text)
-            .map_err(|problem| format!("{} on {}: {problem}\n{text}", self.script, api.authority).into())
-    }
-}
+/// Least share of the requests that were due which must have been answered in time, or the run says nothing: with many
+/// waiting at its end, the middle latency is as long as the queue, and p99 looks good beside it.
+const KEPT: f64 = 0.95;
 
-/// Reads the line that `bench/wrk/common.lua` prints.
-fn figures(text: &str) -> std::result::Result<Figures, String> {
-    let line = text.lines().find_map(|line| line.strip_prefix("figures "));
-    let line = line.ok_or("wrk printed no figures")?;
-    let figure = |name: &str| {
-        let value = line.split(' ').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-        value.and_then(|value| value.parse::<u64>().ok()).ok_or(format!("wrk printed no figure `{name}`"))
-    };
-    let errors = figure("errors")?;
-    if errors > 0 {
-        return Err(format!("{errors} requests failed"));
-    }
-    let seconds = figure("micros")? as f64 / 1e6;
-    Ok(Figures {
-        per_second: figure("requests")? as f64 / seconds,
-        p50: figure("p50")?,
-        p90: figure("p90")?,
-        p99: figure("p99")?,
-        max: figure("max")?,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LINE: &str = "figures requests=1000 micros=2000000 errors=0 p50=5 p90=6 p99=7 max=80";
-
-    #[test]
-    fn reads_the_figures() {
-        let expected = Figures { per_second: 500.0, p50: 5, p90: 6, p99: 7, max: 80 };
-        assert_eq!(figures(&format!("Running 2s test\n{LINE}\n")), Ok(expected));
+impl Generators {
+    /// Runs a load. An error of any kind in it spoils the figures, so it is one here. `run` sets the new texts of this
+    /// run apart from those of every other.
+    pub(super) fn run(&self, case: &Case, target: &Target<'_>, load: &Load, run: &str) -> Result<Figures> {
+        let used = target.server.cpu_seconds()?;
+        let Counted { requests, mut figures } = self.count(case, target, load, run)?;
+        if requests == 0 {
+            return Err(format!("{} of {}: nothing was answered", case.name, target.rival.name()).into());
+        }
+        if load.due.is_some_and(|due| (requests as f64) < due * f64::from(load.seconds) * KEPT) {
+            // It fell behind: those who were not answered would be missing from the latencies.
+            figures = Figures { p99: f64::INFINITY, ..Figures::rate(figures.per_second) };
+        }
+        figures.cpu = (target.server.cpu_seconds()? - used) / requests as f64 * 1e4;
+        Ok(figures)
     }
 
-    #[test]
-    fn a_failed_request_spoils_the_run() {
-        assert_eq!(figures(&LINE.replace("errors=0", "errors=3")), Err("3 requests failed".to_owned()));
-        assert!(figures("").is_err());
+    /// The same, without a look at the server.
+    pub(super) fn count(&self, case: &Case, target: &Target<'_>, load: &Load, run: &str) -> Result<Counted> {
+        let by_oha = load.protocol.is_http2() || (load.due.is_some() && case.free);
+        let counted = if by_oha {
+            oha::run(self, case, target, load, run)
+        } else {
+            wrk::run(self, case, target, load, run)
+        };
+        counted.map_err(|error| {
+            format!("{} of {}, {}: {error}", case.name, target.rival.name(), load.protocol.name()).into()
+        })
+    }
+
+    /// A file for the load generator, with a text of each request on a line.
+    pub(super) fn write(&self, name: &str, lines: impl Iterator<Item = String>) -> Result<PathBuf> {
+        let mut text = String::new();
+        for line in lines {
+            text += &line;
+            text.push('\n');
+        }
+        let file = self.folder.join(name);
+        fs::write(&file, text)?;
+        Ok(file)
+    }
+
+    /// The URL that a path has at a server.
+    pub(super) fn url(api: &Api, protocol: Protocol) -> String {
+        format!("{}://{}", protocol.scheme(), api.authority)
     }
 }

@@ -1,7 +1,8 @@
 //! The secrets that a benchmark's store starts with: the same ones each time.
 
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::ops::Range;
+use std::path::Path;
 use std::process::Stdio;
 
 use crate::Result;
@@ -10,16 +11,26 @@ use crate::process::{Running, command};
 /// Seconds of KSUID time, at which the first secret was made; each next one is a second younger.
 const FIRST: u64 = 200_000_000;
 
-/// How many ids the `get` case draws from at most: enough to miss caches, few enough for the load generator.
-const DRAWN: u64 = 10_000;
+/// The number of the first secret that is there to be deleted; no ordinary secret has one so great.
+pub(super) const DOOMED: u64 = 50_000_000;
 
 /// Fills a new data folder with one vault of `count` secrets.
 pub(super) fn fill(strongroom: &Path, data_dir: &Path, count: u64) -> Result {
+    let vault = "{\"type\":\"vault\",\"name\":\"bench\",\"description\":\"Filled by the benchmark\"}\n";
+    run(strongroom, data_dir, vault, 0..count)
+}
+
+/// Adds secrets that are there to be deleted.
+pub(super) fn add_doomed(strongroom: &Path, data_dir: &Path, count: u64) -> Result {
+    run(strongroom, data_dir, "", DOOMED..DOOMED + count)
+}
+
+fn run(strongroom: &Path, data_dir: &Path, head: &str, numbers: Range<u64>) -> Result {
     let mut command = command(strongroom);
     command.args(["seed", "-", "--data-dir"]).arg(data_dir).stdin(Stdio::piped()).stdout(Stdio::null());
     let mut running = Running::start(&mut command)?;
     let stdin = running.child().stdin.take().ok_or("the seed program's input is not connected")?;
-    let written = write_lines(BufWriter::new(stdin), count);
+    let written = write_lines(BufWriter::new(stdin), head, numbers);
     // Its own end says more about what went wrong than the broken pipe that came of it.
     let status = running.wait()?;
     if !status.success() {
@@ -28,27 +39,27 @@ pub(super) fn fill(strongroom: &Path, data_dir: &Path, count: u64) -> Result {
     Ok(written?)
 }
 
-fn write_lines(mut lines: impl Write, count: u64) -> std::io::Result<()> {
-    writeln!(lines, r#"{{"type":"vault","name":"bench","description":"Filled by the benchmark"}}"#)?;
-    for number in 0..count {
+fn write_lines(mut lines: impl Write, head: &str, numbers: Range<u64>) -> std::io::Result<()> {
+    lines.write_all(head.as_bytes())?;
+    for number in numbers {
+        let (value, description, metadata) = contents(number);
         writeln!(
             lines,
-            r#"{{"type":"secret","vault_name":"bench","id":"{}","name":"{}","value":"postgres://app:{:016x}@db.internal:5432/app","description":"Connection string of application {number}","metadata":"{{\"environment\":\"bench\",\"number\":{number}}}"}}"#,
+            r#"{{"type":"secret","vault_name":"bench","id":"{}","name":"{}","value":"{value}","description":"{description}","metadata":"{metadata}"}}"#,
             id(number),
             name(number),
-            scramble(number),
         )?;
     }
     lines.flush()
 }
 
-/// Writes the ids and names that the `get` and `resolve` cases draw from, spread evenly over the whole store.
-pub(super) fn write_ids(file: &Path, count: u64) -> Result<PathBuf> {
-    let drawn = count.min(DRAWN);
-    let numbers = (0..drawn).map(|index| index * count / drawn);
-    let lines: String = numbers.map(|number| format!("{} {}\n", id(number), name(number))).collect();
-    std::fs::write(file, lines)?;
-    Ok(file.to_owned())
+/// Value, description and metadata of a seeded secret, each as it stands in JSON.
+pub(super) fn contents(number: u64) -> (String, String, String) {
+    (
+        format!("postgres://app:{:016x}@db.internal:5432/app", scramble(number)),
+        format!("Connection string of application {number}"),
+        format!(r#"{{\"environment\":\"bench\",\"number\":{number}}}"#),
+    )
 }
 
 /// The name of a seeded secret.
@@ -77,7 +88,7 @@ pub(super) fn id(number: u64) -> String {
 }
 
 /// SplitMix64's output function: an even spread, the same on every machine.
-fn scramble(number: u64) -> u64 {
+pub(super) fn scramble(number: u64) -> u64 {
     let mut z = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -98,7 +109,7 @@ mod tests {
     #[test]
     fn every_line_is_written() -> std::io::Result<()> {
         let mut lines = Vec::new();
-        write_lines(&mut lines, 3)?;
+        write_lines(&mut lines, "a vault\n", 0..3)?;
         let text = String::from_utf8_lossy(&lines);
         assert_eq!(text.lines().count(), 4);
         assert!(text.contains(r#""metadata":"{\"environment\":\"bench\",\"number\":2}""#));
