@@ -45,6 +45,12 @@ pub(crate) fn for_benchmarks() -> Result<Servers> {
     Ok(Servers { strongroom: built(&folder.join("strongroom"))?, floor: built(&folder.join("bench-floor"))? })
 }
 
+/// The pieces of requests, one at a time, in release.
+pub(crate) fn micro() -> Result<PathBuf> {
+    run(&mut cargo(["build", "--quiet", "--release", "--package", "bench-micro"]))?;
+    built(&target_dir().join("release/bench-micro"))
+}
+
 fn built(path: &Path) -> Result<PathBuf> {
     path.canonicalize().map_err(|error| format!("{} was not built: {error}", path.display()).into())
 }

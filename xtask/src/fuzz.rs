@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// The target; without one, all of them.
     target: Option<String>,
     /// How long each target runs.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 30)]
     seconds: u64,
 }
 

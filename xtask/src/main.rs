@@ -9,6 +9,7 @@ mod build;
 mod fuzz;
 mod generate;
 mod http;
+mod micro;
 mod process;
 mod server;
 mod setup;
@@ -32,6 +33,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 enum Command {
     Test(test::Args),
     Bench(bench::Args),
+    BenchMicro(micro::Args),
     Fuzz(fuzz::Args),
     #[command(subcommand)]
     Soak(soak::Command),
@@ -54,6 +56,7 @@ fn run(command: Command) -> Result {
     match command {
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::BenchMicro(args) => micro::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Soak(command) => soak::run(&command),
         Command::Generate(args) => generate::run(&args),

@@ -21,7 +21,7 @@ const OHA: &str = "1.16.0";
 pub(crate) struct Args {}
 
 pub(crate) fn run(_: &Args) -> Result {
-    install(&[Need::Cxx, Need::Postgres, Need::Python, Need::Wrk])?;
+    install(&[Need::Cxx, Need::Postgres, Need::Python, Need::Valgrind, Need::Wrk])?;
     python_tools()?;
     openbao()?;
     oha()?;
@@ -37,6 +37,8 @@ pub(crate) enum Need {
     Postgres,
     /// Python with its `venv`, for the official client and the API test tools.
     Python,
+    /// What counts instructions.
+    Valgrind,
     /// The load generator for HTTP/1.1.
     Wrk,
 }
@@ -47,6 +49,7 @@ impl Need {
             Self::Cxx => succeeds("c++", &["--version"]),
             Self::Postgres => succeeds("sh", &["-c", "ls /usr/lib/postgresql/*/bin/initdb"]),
             Self::Python => succeeds("python3", &["-c", "import ensurepip, venv"]),
+            Self::Valgrind => succeeds("valgrind", &["--version"]),
             Self::Wrk => succeeds("sh", &["-c", "command -v wrk"]),
         }
     }
@@ -56,6 +59,7 @@ impl Need {
             Self::Cxx => &["g++"],
             Self::Postgres => &["postgresql"],
             Self::Python => &["python3", "python3-venv"],
+            Self::Valgrind => &["valgrind"],
             Self::Wrk => &["wrk"],
         }
     }

@@ -28,8 +28,8 @@ impl Origin {
     pub fn of_request(scheme: &str, uri: &Uri, headers: &http::HeaderMap) -> Option<Self> {
         let named = || headers.get(http::header::HOST)?.to_str().ok();
         let authority = uri.authority().map(Authority::as_str).or_else(named)?;
-        let valid = is_plain(authority)
-            || (authority.parse::<Authority>().is_ok() && !authority.contains('@'));
+        let valid =
+            is_plain(authority) || (authority.parse::<Authority>().is_ok() && !authority.contains('@'));
         valid.then(|| Self([scheme, "://", authority].concat()))
     }
 

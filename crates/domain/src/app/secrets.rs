@@ -168,11 +168,7 @@ impl App {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn secret_list(
-        &self,
-        caller: &Caller,
-        mut query: Query,
-    ) -> Result<Arc<Listing<Arc<Secret>>>> {
+    pub async fn secret_list(&self, caller: &Caller, mut query: Query) -> Result<Arc<Listing<Arc<Secret>>>> {
         query.scope = caller.scope_to_read();
         self.store.secret_list(caller.account, None, query).await
     }

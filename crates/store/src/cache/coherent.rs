@@ -205,4 +205,3 @@ mod tests {
         assert_eq!(pages.get(&1).as_deref(), Some(&12));
     }
 }
-

@@ -120,10 +120,7 @@ impl Readers {
     }
 
     /// Reads here and now, and gives up when it turns out to be long: a thousand vaults may have a secret of the same name.
-    fn lookup_if_short<T>(
-        &self,
-        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<Option<T>> {
+    fn lookup_if_short<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<Option<T>> {
         self.lookups.with(|connection| {
             connection.progress_handler(STEPS_IN_PLACE, Some(|| true))?;
             let result = read(connection);

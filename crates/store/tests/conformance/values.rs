@@ -150,9 +150,7 @@ async fn a_moved_secret_is_in_the_other_vault_alone(store: &dyn Store) {
         "sealed for the other vault"
     );
     assert_eq!(store.version_find(house.account, secret.id, 2).await.unwrap(), Some(house.version(&moved)));
-    let listed = async |vault: &Vault| {
-        house.secrets(Some(vault.id), page(None, 100)).await.unwrap().items
-    };
+    let listed = async |vault: &Vault| house.secrets(Some(vault.id), page(None, 100)).await.unwrap().items;
     assert_eq!((listed(&one).await, listed(&two).await), (vec![], vec![moved]));
     let (account, event) = (house.account, house.event(&one, Action::Deleted));
     store.vault_delete(account, one.id, one.revision, event).await.expect("the vault is empty now");
