@@ -16,6 +16,7 @@ use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::grant::Grants;
 use crate::ids::{AccountId, ApiKeyId, EventId, PrincipalId, SecretId, ServiceUserId, VaultId};
+use crate::keep::VaultKeep;
 use crate::principal::ServiceUser;
 use crate::secret::{Resolved, Secret};
 use crate::stamp::Stamp;
@@ -173,12 +174,31 @@ pub enum Object {
         active: bool,
         created_at: Timestamp,
     },
+    /// A vault, and how many values it keeps and for how many seconds; `None` is as the server is set.
+    VaultKeep {
+        id: VaultId,
+        name: String,
+        keep_versions: Option<u32>,
+        keep_versions_for: Option<u32>,
+    },
 }
 
 impl Object {
+    /// How many values a vault keeps, and how long.
+    #[must_use]
+    pub fn keep(vault: &Vault) -> Self {
+        let VaultKeep { versions, versions_for } = vault.keep;
+        Self::VaultKeep {
+            id: vault.id,
+            name: vault.name.clone(),
+            keep_versions: versions,
+            keep_versions_for: versions_for,
+        }
+    }
+
     fn noun(&self) -> &'static str {
         match self {
-            Self::Vault { .. } => "vault",
+            Self::Vault { .. } | Self::VaultKeep { .. } => "vault",
             Self::Secret { .. } | Self::Value { .. } => "secret",
             Self::ApiKey { .. } => "api_key",
             Self::ServiceUser { .. } => "service_user",

@@ -123,6 +123,16 @@ pub enum Missing {
     /// The vault, named by name, that a new secret was to go into.
     #[error("vault with name {0}")]
     VaultName(String),
+    /// A version of a secret that is not kept, or never was; which are.
+    #[error("version {number}; there are {oldest} to {newest}")]
+    Version {
+        /// Its number.
+        number: u32,
+        /// The oldest that is kept.
+        oldest: u32,
+        /// The current one.
+        newest: u32,
+    },
     /// What was to be resolved and is not there: vaults, `vault:name`, `vault:name@version` or ids.
     #[error("secrets that were to be resolved")]
     Values(Vec<String>),
@@ -220,6 +230,12 @@ pub enum Rule {
     /// A reference that names nothing, or two things.
     #[error("a reference is an id, a vault's and a secret's name, or a vault's name")]
     Reference,
+    /// A number of versions that cannot be kept.
+    #[error("a vault keeps 1 to {max} versions of a secret")]
+    KeepVersions {
+        /// The most.
+        max: u32,
+    },
     /// A secret is moved to where it is.
     #[error("the secret is in that vault already")]
     SameVault,

@@ -10,6 +10,7 @@ pub mod error;
 pub mod filter;
 pub mod grant;
 pub mod ids;
+pub mod keep;
 pub mod limits;
 pub mod page;
 pub mod principal;

@@ -1,5 +1,7 @@
 //! How much of everything is accepted.
 
+use crate::keep::Keep;
+
 /// The limits, in one place. Each is a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -15,6 +17,8 @@ pub struct Limits {
     pub vaults: Option<u64>,
     /// Secrets of an account; `None` is no limit.
     pub secrets: Option<u64>,
+    /// Values of a secret that are kept.
+    pub keep: Keep,
 }
 
 impl Limits {
@@ -31,6 +35,14 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { name: 255, description: 255, metadata: 4096, value: 64 << 10, vaults: None, secrets: None }
+        Self {
+            name: 255,
+            description: 255,
+            metadata: 4096,
+            value: 64 << 10,
+            vaults: None,
+            secrets: None,
+            keep: Keep::default(),
+        }
     }
 }

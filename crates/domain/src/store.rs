@@ -17,9 +17,10 @@ use crate::audit::{Event, Head, Record};
 use crate::caller::Credential;
 use crate::error::Result;
 use crate::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
+use crate::keep::Keep;
 use crate::page::{Listing, Query};
 use crate::principal::{Account, ServiceUser, User};
-use crate::secret::{Detail, Resolved, Secret, Version};
+use crate::secret::{Detail, Due, Kept, Resolved, Secret, Version, Walked};
 use crate::vault::Vault;
 
 /// Sizes of batches that are told apart: up to 1, 2, 4 … 256 changes.
@@ -140,26 +141,27 @@ pub trait Store: Send + Sync {
         query: Query,
     ) -> Result<Listing<Secret>>;
 
-    /// Changes a secret; with a version, its value too, and the version before it is destroyed. `NotUnique`; `Stale`, also
-    /// if its vault has another name by now than the record tells.
+    /// Changes a secret; with a version, its value too. Of its versions the last `keep` stay, the new one included.
+    /// `NotUnique`; `Stale`, also if its vault has another name by now than the record tells.
     async fn secret_update(
         &self,
         account: AccountId,
         secret: Secret,
         version: Option<Version>,
+        keep: u32,
         event: Event,
     ) -> Result<()>;
 
-    /// Moves a secret to another vault with a version that was sealed for it; the versions before it are destroyed.
-    /// `NotUnique`; `Stale`, also if that vault is gone or has another name or key by now, or the one it comes `from` another
-    /// name.
+    /// Moves a secret to another vault with those of its versions that stay, newest first, each sealed for it. `NotUnique`;
+    /// `Stale`, also if that vault is gone or has another name or key by now, or the one it comes `from` another name, or
+    /// one of the versions is gone.
     async fn secret_move(
         &self,
         account: AccountId,
         from: Arc<Secret>,
         vault: Arc<Vault>,
         secret: Secret,
-        version: Version,
+        versions: Vec<Version>,
         event: Event,
     ) -> Result<()>;
 
@@ -196,6 +198,23 @@ pub trait Store: Send + Sync {
         account: AccountId,
         which: Vec<(SecretId, u32)>,
     ) -> Result<Vec<Option<Arc<Version>>>>;
+
+    /// What is kept of a secret's values, newest first.
+    async fn version_kept(&self, account: AccountId, secret: SecretId) -> Result<Vec<Kept>>;
+
+    /// Walks on through the values that were replaced, up to `limit` of them, and finds those that are not to be kept any
+    /// longer at a time: by what their vault sets, and otherwise by `keep`.
+    async fn version_due(
+        &self,
+        account: AccountId,
+        keep: Keep,
+        now: Timestamp,
+        after: Option<Walked>,
+        limit: usize,
+    ) -> Result<Due>;
+
+    /// Destroys versions, where they are still there and not current.
+    async fn version_prune(&self, account: AccountId, which: Vec<(SecretId, u32)>) -> Result<()>;
 
     /// Adds a key. `Stale` if its owner is gone.
     async fn api_key_insert(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()>;

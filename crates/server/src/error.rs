@@ -327,6 +327,11 @@ impl From<&Rule> for Told {
                 "A reference is an id, or a vault's and a secret's name, each with a version or without, or a vault's name \
                  alone. Names hold the characters \"a-zA-Z0-9_/.-\".",
             ),
+            Rule::KeepVersions { max } => own(
+                BAD,
+                1022,
+                format!("A vault keeps 1 to {max} versions of a secret; 0 is as the server is set."),
+            ),
             Rule::SameVault => own(BAD, 1009, "The secret is in that vault already. Rename it with PATCH."),
             Rule::Filter(error) => told(BAD, 250, format!("Invalid CEL query: {error}")),
         }
@@ -351,6 +356,13 @@ impl From<&Missing> for Told {
             Missing::VaultName(name) => {
                 told(NOT_FOUND, 24009, format!("Vault not found with name: {}", short(name)))
             }
+            Missing::Version { number, oldest, newest } => own(
+                NOT_FOUND,
+                1021,
+                format!(
+                    "The secret has no version {number}, or not any more: there are {oldest} to {newest}."
+                ),
+            ),
             Missing::Values(named) => own(
                 NOT_FOUND,
                 1003,

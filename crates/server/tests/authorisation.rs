@@ -85,6 +85,10 @@ const ROWS: &[Row] = &[
     row("GET", "/strongroom/secrets", [200, 200, 200], [200, 200, 200, 200, 200, 200, 200]),
     row("GET", "/strongroom/secrets/{id}", [200, 200, 200], [200, 200, 403, 404, 404, 404, 404]),
     row("POST", "/strongroom/secrets/{id}/move", [403, 200, 200], [403, 200, 403, 404, 404, 404, 404]),
+    row("GET", "/strongroom/secrets/{id}/versions", [200, 200, 200], [200, 200, 403, 404, 404, 404, 404]),
+    row("POST", "/strongroom/secrets/{id}/rollback", [403, 200, 200], [403, 200, 403, 404, 404, 404, 404]),
+    row("GET", "/strongroom/vaults/{id}", [200, 200, 200], [200, 200, 403, 404, 404, 404, 200]),
+    row("PATCH", "/strongroom/vaults/{id}", [403, 200, 200], [403, 200, 403, 404, 404, 404, 403]),
 ];
 
 const UNKNOWN: &str = "0000000000000000000000000xY_1111111111111111111111";
@@ -111,7 +115,7 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
         None => row.path.to_owned(),
         Some((before, after)) => {
             let target = match before {
-                "/vaults/" => id(&vault().await).to_owned(),
+                "/vaults/" | "/strongroom/vaults/" => id(&vault().await).to_owned(),
                 "/vault_secrets/" | "/strongroom/secrets/" => {
                     let body = secret(&vault().await);
                     id(&make("/vault_secrets", body).await).to_owned()
@@ -141,6 +145,13 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
             let to = make("/vaults", json!({"name": format!("to{name}")})).await;
             Some(json!({"vault_id": to["id"]}))
         }
+        ("POST", "/strongroom/secrets/{id}/rollback") => {
+            let target = path.replace("/strongroom/secrets/", "/vault_secrets/").replace("/rollback", "");
+            let change = Call::new("PATCH", &target, Some(&json!({"value": "w"}))).bearer(maker);
+            assert_eq!(world.answer(&change).await.status(), 200);
+            Some(json!({"version": 1}))
+        }
+        ("PATCH", "/strongroom/vaults/{id}") => Some(json!({"keep_versions": 3})),
         ("POST" | "PATCH", path) if path.starts_with("/api_keys") => Some(json!({"description": name})),
         ("POST" | "PATCH", _) => Some(json!({"name": name})),
         _ => None,

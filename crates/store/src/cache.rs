@@ -3,6 +3,7 @@
 //! A cached answer is never older than the last acknowledged change: what is being changed is taken out before the change
 //! is sent to the store, and stays out until the change is done or failed. Memory is bounded by weight.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,9 +15,10 @@ use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::audit::{Event, Head, Record};
 use strongroom_domain::caller::Credential;
 use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
+use strongroom_domain::keep::Keep;
 use strongroom_domain::page::{Listing, Query};
 use strongroom_domain::principal::{Account, ServiceUser, User};
-use strongroom_domain::secret::{Detail, Resolved, Secret, Version};
+use strongroom_domain::secret::{Detail, Due, Kept, Resolved, Secret, Version, Walked};
 use strongroom_domain::store::{ApiKeysOf, Counts, Store};
 use strongroom_domain::vault::Vault;
 use strongroom_domain::{Error, Result};
@@ -228,12 +230,23 @@ impl CachedStore {
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
+        self.replacing_all(vec![replaced], change).await
+    }
+
+    async fn replacing_all<F>(
+        &self,
+        replaced: Vec<Replaced>,
+        change: impl FnOnce(Arc<dyn Store>) -> F,
+    ) -> Result<()>
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
         let caches = self.caches.clone();
         let change = change(self.store.clone());
-        caches.begin(replaced);
+        replaced.iter().for_each(|replaced| caches.begin(*replaced));
         let task = tokio::spawn(async move {
             let result = change.await;
-            caches.end(replaced);
+            replaced.iter().for_each(|replaced| caches.end(*replaced));
             result
         });
         // The deadline is the caller's alone: what is replaced stays out until the store is done with it.
@@ -399,11 +412,13 @@ impl Store for CachedStore {
         account: AccountId,
         secret: Secret,
         version: Option<Version>,
+        keep: u32,
         event: Event,
     ) -> Result<()> {
         let replaced = Replaced::Secret(account, secret.id);
-        let change =
-            async move |store: Arc<dyn Store>| store.secret_update(account, secret, version, event).await;
+        let change = async move |store: Arc<dyn Store>| {
+            store.secret_update(account, secret, version, keep, event).await
+        };
         self.replacing(replaced, change).await
     }
 
@@ -413,12 +428,12 @@ impl Store for CachedStore {
         from: Arc<Secret>,
         vault: Arc<Vault>,
         secret: Secret,
-        version: Version,
+        versions: Vec<Version>,
         event: Event,
     ) -> Result<()> {
         let replaced = Replaced::Secret(account, secret.id);
         let change = async move |store: Arc<dyn Store>| {
-            store.secret_move(account, from, vault, secret, version, event).await
+            store.secret_move(account, from, vault, secret, versions, event).await
         };
         self.replacing(replaced, change).await
     }
@@ -479,6 +494,28 @@ impl Store for CachedStore {
             found[place] = version;
         }
         Ok(found)
+    }
+
+    async fn version_kept(&self, account: AccountId, secret: SecretId) -> Result<Vec<Kept>> {
+        self.store.version_kept(account, secret).await
+    }
+
+    async fn version_due(
+        &self,
+        account: AccountId,
+        keep: Keep,
+        now: Timestamp,
+        after: Option<Walked>,
+        limit: usize,
+    ) -> Result<Due> {
+        self.store.version_due(account, keep, now, after, limit).await
+    }
+
+    async fn version_prune(&self, account: AccountId, which: Vec<(SecretId, u32)>) -> Result<()> {
+        let secrets: BTreeSet<_> = which.iter().map(|(secret, _)| *secret).collect();
+        let replaced = secrets.into_iter().map(|secret| Replaced::Secret(account, secret)).collect();
+        let change = async move |store: Arc<dyn Store>| store.version_prune(account, which).await;
+        self.replacing_all(replaced, change).await
     }
 
     async fn api_key_insert(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()> {

@@ -10,6 +10,7 @@ mod secret;
 mod service_user;
 mod value;
 mod vault;
+mod version;
 
 pub use api_key::{ApiKey, ApiKeyCreate, ApiKeyList, ApiKeyUpdate, Grant};
 pub use audit::{Credential, Event, EventClient, Principal, ResolvedRef};
@@ -21,3 +22,4 @@ pub use secret::{Ref, Secret, SecretCreate, SecretList, SecretUpdate};
 pub use service_user::{BotUserList, ServiceUser, ServiceUserCreate, ServiceUserList, ServiceUserUpdate};
 pub use value::{Reference, Resolve, ResolvedSecret, ResolvedSecrets};
 pub use vault::{Vault, VaultCreate, VaultList, VaultUpdate};
+pub use version::{SecretRollback, SecretVersion, SecretVersionList, VaultDetail, VaultKeep, VaultKept};

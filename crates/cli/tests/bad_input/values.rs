@@ -354,6 +354,45 @@ pub(crate) fn details_and_moves(world: &World) -> Vec<Case> {
     cases
 }
 
+pub(crate) fn versions_and_keeping(world: &World) -> Vec<Case> {
+    let list = "/strongroom/secrets";
+    let (unknown, secret) = (format!("{list}/secret_{UNKNOWN}"), format!("{list}/{}", world.secret));
+    let back = |body: &Value| world.post(&format!("{secret}/rollback"), body);
+    let (vaults, vault) = ("/strongroom/vaults", format!("/strongroom/vaults/{}", world.vault));
+    let keep = |body: &Value| world.send("PATCH", &vault, body);
+    let one = json!({"version": 1});
+    vec![
+        case("versions of nothing", world.get(&format!("{unknown}/versions")), 404, &[""]),
+        case("versions of no secret", world.get(&format!("{list}/1000/versions")), 404, &["ERR_NGROK_222"]),
+        case(
+            "a query on versions",
+            world.get(&format!("{secret}/versions?limit=1")),
+            400,
+            &["ERR_NGROK_231"],
+        ),
+        case("POST of versions", world.post(&format!("{secret}/versions"), &one), 404, &[""]),
+        case("a rollback of nothing", world.post(&format!("{unknown}/rollback"), &one), 404, &[""]),
+        case("a rollback to nothing", back(&json!({})), 400, FIELD),
+        case("a rollback to null", back(&json!({"version": null})), 400, FIELD),
+        case("a rollback to 0", back(&json!({"version": 0})), 400, FIELD),
+        case("a rollback to -1", back(&json!({"version": -1})), 400, FIELD),
+        case("a rollback to a text", back(&json!({"version": "1"})), 400, FIELD),
+        case("a rollback to a half", back(&json!({"version": 1.5})), 400, FIELD),
+        case("a rollback too far", back(&json!({"version": 1_u64 << 32})), 400, FIELD),
+        case("a rollback to none", back(&json!({"version": 2})), 404, &["ERR_STRONGROOM_1021"]),
+        case("a rollback with a value", back(&json!({"version": 1, "value": "v"})), 400, UNKNOWN_FIELD),
+        case("GET of a rollback", world.get(&format!("{secret}/rollback")), 404, &[""]),
+        case("an unknown vault kept", world.get(&format!("{vaults}/vault_{UNKNOWN}")), 404, &[""]),
+        case("no vault kept", world.get(&format!("{vaults}/{}", world.secret)), 404, &["ERR_NGROK_222"]),
+        case("keep too many", keep(&json!({"keep_versions": 101})), 400, &["ERR_STRONGROOM_1022"]),
+        case("keep fewer than none", keep(&json!({"keep_versions": -1})), 400, FIELD),
+        case("keep a text", keep(&json!({"keep_versions_for": "90d"})), 400, FIELD),
+        case("keep a name", keep(&json!({"name": "x"})), 400, UNKNOWN_FIELD),
+        case("DELETE of a vault kept", Request::new("DELETE", &vault).token(&world.admin), 404, &[""]),
+        case("the list of vaults kept", world.get(vaults), 404, &[""]),
+    ]
+}
+
 pub(crate) fn explaining(world: &World) -> Vec<Case> {
     let send = |body: &Value| world.post("/strongroom/explain", body);
     let named = |fields: Value| {

@@ -128,6 +128,39 @@ impl Client {
         self.answer::<(), _>(Method::Get, &format!("/strongroom/secrets/{}", segment(id)), None)
     }
 
+    /// What is kept of a secret's values, newest first.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn versions(&self, id: &str) -> Result<wire::SecretVersionList, Error> {
+        let path = format!("/strongroom/secrets/{}/versions", segment(id));
+        self.answer::<(), _>(Method::Get, &path, None)
+    }
+
+    /// Makes an earlier value the current one again.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn rollback(&self, id: &str, to: &wire::SecretRollback) -> Result<wire::SecretDetail, Error> {
+        self.answer(Method::Post, &format!("/strongroom/secrets/{}/rollback", segment(id)), Some(to))
+    }
+
+    /// One vault in detail.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn vault_detail(&self, id: &str) -> Result<wire::VaultDetail, Error> {
+        self.answer::<(), _>(Method::Get, &format!("/strongroom/vaults/{}", segment(id)), None)
+    }
+
+    /// Changes how many values a vault keeps, and how long.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn vault_keep(&self, id: &str, keep: &wire::VaultKeep) -> Result<wire::VaultDetail, Error> {
+        self.answer(Method::Patch, &format!("/strongroom/vaults/{}", segment(id)), Some(keep))
+    }
+
     /// Values, in the order asked for. More than 100 references are asked for in several requests, each answered in
     /// full or refused.
     ///

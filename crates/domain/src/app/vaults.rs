@@ -9,6 +9,7 @@ use crate::audit::Action;
 use crate::caller::Caller;
 use crate::error::{Error, Missing, Noun, Result};
 use crate::ids::VaultId;
+use crate::keep::VaultKeep;
 use crate::page::{Listing, Query};
 use crate::text::{Description, Metadata, Name};
 use crate::vault::Vault;
@@ -70,6 +71,7 @@ impl App {
             last_updated_by: caller.principal,
             revision: 1,
             wrapped_key: strongroom_crypto::WrappedKey::from_bytes(Vec::new()),
+            keep: VaultKeep::default(),
         };
         let key = VaultKey::make(&*self.rng)?;
         vault.wrapped_key = self.root_key.wrap_vault_key(&key, &vault.place(caller.account), &*self.rng)?;

@@ -9,6 +9,7 @@ mod secrets;
 mod service_users;
 mod values;
 mod vaults;
+mod versions;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ pub(crate) use secrets::*;
 pub(crate) use service_users::*;
 pub(crate) use values::*;
 pub(crate) use vaults::*;
+pub(crate) use versions::*;
 
 /// A path, and what can be done there.
 pub struct Route {
@@ -71,6 +73,9 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/strongroom/secrets", methods: READ },
     Route { path: "/strongroom/secrets/{id}", methods: READ },
     Route { path: "/strongroom/secrets/{id}/move", methods: ACT },
+    Route { path: "/strongroom/secrets/{id}/versions", methods: READ },
+    Route { path: "/strongroom/secrets/{id}/rollback", methods: ACT },
+    Route { path: "/strongroom/vaults/{id}", methods: &["GET", "PATCH"] },
     Route { path: "/metrics", methods: READ },
 ];
 
@@ -108,6 +113,9 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/strongroom/secrets", get(detail_list))
         .route("/strongroom/secrets/{id}", get(detail_get))
         .route("/strongroom/secrets/{id}/move", post(secret_move))
+        .route("/strongroom/secrets/{id}/versions", get(version_list))
+        .route("/strongroom/secrets/{id}/rollback", post(version_rollback))
+        .route("/strongroom/vaults/{id}", get(vault_detail_get).patch(vault_detail_update))
         .route("/metrics", get(metrics_get))
         .route("/healthz", get(health_get))
         .route("/readyz", get(ready_get))

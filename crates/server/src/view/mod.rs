@@ -26,10 +26,12 @@ use crate::origin::Origin;
 mod audit;
 mod explain;
 mod values;
+mod versions;
 
 pub use audit::event;
 pub use explain::explanation;
 pub use values::{etag, values};
+pub use versions::{vault_detail, versions};
 
 /// Escaped in a query's value: all that is not unreserved in RFC 3986.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

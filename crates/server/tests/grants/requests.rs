@@ -54,6 +54,11 @@ pub(crate) enum Request {
     SecretRemove(Of),
     DetailList(Option<&'static str>),
     DetailGet(Of),
+    VersionList(Of),
+    /// To the version that it has.
+    Rollback(Of),
+    VaultDetail(usize),
+    VaultKeep(usize),
     Move(Of, usize, Option<&'static str>),
     Resolve(Vec<Ref>),
     /// With an `If-None-Match` that matches whatever there is, or without.
@@ -112,7 +117,7 @@ impl House {
         let (some_vault_name, some_name) = (dice.some(vault_name), dice.some(name));
         let whose = dice.pick(&[Whose::Own, Whose::Sibling, Whose::Foreign]);
         let users = dice.pick(&COLLECTIONS);
-        match dice.below(46) {
+        match dice.below(54) {
             0 => Request::Root,
             1 => Request::Own,
             2 => Request::Metrics,
@@ -153,6 +158,11 @@ impl House {
             42 => Request::KeyRemove(dice.pick(&[Whose::Sibling, Whose::Foreign])),
             43 => dice.pick_owned([Request::UserList(users), Request::UserGet(users)]),
             44 => Request::UserMake(users),
+            45 | 46 => Request::VersionList(secret),
+            47 | 48 => Request::Rollback(secret),
+            49 => Request::VaultDetail(vault),
+            50 => Request::VaultKeep(vault),
+            51 | 52 => Request::Resolve(vec![self.draw_reference(dice)]),
             _ => dice.pick_owned([Request::UserChange(users), Request::UserRemove(users)]),
         }
     }
@@ -190,6 +200,12 @@ impl House {
             Request::DetailList(None) => get("/strongroom/secrets?limit=8".to_owned()),
             Request::DetailList(Some(name)) => get(format!("/strongroom/secrets?vault={name}")),
             Request::DetailGet(of) => get(detail(of)),
+            Request::VersionList(of) => get(detail(of) + "/versions"),
+            Request::Rollback(of) => ("POST", detail(of) + "/rollback", Some(json!({"version": 1}))),
+            Request::VaultDetail(of) => get(format!("/strongroom{}", vault(of))),
+            Request::VaultKeep(of) => {
+                ("PATCH", format!("/strongroom{}", vault(of)), Some(json!({"keep_versions": 7})))
+            }
             Request::Move(of, to, name) => {
                 let body = json!({"vault_id": self.vaults[*to].id, "name": name});
                 ("POST", detail(of) + "/move", Some(body))

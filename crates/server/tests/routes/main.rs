@@ -12,6 +12,7 @@ mod secrets;
 mod service_users;
 mod values;
 mod vaults;
+mod versions;
 
 use std::fmt::Write as _;
 

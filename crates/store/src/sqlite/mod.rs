@@ -14,6 +14,7 @@ mod secrets;
 mod service_users;
 mod tally;
 mod vaults;
+mod versions;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -27,9 +28,10 @@ use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::audit::{Event, Head, Record};
 use strongroom_domain::caller::Credential;
 use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
+use strongroom_domain::keep::Keep;
 use strongroom_domain::page::{Listing, PageLimit, Query};
 use strongroom_domain::principal::{Account, ServiceUser, User};
-use strongroom_domain::secret::{Detail, Resolved, Secret, Version};
+use strongroom_domain::secret::{Detail, Due, Kept, Resolved, Secret, Version, Walked};
 use strongroom_domain::store::{ApiKeysOf, Counts, Store};
 use strongroom_domain::vault::Vault;
 use strongroom_domain::{Error, Result};
@@ -272,10 +274,14 @@ impl Store for SqliteStore {
         account: AccountId,
         secret: Secret,
         version: Option<Version>,
+        keep: u32,
         event: Event,
     ) -> Result<()> {
         let number = self.number(account)?;
-        self.change(vec![event], move |step| secrets::update(step, number, &secret, version.as_ref())).await
+        self.change(vec![event], move |step| {
+            secrets::update(step, number, &secret, version.as_ref().map(|version| (version, keep)))
+        })
+        .await
     }
 
     async fn secret_move(
@@ -284,12 +290,12 @@ impl Store for SqliteStore {
         from: Arc<Secret>,
         vault: Arc<Vault>,
         secret: Secret,
-        version: Version,
+        versions: Vec<Version>,
         event: Event,
     ) -> Result<()> {
         let number = self.number(account)?;
         self.change(vec![event], move |step| {
-            secrets::relocate(step, number, (&from, &vault), &secret, &version)
+            secrets::relocate(step, number, (&from, &vault), &secret, &versions)
         })
         .await
     }
@@ -360,7 +366,7 @@ impl Store for SqliteStore {
         number: u32,
     ) -> Result<Option<Version>> {
         let account = self.number(account)?;
-        self.readers.lookup(|connection| secrets::version_find(connection, account, secret, number))
+        self.readers.lookup(|connection| versions::find(connection, account, secret, number))
     }
 
     async fn version_list(
@@ -371,13 +377,37 @@ impl Store for SqliteStore {
         let account = self.number(account)?;
         let few = which.len() <= LOOKUPS_IN_PLACE;
         let read = move |connection: &Connection| {
-            let find = |(secret, number)| secrets::version_find(connection, account, secret, number);
+            let find = |(secret, number)| versions::find(connection, account, secret, number);
             which.into_iter().map(|which| Ok(find(which)?.map(Arc::new))).collect()
         };
         if few {
             return self.readers.lookup(read);
         }
         self.readers.scan(Lane::Indexed, read).await
+    }
+
+    async fn version_kept(&self, account: AccountId, secret: SecretId) -> Result<Vec<Kept>> {
+        let number = self.number(account)?;
+        self.readers.lookup(|connection| versions::kept(connection, number, secret))
+    }
+
+    async fn version_due(
+        &self,
+        account: AccountId,
+        keep: Keep,
+        now: Timestamp,
+        after: Option<Walked>,
+        limit: usize,
+    ) -> Result<Due> {
+        let number = self.number(account)?;
+        self.readers
+            .work_through(move |connection| versions::due(connection, number, keep, now, after, limit))
+            .await
+    }
+
+    async fn version_prune(&self, account: AccountId, which: Vec<(SecretId, u32)>) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(Vec::new(), move |step| versions::prune(step, number, &which)).await
     }
 
     async fn api_key_insert(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()> {

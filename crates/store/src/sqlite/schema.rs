@@ -6,8 +6,11 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 /// The migrations, in order; each is run once, in a transaction of its own. Numbers are never reused and nothing goes back.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../../migrations/0001_first.sql"), include_str!("../../migrations/0002_grants.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_first.sql"),
+    include_str!("../../migrations/0002_grants.sql"),
+    include_str!("../../migrations/0003_versions.sql"),
+];
 
 /// Marks the file as Strongroom's: `SRm1`.
 const APPLICATION_ID: i32 = 0x5352_6d31;

@@ -1,11 +1,10 @@
-//! Secrets and their versions.
+//! Secrets: all of them but their values.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row};
-use strongroom_crypto::{SealedValue, WrappedKey};
 use strongroom_domain::error::Noun;
 use strongroom_domain::ids::{ApiKeyId, SecretId, VaultId};
 use strongroom_domain::page::{Listing, Query};
@@ -16,6 +15,7 @@ use strongroom_domain::{Error, Result};
 use super::error;
 use super::list::{self, Select};
 use super::row::get;
+use super::versions;
 use super::writer::Step;
 
 const COLUMNS: &str = "secret.id, secret.vault, vault.name, secret.name, secret.description, secret.metadata, \
@@ -78,7 +78,7 @@ pub(super) fn insert(
             ))
         })
         .map_err(error::writing(Noun::Secret))?;
-    version_insert(step, account, secret.id, version)?;
+    versions::insert(step, account, secret.id, version)?;
     step.tallies.count(account, |tally| tally.secrets += 1);
     Ok(())
 }
@@ -95,26 +95,6 @@ fn check_vault(step: &Step<'_>, account: i64, vault: &Vault) -> Result<()> {
         })
         .map_err(error::plain)?;
     if same { Ok(()) } else { Err(Error::Stale) }
-}
-
-fn version_insert(step: &Step<'_>, account: i64, secret: SecretId, version: &Version) -> Result<()> {
-    step.connection
-        .prepare_cached(
-            "INSERT INTO version (account, secret, number, created_at, wrapped_key, ciphertext) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )
-        .and_then(|mut insert| {
-            insert.execute((
-                account,
-                secret.ksuid().as_bytes(),
-                version.number,
-                version.created_at.as_second(),
-                version.sealed.wrapped_key.as_bytes(),
-                &version.sealed.ciphertext,
-            ))
-        })
-        .map_err(error::plain)?;
-    Ok(())
 }
 
 pub(super) fn find(
@@ -145,25 +125,6 @@ pub(super) fn find_by_name(
         .query_row((account, name, vault.ksuid().as_bytes()), view)
         .optional()
         .map(|found| found.map(Arc::new))
-}
-
-pub(super) fn version_find(
-    connection: &Connection,
-    account: i64,
-    secret: SecretId,
-    number: u32,
-) -> rusqlite::Result<Option<Version>> {
-    connection
-        .prepare_cached(
-            "SELECT number, created_at, wrapped_key, ciphertext FROM version \
-             WHERE account = ?1 AND secret = ?2 AND number = ?3",
-        )?
-        .query_row((account, secret.ksuid().as_bytes(), number), |row| {
-            let wrapped_key = WrappedKey::from_bytes(row.get(2)?);
-            let sealed = SealedValue { wrapped_key, ciphertext: row.get(3)? };
-            Ok(Version { number: row.get(0)?, created_at: get(row, 1)?, sealed })
-        })
-        .optional()
 }
 
 pub(super) fn list(
@@ -237,7 +198,7 @@ pub(super) fn update(
     step: &mut Step<'_>,
     account: i64,
     secret: &Secret,
-    version: Option<&Version>,
+    version: Option<(&Version, u32)>,
 ) -> Result<()> {
     let changed = step
         .connection
@@ -266,20 +227,19 @@ pub(super) fn update(
     if changed == 0 {
         return Err(Error::Stale);
     }
-    if let Some(version) = version {
-        versions_delete(step, account, secret.id)?;
-        version_insert(step, account, secret.id, version)?;
+    match version {
+        Some((version, keep)) => versions::replace(step, account, secret.id, version, keep),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-/// Moves a secret to a vault, which must be as it was when the value was sealed for it.
+/// Moves a secret to a vault, which must be as it was when its versions were sealed for it.
 pub(super) fn relocate(
     step: &mut Step<'_>,
     account: i64,
     (from, vault): (&Secret, &Vault),
     secret: &Secret,
-    version: &Version,
+    versions: &[Version],
 ) -> Result<()> {
     check_vault(step, account, vault)?;
     check_place(step, account, from)?;
@@ -305,8 +265,7 @@ pub(super) fn relocate(
     if moved == 0 {
         return Err(Error::Stale);
     }
-    versions_delete(step, account, secret.id)?;
-    version_insert(step, account, secret.id, version)
+    versions::reseal(step, account, secret.id, versions)
 }
 
 /// The secret's vault must still be called as the secret says: what was allowed, and is told, goes by that name.
@@ -333,17 +292,9 @@ pub(super) fn delete(step: &mut Step<'_>, account: i64, secret: &Secret) -> Resu
     if deleted == 0 {
         return Err(Error::Stale);
     }
-    versions_delete(step, account, id)?;
+    versions::delete(step, account, id)?;
     resolved_delete(step, account, id)?;
     step.tallies.count(account, |tally| tally.secrets -= 1);
-    Ok(())
-}
-
-fn versions_delete(step: &Step<'_>, account: i64, secret: SecretId) -> Result<()> {
-    step.connection
-        .prepare_cached("DELETE FROM version WHERE account = ?1 AND secret = ?2")
-        .and_then(|mut delete| delete.execute((account, secret.ksuid().as_bytes())))
-        .map_err(error::plain)?;
     Ok(())
 }
 

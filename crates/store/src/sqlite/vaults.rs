@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use strongroom_crypto::WrappedKey;
 use strongroom_domain::error::Noun;
 use strongroom_domain::ids::VaultId;
+use strongroom_domain::keep::VaultKeep;
 use strongroom_domain::page::{Listing, Query};
 use strongroom_domain::vault::Vault;
 use strongroom_domain::{Error, Result};
@@ -17,7 +18,7 @@ use super::row::get;
 use super::writer::Step;
 
 const SELECT: &str = "SELECT id, name, description, metadata, created_at, created_by, updated_at, last_updated_by, \
-                      revision, wrapped_key FROM vault";
+                      revision, wrapped_key, keep_versions, keep_versions_for FROM vault";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<Vault> {
     Ok(Vault {
@@ -31,6 +32,7 @@ fn view(row: &Row<'_>) -> rusqlite::Result<Vault> {
         last_updated_by: get(row, 7)?,
         revision: row.get(8)?,
         wrapped_key: WrappedKey::from_bytes(row.get(9)?),
+        keep: VaultKeep { versions: row.get(10)?, versions_for: row.get(11)? },
     })
 }
 
@@ -43,7 +45,8 @@ pub(super) fn insert(step: &mut Step<'_>, account: i64, vault: &Vault, max: Opti
     step.connection
         .prepare_cached(
             "INSERT INTO vault (account, id, name, description, metadata, created_at, created_by, updated_at, \
-             last_updated_by, revision, wrapped_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             last_updated_by, revision, wrapped_key, keep_versions, keep_versions_for) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )
         .and_then(|mut insert| {
             insert.execute((
@@ -58,6 +61,8 @@ pub(super) fn insert(step: &mut Step<'_>, account: i64, vault: &Vault, max: Opti
                 vault.last_updated_by.to_bytes(),
                 vault.revision,
                 vault.wrapped_key.as_bytes(),
+                vault.keep.versions,
+                vault.keep.versions_for,
             ))
         })
         .map_err(error::writing(Noun::Vault))?;
@@ -114,7 +119,8 @@ pub(super) fn update(step: &mut Step<'_>, account: i64, vault: &Vault) -> Result
         .connection
         .prepare_cached(
             "UPDATE vault SET name = ?4, description = ?5, metadata = ?6, updated_at = ?7, last_updated_by = ?8, \
-             wrapped_key = ?9, revision = ?3 WHERE account = ?1 AND id = ?2 AND revision = ?3 - 1",
+             wrapped_key = ?9, keep_versions = ?10, keep_versions_for = ?11, revision = ?3 \
+             WHERE account = ?1 AND id = ?2 AND revision = ?3 - 1",
         )
         .and_then(|mut update| {
             update.execute((
@@ -127,6 +133,8 @@ pub(super) fn update(step: &mut Step<'_>, account: i64, vault: &Vault) -> Result
                 vault.updated_at.as_second(),
                 vault.last_updated_by.to_bytes(),
                 vault.wrapped_key.as_bytes(),
+                vault.keep.versions,
+                vault.keep.versions_for,
             ))
         })
         .map_err(error::writing(Noun::Vault))?;

@@ -144,7 +144,7 @@ async fn another_account_changes_nothing(store: &dyn Store) {
                 house.event(&secret, Action::Created),
             )
             .await,
-        store.secret_update(other, new_secret, Some(version), house.event(&secret, updated)).await,
+        store.secret_update(other, new_secret, Some(version), 10, house.event(&secret, updated)).await,
         store.secret_delete(other, Arc::new(secret.clone()), house.event(&secret, deleted)).await,
         store.api_key_update(other, new_key, house.event(&key, updated)).await,
         store.api_key_delete(other, key.id, 1, house.event(&key, deleted)).await,

@@ -14,6 +14,7 @@ use strongroom_domain::grant::Grants;
 use strongroom_domain::ids::{
     AccountId, ApiKeyId, Ksuid, PrincipalId, SecretId, ServiceUserId, UserId, VaultId,
 };
+use strongroom_domain::keep::VaultKeep;
 use strongroom_domain::page::{Listing, Page, PageLimit, Query};
 use strongroom_domain::principal::{Account, ServiceUser, User};
 use strongroom_domain::secret::{Secret, Version};
@@ -110,6 +111,7 @@ impl<'a> House<'a> {
             last_updated_by: self.user,
             revision: 1,
             wrapped_key: WrappedKey::from_bytes(name.as_bytes().to_vec()),
+            keep: VaultKeep::default(),
         }
     }
 
@@ -159,6 +161,7 @@ impl<'a> House<'a> {
         Version {
             number: secret.version,
             created_at: secret.updated_at,
+            created_by: Some(secret.last_updated_by),
             sealed: SealedValue { wrapped_key, ciphertext: text },
         }
     }
@@ -176,8 +179,17 @@ impl<'a> House<'a> {
     }
 
     pub(crate) async fn secret_update(&self, secret: &Secret, version: Option<Version>) -> Result<()> {
+        self.secret_update_keeping(secret, version, 10).await
+    }
+
+    pub(crate) async fn secret_update_keeping(
+        &self,
+        secret: &Secret,
+        version: Option<Version>,
+        keep: u32,
+    ) -> Result<()> {
         let event = self.event(secret, Action::Updated);
-        self.store.secret_update(self.account, secret.clone(), version, event).await
+        self.store.secret_update(self.account, secret.clone(), version, keep, event).await
     }
 
     pub(crate) async fn secret_delete(&self, secret: &Secret) -> Result<()> {

@@ -13,6 +13,7 @@ mod secrets;
 mod service_users;
 pub(crate) mod values;
 mod vaults;
+mod versions;
 
 use std::pin::Pin;
 
@@ -44,6 +45,7 @@ pub(crate) fn every_case() -> impl Iterator<Item = &'static Case> {
         vaults::CASES,
         values::CASES,
         secrets::CASES,
+        versions::CASES,
         api_keys::CASES,
         service_users::CASES,
         audit::CASES,

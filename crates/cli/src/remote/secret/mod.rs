@@ -3,6 +3,7 @@
 mod get;
 mod list;
 mod set;
+mod versions;
 
 use std::process::ExitCode;
 
@@ -47,6 +48,14 @@ enum Command {
     /// Show a secret, but not its value
     #[command(after_help = "Example:\n  strongroom secret show prod:db-password")]
     Show(Named),
+    /// List the versions of a secret's value, but not the values
+    #[command(
+        after_help = "Example:\n  strongroom secret versions prod:db-password\n\nstrongroom secret get prod:db-password@3 prints the value of one."
+    )]
+    Versions(Named),
+    /// Make an earlier value the current one again, as a new version
+    #[command(after_help = "Example:\n  strongroom secret rollback prod:db-password --to 3")]
+    Rollback(versions::Rollback),
     /// Give a secret another name in its vault
     #[command(after_help = "Example:\n  strongroom secret rename prod:db-password db-password-old")]
     Rename(Rename),
@@ -106,6 +115,8 @@ impl Secret {
                 let detail = client.detail(&find::secret(&client, &named.secret)?.id)?;
                 output.print(&detail, || list::view(&detail))
             }
+            Command::Versions(named) => versions::list(&named, &client, output),
+            Command::Rollback(rollback) => rollback.run(&client, output),
             Command::Rename(rename) => rename.run(&client, output),
             Command::Move(moving) => moving.run(&client, output),
             Command::Delete(Delete { named, yes }) => {
