@@ -80,6 +80,22 @@ impl Age {
     }
 }
 
+/// A span of time in seconds, which may be none: `0`, or as [`Age`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span(pub(crate) u32);
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "0" {
+            return Ok(Self(0));
+        }
+        let age: Age = text.parse().map_err(|_| "expected 0, or a time such as 7d, 2w or 12h".to_owned())?;
+        age.seconds().map(Self).map_err(str::to_owned)
+    }
+}
+
 /// A number of seconds as people write it: `90d`, `1d12h`, `30s`.
 pub(crate) fn span(seconds: u32) -> String {
     let parts =
@@ -112,7 +128,7 @@ macro_rules! deserialize_from_text {
     )*};
 }
 
-deserialize_from_text!(Bytes, Time, Age);
+deserialize_from_text!(Bytes, Time, Age, Span);
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -144,6 +160,10 @@ mod tests {
             assert_eq!(written.parse::<Age>().unwrap().seconds(), Ok(seconds), "{text}");
         }
         assert_eq!(span(0), "0s");
+        assert_eq!(("0".parse(), "7d".parse()), (Ok(Span(0)), Ok(Span(604_800))));
+        for bad in ["", "7", "-1d", "0d", "50000d"] {
+            assert!(bad.parse::<Span>().is_err(), "{bad}");
+        }
         assert_eq!("50000d".parse::<Age>().unwrap().seconds(), Err(TOO_LONG));
         for bad in ["", "0d", "-1d", "90", "1mo", "1y", "99999999999999999999d"] {
             assert!(bad.parse::<Age>().is_err(), "{bad}");

@@ -123,6 +123,11 @@ fn versions_and_keeping() {
     check_all(values::versions_and_keeping);
 }
 
+#[test]
+fn deleted_things() {
+    check_all(values::deleted_things);
+}
+
 /// What is in an `If-None-Match` decides whether the values come along, and nothing else.
 #[test]
 fn a_tag_that_is_none_is_passed_over() {

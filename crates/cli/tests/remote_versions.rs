@@ -1,4 +1,4 @@
-//! Earlier values of a secret, by hand: listing them, reading one, going back to one, and how many a vault keeps.
+//! Earlier values of a secret and deleted things, by hand: listing them, going back, bringing back, destroying.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -77,5 +77,66 @@ fn a_start_destroys_what_is_not_to_be_kept_any_longer() {
     let admin = Person::admin(&server);
     let count = || admin.does(&["secret", "versions", "prod:db"]).lines().count() - 1;
     harness::poll("the first version goes", || (count() == 2).then_some(()));
+    server.stop();
+}
+
+#[test]
+fn a_deleted_secret_is_listed_brought_back_and_destroyed() {
+    let folder = private_folder();
+    let server = Server::start(folder.path());
+    let admin = Person::admin(&server);
+    let reader = admin.granted(&server, &["resolve prod:*"]);
+    for value in ["one", "two"] {
+        admin.feed(&["secret", "set", "prod:db", "--create-vault"], value.as_bytes());
+    }
+    admin.fails(3, &["secret", "undelete", "prod:db"]);
+    admin.does(&["secret", "delete", "prod:db", "--yes"]);
+    reader.fails(3, &["secret", "get", "prod:db"]);
+    reader.fails(3, &["secret", "get", "prod:db@1"]);
+    let listed = admin.does(&["secret", "deleted", "prod"]);
+    assert!(listed.lines().nth(1).unwrap().starts_with("prod:db  2 "), "{listed}");
+    assert_eq!(admin.does(&["secret", "deleted", "staging"]).lines().count(), 1);
+    admin.feed(&["secret", "set", "prod:db"], b"another");
+    let told = admin.fails(7, &["secret", "undelete", "prod:db"]);
+    assert!(told.contains("ERR_STRONGROOM_1025"), "{told}");
+    assert_eq!(admin.does(&["secret", "undelete", "prod:db", "--name", "db-old"]), "prod:db-old is back\n");
+    assert_eq!(reader.does(&["secret", "get", "prod:db-old@1"]), "one");
+    for _ in 0..2 {
+        admin.does(&["secret", "delete", "prod:db", "--yes"]);
+        admin.feed(&["secret", "set", "prod:db"], b"again");
+    }
+    let told = admin.fails(6, &["secret", "purge", "prod:db", "--yes"]);
+    assert!(told.contains("several secrets called 'prod:db' were deleted"), "{told}");
+    let json = admin.json(&["secret", "deleted", "prod", "--output", "json"]);
+    let id = json[0]["id"].as_str().unwrap();
+    admin.fails(2, &["secret", "purge", "prod:db", "--id", id]);
+    let told = admin.does(&["secret", "purge", "prod:db", "--id", id, "--yes"]);
+    assert_eq!(told, "prod:db is destroyed\n");
+    assert_eq!(
+        admin.does(&["secret", "undelete", "prod:db", "--name", "b"]),
+        "prod:b is back\n",
+        "the other one"
+    );
+    server.stop();
+}
+
+#[test]
+fn a_deleted_vault_is_brought_back_before_its_secrets() {
+    let folder = private_folder();
+    let server = Server::start(folder.path());
+    let admin = Person::admin(&server);
+    admin.feed(&["secret", "set", "prod:db", "--create-vault"], b"one");
+    admin.does(&["secret", "delete", "prod:db", "--yes"]);
+    admin.does(&["vault", "delete", "prod", "--yes"]);
+    assert!(admin.does(&["vault", "deleted"]).lines().nth(1).unwrap().starts_with("prod  "));
+    let told = admin.fails(7, &["secret", "undelete", "prod:db"]);
+    assert!(told.contains("ERR_STRONGROOM_1024"), "{told}");
+    assert_eq!(admin.does(&["vault", "undelete", "prod"]), "prod is back\n");
+    assert_eq!(admin.does(&["secret", "undelete", "prod:db"]), "prod:db is back\n");
+    admin.does(&["secret", "delete", "prod:db", "--yes"]);
+    admin.does(&["vault", "delete", "prod", "--yes"]);
+    assert_eq!(admin.does(&["vault", "purge", "prod", "--yes"]), "prod is destroyed\n");
+    assert_eq!(admin.does(&["secret", "deleted"]).lines().count(), 1, "it took its secret along");
+    admin.fails(3, &["vault", "undelete", "prod"]);
     server.stop();
 }

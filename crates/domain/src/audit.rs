@@ -33,6 +33,10 @@ pub enum Action {
     Deleted,
     /// Its value was given out.
     Resolved,
+    /// It was brought back after it had been removed.
+    Undeleted,
+    /// What was kept of it after it had been removed was destroyed.
+    Purged,
 }
 
 impl Action {
@@ -42,6 +46,8 @@ impl Action {
             Self::Updated => "updated",
             Self::Deleted => "deleted",
             Self::Resolved => "resolved",
+            Self::Undeleted => "undeleted",
+            Self::Purged => "purged",
         }
     }
 }
@@ -96,13 +102,19 @@ pub struct Actor {
     pub id: PrincipalId,
     /// A user's e-mail address, a service user's name.
     pub subject: String,
-    /// `API`, or `CLI` for what was done on the machine itself.
+    /// `API`, `CLI` for what was done on the machine itself, or `SERVER` for what the server did when its time had come.
     pub source: Cow<'static, str>,
     /// The key that was used; none for what was done on the machine itself.
     pub credential: Option<ApiKeyId>,
 }
 
 impl Actor {
+    /// The server itself, when time alone brings something about. The principal is the one who answers for it.
+    #[must_use]
+    pub fn server(id: PrincipalId) -> Self {
+        Self { id, subject: "strongroom".to_owned(), source: Cow::Borrowed("SERVER"), credential: None }
+    }
+
     /// Somebody who works on the machine itself, without a key.
     #[must_use]
     pub fn on_machine(id: PrincipalId, subject: String) -> Self {

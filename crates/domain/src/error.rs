@@ -49,6 +49,9 @@ pub enum Error {
     /// The name is taken.
     #[error("{0} name is taken")]
     NotUnique(Noun),
+    /// It does not go with what is there.
+    #[error("{0}")]
+    Conflict(Conflict),
     /// The vault still holds secrets.
     #[error("the vault holds secrets")]
     NotEmpty,
@@ -239,6 +242,20 @@ pub enum Rule {
     /// A secret is moved to where it is.
     #[error("the secret is in that vault already")]
     SameVault,
+}
+
+/// What something does not go with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// It is to be brought back, or destroyed, and is not deleted; its id.
+    #[error("{0} is not deleted")]
+    NotDeleted(String),
+    /// A secret is to be brought back into a vault that is deleted.
+    #[error("its vault {0} is deleted")]
+    VaultDeleted(VaultId),
+    /// Something is to be brought back, and another one has its name.
+    #[error("another {0} has its name")]
+    NameTaken(Noun),
 }
 
 /// What is wrong with a credential. None of these holds it.

@@ -6,6 +6,7 @@ pub mod app;
 pub mod audit;
 pub mod caller;
 pub mod clock;
+pub mod deleted;
 pub mod error;
 pub mod filter;
 pub mod grant;

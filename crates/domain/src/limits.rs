@@ -1,5 +1,6 @@
 //! How much of everything is accepted.
 
+use crate::deleted::Retention;
 use crate::keep::Keep;
 
 /// The limits, in one place. Each is a setting.
@@ -19,6 +20,8 @@ pub struct Limits {
     pub secrets: Option<u64>,
     /// Values of a secret that are kept.
     pub keep: Keep,
+    /// How long deleted things are kept.
+    pub deleted: Retention,
 }
 
 impl Limits {
@@ -43,6 +46,7 @@ impl Default for Limits {
             vaults: None,
             secrets: None,
             keep: Keep::default(),
+            deleted: Retention::default(),
         }
     }
 }

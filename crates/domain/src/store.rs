@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use crate::api_key::ApiKey;
 use crate::audit::{Event, Head, Record};
 use crate::caller::Credential;
+use crate::deleted::{Deleted, Deletion, Leftovers};
 use crate::error::Result;
 use crate::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
 use crate::keep::Keep;
@@ -107,8 +108,16 @@ pub trait Store: Send + Sync {
     /// Changes a vault. `NotUnique`, `Stale`.
     async fn vault_update(&self, account: AccountId, vault: Vault, event: Event) -> Result<()>;
 
-    /// Removes a vault and its key. `NotEmpty`, `Stale`.
-    async fn vault_delete(&self, account: AccountId, id: VaultId, revision: u64, event: Event) -> Result<()>;
+    /// Removes a vault. With `keep` it is kept among the deleted ones, and also if deleted secrets of it are; otherwise its
+    /// key is destroyed. `NotEmpty`, `Stale`.
+    async fn vault_delete(
+        &self,
+        account: AccountId,
+        vault: Arc<Vault>,
+        deletion: Deletion,
+        keep: bool,
+        event: Event,
+    ) -> Result<()>;
 
     /// Adds a secret with its first version. `NotUnique`; `LimitReached` if the account has `max` already; `Stale` if the
     /// vault is gone or has another name or key by now.
@@ -181,10 +190,71 @@ pub trait Store: Send + Sync {
         query: Query,
     ) -> Result<Listing<Detail>>;
 
-    /// Removes a secret and its versions. `Stale`, also if its vault has another name by now than the record tells.
-    async fn secret_delete(&self, account: AccountId, secret: Arc<Secret>, event: Event) -> Result<()>;
+    /// Removes a secret. With `keep` it is kept among the deleted ones with its versions, which are not found from then on;
+    /// otherwise they are destroyed. `Stale`, also if its vault has another name by now than the record tells.
+    async fn secret_delete(
+        &self,
+        account: AccountId,
+        secret: Arc<Secret>,
+        deletion: Deletion,
+        keep: bool,
+        event: Event,
+    ) -> Result<()>;
 
-    /// One version of a secret.
+    /// Deleted secrets and vaults together, newest first. No filter counts here.
+    async fn deleted_list(&self, account: AccountId, query: Query) -> Result<Leftovers>;
+
+    /// Up to `limit` secrets, and as many vaults, that were deleted by a time, oldest first.
+    async fn deleted_due(&self, account: AccountId, by: Timestamp, limit: usize) -> Result<Leftovers>;
+
+    /// Up to `limit` deleted secrets of a vault, deleted or not.
+    async fn deleted_secrets_of(
+        &self,
+        account: AccountId,
+        vault: VaultId,
+        limit: usize,
+    ) -> Result<Vec<Deleted<Secret>>>;
+
+    /// A deleted secret.
+    async fn deleted_secret_find(&self, account: AccountId, id: SecretId) -> Result<Option<Deleted<Secret>>>;
+
+    /// A deleted vault.
+    async fn deleted_vault_find(&self, account: AccountId, id: VaultId) -> Result<Option<Deleted<Vault>>>;
+
+    /// Brings a deleted secret back with its versions. `NotUnique`; `LimitReached` if there are `max` already; `Stale` if
+    /// it is not deleted any more, or the vault is gone or has another name or key by now.
+    async fn secret_undelete(
+        &self,
+        account: AccountId,
+        vault: Arc<Vault>,
+        secret: Secret,
+        max: Option<u64>,
+        event: Event,
+    ) -> Result<()>;
+
+    /// Brings a deleted vault back. `NotUnique`; `LimitReached` if there are `max` already; `Stale` if it is not deleted any
+    /// more.
+    async fn vault_undelete(
+        &self,
+        account: AccountId,
+        vault: Vault,
+        max: Option<u64>,
+        event: Event,
+    ) -> Result<()>;
+
+    /// Destroys deleted secrets, each of that revision, and their versions: no copy of them is left in the store's files.
+    /// `Stale` if one of them is not there any more.
+    async fn secrets_purge(
+        &self,
+        account: AccountId,
+        which: Vec<(SecretId, u64)>,
+        events: Vec<Event>,
+    ) -> Result<()>;
+
+    /// Destroys a deleted vault and its key. `NotEmpty` if deleted secrets of it are kept; `Stale` if it is not there any more.
+    async fn vault_purge(&self, account: AccountId, id: VaultId, revision: u64, event: Event) -> Result<()>;
+
+    /// One version of a secret that is not deleted.
     async fn version_find(
         &self,
         account: AccountId,
@@ -192,7 +262,7 @@ pub trait Store: Send + Sync {
         number: u32,
     ) -> Result<Option<Version>>;
 
-    /// Versions of secrets, each by secret and number; `None` in the place of one that there is not.
+    /// Versions of secrets that are not deleted, each by secret and number; `None` in the place of one that there is not.
     async fn version_list(
         &self,
         account: AccountId,

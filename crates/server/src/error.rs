@@ -6,7 +6,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use strongroom_domain::Error;
-use strongroom_domain::error::{BadCredential, Denial, Missing, Noun, Rule};
+use strongroom_domain::error::{BadCredential, Conflict, Denial, Missing, Noun, Rule};
 use strongroom_domain::ids::OperationId;
 
 /// A failure of a request: the domain's, or one of the protocol around it.
@@ -133,6 +133,7 @@ fn own(status: StatusCode, code: u32, msg: impl Into<String>) -> Told {
 
 const BAD: StatusCode = StatusCode::BAD_REQUEST;
 const FORBIDDEN: StatusCode = StatusCode::FORBIDDEN;
+const CONFLICT: StatusCode = StatusCode::CONFLICT;
 const NOT_FOUND: StatusCode = StatusCode::NOT_FOUND;
 const KEYS: &str =
     "Make an API key with POST /api_keys; the first start wrote one to first-api-key in the data folder.";
@@ -213,6 +214,7 @@ impl From<&Error> for Told {
             }
             Error::NotUnique(Noun::Secret) => told(BAD, 24005, "Secret names must be unique within a vault."),
             Error::NotUnique(_) => told(BAD, 4112, "The name must be unique within the account."),
+            Error::Conflict(conflict) => conflict.into(),
             Error::NotEmpty => told(
                 BAD,
                 23003,
@@ -341,6 +343,30 @@ impl From<&Rule> for Told {
 fn parameter(name: &str) -> Told {
     let msg = format!("The value provided for the request parameter '{name}' is invalid. {CHECK}");
     told(BAD, 215, msg)
+}
+
+impl From<&Conflict> for Told {
+    fn from(conflict: &Conflict) -> Self {
+        match conflict {
+            Conflict::NotDeleted(id) => own(
+                CONFLICT,
+                1023,
+                format!("{id} is not deleted: there is nothing to bring back or to destroy."),
+            ),
+            Conflict::VaultDeleted(vault) => own(
+                CONFLICT,
+                1024,
+                format!(
+                    "The secret's vault {vault} is deleted. Bring that back first, with POST /strongroom/vaults/{vault}/undelete."
+                ),
+            ),
+            Conflict::NameTaken(noun) => own(
+                CONFLICT,
+                1025,
+                format!("Another {noun} has that name by now. Give another one in 'name'."),
+            ),
+        }
+    }
 }
 
 impl From<&Missing> for Told {

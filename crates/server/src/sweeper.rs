@@ -1,4 +1,4 @@
-//! What time alone brings about: values that are not to be kept any longer go. Work on the side, a little at a time, at the
+//! What time alone brings about: values and deleted things that are not to be kept any longer go. Work on the side, a little at a time, at the
 //! start and every hour.
 
 use std::sync::Arc;
@@ -22,6 +22,11 @@ pub async fn sweep(shared: &Shared) {
     match shared.app.versions_sweep().await {
         Ok(0) => {}
         Ok(versions) => tracing::info!(versions, "earlier values were destroyed, as they are set to be"),
+        Err(error) => told(&error),
+    }
+    match shared.app.deleted_sweep().await {
+        Ok(0) => {}
+        Ok(things) => tracing::info!(things, "deleted things were destroyed, as their time was over"),
         Err(error) => told(&error),
     }
 }

@@ -14,6 +14,7 @@ use quick_cache::sync::Cache;
 use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::audit::{Event, Head, Record};
 use strongroom_domain::caller::Credential;
+use strongroom_domain::deleted::{Deleted, Deletion, Leftovers};
 use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
 use strongroom_domain::keep::Keep;
 use strongroom_domain::page::{Listing, Query};
@@ -347,10 +348,17 @@ impl Store for CachedStore {
         .await
     }
 
-    async fn vault_delete(&self, account: AccountId, id: VaultId, revision: u64, event: Event) -> Result<()> {
-        let replaced = Replaced::Vault(account, id);
+    async fn vault_delete(
+        &self,
+        account: AccountId,
+        vault: Arc<Vault>,
+        deletion: Deletion,
+        keep: bool,
+        event: Event,
+    ) -> Result<()> {
+        let replaced = Replaced::Vault(account, vault.id);
         self.replacing(replaced, async move |store: Arc<dyn Store>| {
-            store.vault_delete(account, id, revision, event).await
+            store.vault_delete(account, vault, deletion, keep, event).await
         })
         .await
     }
@@ -456,10 +464,80 @@ impl Store for CachedStore {
         self.store.detail_list(account, vault, unused_since, query).await
     }
 
-    async fn secret_delete(&self, account: AccountId, secret: Arc<Secret>, event: Event) -> Result<()> {
+    async fn secret_delete(
+        &self,
+        account: AccountId,
+        secret: Arc<Secret>,
+        deletion: Deletion,
+        keep: bool,
+        event: Event,
+    ) -> Result<()> {
         let replaced = Replaced::Secret(account, secret.id);
-        let change = async move |store: Arc<dyn Store>| store.secret_delete(account, secret, event).await;
+        let change = async move |store: Arc<dyn Store>| {
+            store.secret_delete(account, secret, deletion, keep, event).await
+        };
         self.replacing(replaced, change).await
+    }
+
+    async fn deleted_list(&self, account: AccountId, query: Query) -> Result<Leftovers> {
+        self.store.deleted_list(account, query).await
+    }
+
+    async fn deleted_due(&self, account: AccountId, by: Timestamp, limit: usize) -> Result<Leftovers> {
+        self.store.deleted_due(account, by, limit).await
+    }
+
+    async fn deleted_secrets_of(
+        &self,
+        account: AccountId,
+        vault: VaultId,
+        limit: usize,
+    ) -> Result<Vec<Deleted<Secret>>> {
+        self.store.deleted_secrets_of(account, vault, limit).await
+    }
+
+    async fn deleted_secret_find(&self, account: AccountId, id: SecretId) -> Result<Option<Deleted<Secret>>> {
+        self.store.deleted_secret_find(account, id).await
+    }
+
+    async fn deleted_vault_find(&self, account: AccountId, id: VaultId) -> Result<Option<Deleted<Vault>>> {
+        self.store.deleted_vault_find(account, id).await
+    }
+
+    // What is deleted is in no cache, so bringing it back or destroying it replaces nothing there.
+
+    async fn secret_undelete(
+        &self,
+        account: AccountId,
+        vault: Arc<Vault>,
+        secret: Secret,
+        max: Option<u64>,
+        event: Event,
+    ) -> Result<()> {
+        bounded(self.store.secret_undelete(account, vault, secret, max, event)).await
+    }
+
+    async fn vault_undelete(
+        &self,
+        account: AccountId,
+        vault: Vault,
+        max: Option<u64>,
+        event: Event,
+    ) -> Result<()> {
+        bounded(self.store.vault_undelete(account, vault, max, event)).await
+    }
+
+    async fn secrets_purge(
+        &self,
+        account: AccountId,
+        which: Vec<(SecretId, u64)>,
+        events: Vec<Event>,
+    ) -> Result<()> {
+        bounded(self.store.secrets_purge(account, which, events)).await
+    }
+
+    async fn vault_purge(&self, account: AccountId, id: VaultId, revision: u64, event: Event) -> Result<()> {
+        bounded(self.store.vault_purge(account, id, revision, event)).await
     }
 
     async fn version_find(

@@ -2,6 +2,7 @@
 
 mod api_key;
 mod audit;
+mod deleted;
 mod detail;
 mod error;
 mod explain;
@@ -14,6 +15,7 @@ mod version;
 
 pub use api_key::{ApiKey, ApiKeyCreate, ApiKeyList, ApiKeyUpdate, Grant};
 pub use audit::{Credential, Event, EventClient, Principal, ResolvedRef};
+pub use deleted::{DeletedList, DeletedSecret, DeletedVault, Undelete};
 pub use detail::{SecretDetail, SecretDetailList, SecretMove};
 pub use error::Error;
 pub use explain::{Explain, Explanation, Ruling};

@@ -7,7 +7,7 @@ use strongroom_client::api::Client;
 use strongroom_wire as wire;
 
 use super::output::{Output, Table, fields};
-use super::{Remote, find, input};
+use super::{Remote, deleted, find, input};
 use crate::failure::{Failure, Kind};
 use crate::units::{Age, span};
 
@@ -42,9 +42,20 @@ enum Command {
         after_help = "Examples:\n  strongroom vault keep prod\n  strongroom vault keep prod --versions 30 --for 90d\n  strongroom vault keep prod --as-server\n\nThe current value is always kept, and it counts."
     )]
     Keep(Keep),
-    /// Remove a vault, which has to be empty
+    /// Remove a vault, which has to be empty; it can be brought back for a while
     #[command(after_help = "Example:\n  strongroom vault delete staging --yes")]
     Delete(Delete),
+    /// List deleted vaults that can be brought back
+    #[command(after_help = "Example:\n  strongroom vault deleted")]
+    Deleted,
+    /// Bring a deleted vault back; its secrets are brought back one by one
+    #[command(
+        after_help = "Examples:\n  strongroom vault undelete staging\n  strongroom vault undelete staging --name staging-old"
+    )]
+    Undelete(deleted::UndeleteVault),
+    /// Destroy a deleted vault with its key, and its deleted secrets, for good
+    #[command(after_help = "Example:\n  strongroom vault purge staging")]
+    Purge(deleted::PurgeVault),
 }
 
 #[derive(Args)]
@@ -121,6 +132,9 @@ impl Vault {
                 output.print(&changed, || format!("{} is now {}\n", vault.name, changed.name))
             }
             Command::Keep(keep) => keep.run(&client, output),
+            Command::Deleted => deleted::vaults(&client, output),
+            Command::Undelete(undelete) => undelete.run(&client, output),
+            Command::Purge(purge) => purge.run(&client, output),
             Command::Delete(Delete { named, yes }) => {
                 let vault = find::vault(&client, &named.vault)?;
                 input::confirm(&format!("Remove the vault {}?", vault.name), yes)?;

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use strongroom_wire as wire;
 
+use super::paging::{Deleted, DeletedPage};
 use super::{Client, Error, Method, segment};
 
 /// References in one request to resolve; the server takes no more.
@@ -145,6 +146,55 @@ impl Client {
         self.answer(Method::Post, &format!("/strongroom/secrets/{}/rollback", segment(id)), Some(to))
     }
 
+    /// All that was deleted and can be brought back, newest first.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn deleted(&self) -> Result<wire::DeletedList, Error> {
+        let items = self.list::<DeletedPage>("/strongroom/deleted", &[])?;
+        let uri = format!("{}/strongroom/deleted", self.url());
+        let mut all = wire::DeletedList { secrets: Vec::new(), vaults: Vec::new(), uri, next_page_uri: None };
+        for item in items {
+            match item {
+                Deleted::Secret(secret) => all.secrets.push(*secret),
+                Deleted::Vault(vault) => all.vaults.push(*vault),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Brings a deleted secret back.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn secret_undelete(&self, id: &str, under: &wire::Undelete) -> Result<wire::SecretDetail, Error> {
+        self.answer(Method::Post, &format!("/strongroom/secrets/{}/undelete", segment(id)), Some(under))
+    }
+
+    /// Destroys a deleted secret for good.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn secret_purge(&self, id: &str) -> Result<(), Error> {
+        self.purge(&format!("/strongroom/secrets/{}/purge", segment(id)))
+    }
+
+    /// Brings a deleted vault back.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn vault_undelete(&self, id: &str, under: &wire::Undelete) -> Result<wire::VaultDetail, Error> {
+        self.answer(Method::Post, &format!("/strongroom/vaults/{}/undelete", segment(id)), Some(under))
+    }
+
+    /// Destroys a deleted vault for good.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn vault_purge(&self, id: &str) -> Result<(), Error> {
+        self.purge(&format!("/strongroom/vaults/{}/purge", segment(id)))
+    }
+
     /// One vault in detail.
     ///
     /// # Errors
@@ -235,6 +285,10 @@ impl Client {
         body: Option<&B>,
     ) -> Result<T, Error> {
         self.send(method, path, &[], body)?.json()
+    }
+
+    fn purge(&self, path: &str) -> Result<(), Error> {
+        self.send::<()>(Method::Post, path, &[], None).map(drop)
     }
 
     fn delete(&self, path: &str) -> Result<(), Error> {

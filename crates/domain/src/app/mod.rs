@@ -5,6 +5,7 @@
 
 mod api_keys;
 pub mod audit;
+mod deleted;
 mod details;
 mod explain;
 mod install;

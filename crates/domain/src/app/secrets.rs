@@ -281,7 +281,7 @@ impl App {
         .await
     }
 
-    /// Removes a secret and its value.
+    /// Removes a secret. What is kept of its values can be brought back for as long as deleted things are kept.
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`.
@@ -290,7 +290,8 @@ impl App {
         retry_stale(|| async {
             let secret = self.secret_for(caller, id, Grantable::Manage).await?;
             let event = self.event(caller, &*secret, Action::Deleted)?;
-            self.store.secret_delete(caller.account, secret, event).await
+            let (deletion, keep) = self.deletion(caller)?;
+            self.store.secret_delete(caller.account, secret, deletion, keep, event).await
         })
         .await
     }
@@ -381,7 +382,7 @@ impl App {
 }
 
 /// Refuses a name or a vault that the caller may not manage, or whose value it could then read.
-fn check_new_place(caller: &Caller, old: &Secret, new: &Secret) -> Result<()> {
+pub(super) fn check_new_place(caller: &Caller, old: &Secret, new: &Secret) -> Result<()> {
     if (&old.vault_name, &old.name) == (&new.vault_name, &new.name) {
         return Ok(());
     }

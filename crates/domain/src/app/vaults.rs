@@ -138,7 +138,7 @@ impl App {
         .await
     }
 
-    /// Removes an empty vault and destroys its key.
+    /// Removes an empty vault. Its key is kept, and it can be brought back, for as long as deleted things are kept.
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`, `NotEmpty`.
@@ -148,7 +148,8 @@ impl App {
             let vault = self.vault_seen(caller, id).await?;
             caller.must_manage_vault(&vault.name)?;
             let event = self.event(caller, &*vault, Action::Deleted)?;
-            self.store.vault_delete(caller.account, id, vault.revision, event).await
+            let (deletion, keep) = self.deletion(caller)?;
+            self.store.vault_delete(caller.account, vault, deletion, keep, event).await
         })
         .await
     }

@@ -38,6 +38,11 @@ impl Fields {
         Self::known(fields, supported, lenient)
     }
 
+    /// The fields of a request that has no body.
+    pub(crate) fn none() -> Self {
+        Self(Vec::new())
+    }
+
     fn known(fields: Vec<(String, Given)>, supported: &[&str], lenient: bool) -> Result<Self, Protocol> {
         if let Some((name, _)) = fields.iter().find(|(name, _)| !supported.contains(&name.as_str()))
             && !lenient

@@ -32,6 +32,7 @@ pub(crate) mod fields {
         &["name", "value", "vault_id", "vault_name", "description", "metadata"];
     pub(crate) const SECRET_UPDATE: &[&str] = &["name", "value", "description", "metadata"];
     pub(crate) const SECRET_MOVE: &[&str] = &["vault_id", "vault_name", "name"];
+    pub(crate) const UNDELETE: &[&str] = &["name"];
     pub(crate) const ROLLBACK: &[&str] = &["version"];
     pub(crate) const VAULT_KEEP: &[&str] = &["keep_versions", "keep_versions_for"];
     pub(crate) const API_KEY_CREATE: &[&str] =
@@ -191,6 +192,11 @@ pub(crate) fn secret_move(mut body: Fields, limits: &Limits) -> Result<(VaultRef
     let to = vault_ref(body.non_empty("vault_id")?, body.non_empty("vault_name")?)?;
     let name = given(body.non_empty("name")?, |text| Name::parse(Noun::Secret, text, limits))?;
     Ok((to, name))
+}
+
+/// Another name for what is brought back.
+pub(crate) fn undelete(mut body: Fields, noun: Noun, limits: &Limits) -> Result<Option<Name>> {
+    given(body.non_empty("name")?, |text| Name::parse(noun, text, limits))
 }
 
 /// The number of the version that is to be current again.

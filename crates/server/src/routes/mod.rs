@@ -1,6 +1,7 @@
 //! The routes. A handler extracts, parses, calls one use case, and views what it gave.
 
 mod api_keys;
+mod deleted;
 mod details;
 mod explain;
 mod health;
@@ -20,6 +21,7 @@ use crate::Shared;
 use crate::error::{Problem, Protocol};
 
 pub(crate) use api_keys::*;
+pub(crate) use deleted::*;
 pub(crate) use details::*;
 pub(crate) use explain::*;
 pub(crate) use health::*;
@@ -76,6 +78,11 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/strongroom/secrets/{id}/versions", methods: READ },
     Route { path: "/strongroom/secrets/{id}/rollback", methods: ACT },
     Route { path: "/strongroom/vaults/{id}", methods: &["GET", "PATCH"] },
+    Route { path: "/strongroom/deleted", methods: READ },
+    Route { path: "/strongroom/secrets/{id}/undelete", methods: ACT },
+    Route { path: "/strongroom/secrets/{id}/purge", methods: ACT },
+    Route { path: "/strongroom/vaults/{id}/undelete", methods: ACT },
+    Route { path: "/strongroom/vaults/{id}/purge", methods: ACT },
     Route { path: "/metrics", methods: READ },
 ];
 
@@ -116,6 +123,11 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/strongroom/secrets/{id}/versions", get(version_list))
         .route("/strongroom/secrets/{id}/rollback", post(version_rollback))
         .route("/strongroom/vaults/{id}", get(vault_detail_get).patch(vault_detail_update))
+        .route("/strongroom/deleted", get(deleted_list))
+        .route("/strongroom/secrets/{id}/undelete", post(secret_undelete))
+        .route("/strongroom/secrets/{id}/purge", post(secret_purge))
+        .route("/strongroom/vaults/{id}/undelete", post(vault_undelete))
+        .route("/strongroom/vaults/{id}/purge", post(vault_purge))
         .route("/metrics", get(metrics_get))
         .route("/healthz", get(health_get))
         .route("/readyz", get(ready_get))

@@ -192,6 +192,18 @@ impl Key {
             }
             Request::SecretRemove(of) => first(&old(of), 204),
             Request::Rollback(of) => first(&old(of), 200),
+            Request::DeletedList => Expected(200, None),
+            // It is not deleted.
+            Request::Undelete(of) | Request::Purge(of) => first(&old(of), 409),
+            Request::VaultPurge(of) => first(&old_vault(of), 409),
+            Request::UndeleteDeleted(of, name) => {
+                let (vault, secret) = house.names(*of);
+                let name = name.unwrap_or(secret);
+                let new = new(of, vault, name)
+                    .map(|(fails, status)| (fails, if status == 400 { 409 } else { status }));
+                first(&[&old(of)[..], &new].concat(), 200)
+            }
+            Request::PurgeDeleted(of) => first(&old(of), 204),
             Request::Move(of, to, name) => {
                 let vault = &house.vaults[*to].name;
                 let there = [(!self.sees_vault(vault), 404), (*to == of.0, 400)];

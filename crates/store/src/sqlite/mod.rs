@@ -4,6 +4,8 @@ mod accounts;
 mod api_keys;
 mod audit;
 mod backup;
+mod deleted;
+mod erase;
 mod error;
 mod list;
 mod readers;
@@ -27,6 +29,7 @@ use rusqlite::Connection;
 use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::audit::{Event, Head, Record};
 use strongroom_domain::caller::Credential;
+use strongroom_domain::deleted::{Deleted, Deletion, Leftovers};
 use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
 use strongroom_domain::keep::Keep;
 use strongroom_domain::page::{Listing, PageLimit, Query};
@@ -39,6 +42,7 @@ use strongroom_domain::{Error, Result};
 pub use backup::{BackupError, copy_store};
 pub use schema::OpenError;
 
+use erase::Erase;
 use readers::{Lane, Readers};
 use resolved::Latest;
 use writer::{Step, Writer};
@@ -54,6 +58,8 @@ pub struct SqliteStore {
     writer: Option<Writer>,
     /// When values were last given out, as far as it is not in its table yet.
     latest: Arc<Latest>,
+    /// Whether a copy of what was destroyed may be left in the log.
+    erase: Arc<Erase>,
     /// The account and its number, once there is one: it never changes.
     account: OnceLock<(i64, AccountId)>,
 }
@@ -82,8 +88,9 @@ impl SqliteStore {
         let connection = schema::open_writer(path)?;
         let unread = |source| OpenError::Sqlite { path: path.to_owned(), source };
         let latest = Arc::new(Latest::read(&connection).map_err(unread)?);
-        let writer = Writer::start(connection, latest.clone()).map_err(failed)?;
-        let store = Self { writer: Some(writer), latest, ..Self::over(path) };
+        let erase = Arc::default();
+        let writer = Writer::start(connection, latest.clone(), Arc::clone(&erase)).map_err(failed)?;
+        let store = Self { writer: Some(writer), latest, erase, ..Self::over(path) };
         store.readers.warm().map_err(unread)?;
         Ok(store)
     }
@@ -104,6 +111,7 @@ impl SqliteStore {
             readers: Readers::new(path),
             writer: None,
             latest: Arc::default(),
+            erase: Arc::default(),
             account: OnceLock::new(),
         }
     }
@@ -159,6 +167,27 @@ impl SqliteStore {
                 Ok(done)
             })
             .await
+    }
+}
+
+/// What was destroyed is still in the log, as somebody reads from it for long: the backup of a very large store, say.
+const LATE_ERASE: &str =
+    "what was destroyed is still in the store's log: it goes with one of the next changes";
+
+impl SqliteStore {
+    /// Waits until no copy is left of what was destroyed, but not for ever.
+    async fn erased(&self) -> Result<()> {
+        const TRIES: u32 = 20;
+        const PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+        for _ in 0..TRIES {
+            if !self.erase.is_due() {
+                return Ok(());
+            }
+            tokio::time::sleep(PAUSE).await;
+            self.change(Vec::new(), |_| Ok(())).await?;
+        }
+        tracing::warn!(LATE_ERASE);
+        Ok(())
     }
 }
 
@@ -224,9 +253,17 @@ impl Store for SqliteStore {
         self.change(vec![event], move |step| vaults::update(step, number, &vault)).await
     }
 
-    async fn vault_delete(&self, account: AccountId, id: VaultId, revision: u64, event: Event) -> Result<()> {
+    async fn vault_delete(
+        &self,
+        account: AccountId,
+        vault: Arc<Vault>,
+        deletion: Deletion,
+        keep: bool,
+        event: Event,
+    ) -> Result<()> {
         let number = self.number(account)?;
-        self.change(vec![event], move |step| vaults::delete(step, number, id, revision)).await
+        self.change(vec![event], move |step| vaults::delete(step, number, &vault, deletion, keep)).await?;
+        self.erased().await
     }
 
     async fn secret_insert(
@@ -354,9 +391,90 @@ impl Store for SqliteStore {
         }
     }
 
-    async fn secret_delete(&self, account: AccountId, secret: Arc<Secret>, event: Event) -> Result<()> {
+    async fn secret_delete(
+        &self,
+        account: AccountId,
+        secret: Arc<Secret>,
+        deletion: Deletion,
+        keep: bool,
+        event: Event,
+    ) -> Result<()> {
         let number = self.number(account)?;
-        self.change(vec![event], move |step| secrets::delete(step, number, &secret)).await
+        let kept = keep.then_some(deletion);
+        self.change(vec![event], move |step| secrets::delete(step, number, &secret, kept)).await?;
+        if keep { Ok(()) } else { self.erased().await }
+    }
+
+    async fn deleted_list(&self, account: AccountId, query: Query) -> Result<Leftovers> {
+        let number = self.number(account)?;
+        self.readers.scan(Lane::of(&query), move |connection| deleted::list(connection, number, &query)).await
+    }
+
+    async fn deleted_due(&self, account: AccountId, by: Timestamp, limit: usize) -> Result<Leftovers> {
+        let number = self.number(account)?;
+        self.readers.work_through(move |connection| deleted::due(connection, number, by, limit)).await
+    }
+
+    async fn deleted_secrets_of(
+        &self,
+        account: AccountId,
+        vault: VaultId,
+        limit: usize,
+    ) -> Result<Vec<Deleted<Secret>>> {
+        let number = self.number(account)?;
+        self.readers
+            .work_through(move |connection| deleted::secrets_of(connection, number, vault, limit))
+            .await
+    }
+
+    async fn deleted_secret_find(&self, account: AccountId, id: SecretId) -> Result<Option<Deleted<Secret>>> {
+        let number = self.number(account)?;
+        self.readers.lookup(|connection| deleted::find_secret(connection, number, id))
+    }
+
+    async fn deleted_vault_find(&self, account: AccountId, id: VaultId) -> Result<Option<Deleted<Vault>>> {
+        let number = self.number(account)?;
+        self.readers.lookup(|connection| deleted::find_vault(connection, number, id))
+    }
+
+    async fn secret_undelete(
+        &self,
+        account: AccountId,
+        vault: Arc<Vault>,
+        secret: Secret,
+        max: Option<u64>,
+        event: Event,
+    ) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(vec![event], move |step| secrets::undelete(step, number, &vault, &secret, max)).await
+    }
+
+    async fn vault_undelete(
+        &self,
+        account: AccountId,
+        vault: Vault,
+        max: Option<u64>,
+        event: Event,
+    ) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(vec![event], move |step| vaults::undelete(step, number, &vault, max)).await
+    }
+
+    async fn secrets_purge(
+        &self,
+        account: AccountId,
+        which: Vec<(SecretId, u64)>,
+        events: Vec<Event>,
+    ) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(events, move |step| deleted::purge_secrets(step, number, &which)).await?;
+        self.erased().await
+    }
+
+    async fn vault_purge(&self, account: AccountId, id: VaultId, revision: u64, event: Event) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(vec![event], move |step| deleted::purge_vault(step, number, id, revision)).await?;
+        self.erased().await
     }
 
     async fn version_find(

@@ -16,7 +16,7 @@ const MIGRATIONS: &[&str] = &[
 const APPLICATION_ID: i32 = 0x5352_6d31;
 
 /// How long SQLite waits for a lock that another process holds (a backup, a verification).
-const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Prepared statements that each connection keeps.
 const STATEMENTS: usize = 64;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row};
-use strongroom_domain::error::Noun;
+use strongroom_domain::deleted::Deletion;
+use strongroom_domain::error::{Noun, Rule};
 use strongroom_domain::ids::{ApiKeyId, SecretId, VaultId};
 use strongroom_domain::page::{Listing, Query};
 use strongroom_domain::secret::{Detail, Resolved, Secret, Version};
@@ -15,8 +16,8 @@ use strongroom_domain::{Error, Result};
 use super::error;
 use super::list::{self, Select};
 use super::row::get;
-use super::versions;
 use super::writer::Step;
+use super::{deleted, versions};
 
 const COLUMNS: &str = "secret.id, secret.vault, vault.name, secret.name, secret.description, secret.metadata, \
                        secret.created_at, secret.created_by, secret.updated_at, secret.last_updated_by, \
@@ -25,7 +26,7 @@ const COLUMNS: &str = "secret.id, secret.vault, vault.name, secret.name, secret.
 /// The vault is joined to the secrets and never the other way round, so that a page's order comes from the secrets.
 const JOIN: &str = "CROSS JOIN vault ON vault.account = secret.account AND vault.id = secret.vault";
 
-fn view(row: &Row<'_>) -> rusqlite::Result<Secret> {
+pub(super) fn view(row: &Row<'_>) -> rusqlite::Result<Secret> {
     Ok(Secret {
         id: SecretId::new(get(row, 0)?),
         vault_id: VaultId::new(get(row, 1)?),
@@ -50,6 +51,26 @@ pub(super) fn insert(
     version: &Version,
     max: Option<u64>,
 ) -> Result<()> {
+    if deleted::has_id(step, account, Noun::Secret, secret.id.ksuid())? {
+        return Err(Rule::Parameter("id").into());
+    }
+    add(step, account, vault, secret, max)?;
+    versions::insert(step, account, secret.id, version)
+}
+
+/// Brings a deleted secret back; its versions are where they were.
+pub(super) fn undelete(
+    step: &mut Step<'_>,
+    account: i64,
+    vault: &Vault,
+    secret: &Secret,
+    max: Option<u64>,
+) -> Result<()> {
+    deleted::take_secret(step, account, secret)?;
+    add(step, account, vault, secret, max)
+}
+
+fn add(step: &mut Step<'_>, account: i64, vault: &Vault, secret: &Secret, max: Option<u64>) -> Result<()> {
     check_vault(step, account, vault)?;
     if let Some(max) = max
         && step.tallies.of(account).secrets >= max
@@ -78,7 +99,6 @@ pub(super) fn insert(
             ))
         })
         .map_err(error::writing(Noun::Secret))?;
-    versions::insert(step, account, secret.id, version)?;
     step.tallies.count(account, |tally| tally.secrets += 1);
     Ok(())
 }
@@ -281,8 +301,17 @@ fn check_place(step: &Step<'_>, account: i64, secret: &Secret) -> Result<()> {
     if same { Ok(()) } else { Err(Error::Stale) }
 }
 
-pub(super) fn delete(step: &mut Step<'_>, account: i64, secret: &Secret) -> Result<()> {
+/// Removes a secret; with a mark of its deletion it is kept among the deleted ones.
+pub(super) fn delete(
+    step: &mut Step<'_>,
+    account: i64,
+    secret: &Secret,
+    kept: Option<Deletion>,
+) -> Result<()> {
     check_place(step, account, secret)?;
+    if let Some(deletion) = kept {
+        deleted::put_secret(step, account, secret, deletion)?;
+    }
     let (id, revision) = (secret.id, secret.revision);
     let deleted = step
         .connection
@@ -292,13 +321,16 @@ pub(super) fn delete(step: &mut Step<'_>, account: i64, secret: &Secret) -> Resu
     if deleted == 0 {
         return Err(Error::Stale);
     }
-    versions::delete(step, account, id)?;
-    resolved_delete(step, account, id)?;
+    if kept.is_none() {
+        versions::delete(step, account, id)?;
+        resolved_delete(step, account, id)?;
+        step.erase();
+    }
     step.tallies.count(account, |tally| tally.secrets -= 1);
     Ok(())
 }
 
-fn resolved_delete(step: &Step<'_>, account: i64, secret: SecretId) -> Result<()> {
+pub(super) fn resolved_delete(step: &Step<'_>, account: i64, secret: SecretId) -> Result<()> {
     step.connection
         .prepare_cached("DELETE FROM resolved WHERE account = ?1 AND secret = ?2")
         .and_then(|mut delete| delete.execute((account, secret.ksuid().as_bytes())))

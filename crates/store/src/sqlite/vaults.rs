@@ -5,22 +5,23 @@ use std::sync::Arc;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row};
 use strongroom_crypto::WrappedKey;
-use strongroom_domain::error::Noun;
+use strongroom_domain::deleted::Deletion;
+use strongroom_domain::error::{Noun, Rule};
 use strongroom_domain::ids::VaultId;
 use strongroom_domain::keep::VaultKeep;
 use strongroom_domain::page::{Listing, Query};
 use strongroom_domain::vault::Vault;
 use strongroom_domain::{Error, Result};
 
-use super::error;
 use super::list::{self, Select};
 use super::row::get;
 use super::writer::Step;
+use super::{deleted, error};
 
 const SELECT: &str = "SELECT id, name, description, metadata, created_at, created_by, updated_at, last_updated_by, \
                       revision, wrapped_key, keep_versions, keep_versions_for FROM vault";
 
-fn view(row: &Row<'_>) -> rusqlite::Result<Vault> {
+pub(super) fn view(row: &Row<'_>) -> rusqlite::Result<Vault> {
     Ok(Vault {
         id: VaultId::new(get(row, 0)?),
         name: row.get(1)?,
@@ -37,6 +38,19 @@ fn view(row: &Row<'_>) -> rusqlite::Result<Vault> {
 }
 
 pub(super) fn insert(step: &mut Step<'_>, account: i64, vault: &Vault, max: Option<u64>) -> Result<()> {
+    if deleted::has_id(step, account, Noun::Vault, vault.id.ksuid())? {
+        return Err(Rule::Parameter("id").into());
+    }
+    add(step, account, vault, max)
+}
+
+/// Brings a deleted vault back.
+pub(super) fn undelete(step: &mut Step<'_>, account: i64, vault: &Vault, max: Option<u64>) -> Result<()> {
+    deleted::take_vault(step, account, vault)?;
+    add(step, account, vault, max)
+}
+
+fn add(step: &mut Step<'_>, account: i64, vault: &Vault, max: Option<u64>) -> Result<()> {
     if let Some(max) = max
         && step.tallies.of(account).vaults >= max
     {
@@ -141,7 +155,15 @@ pub(super) fn update(step: &mut Step<'_>, account: i64, vault: &Vault) -> Result
     if changed == 1 { Ok(()) } else { Err(Error::Stale) }
 }
 
-pub(super) fn delete(step: &mut Step<'_>, account: i64, id: VaultId, revision: u64) -> Result<()> {
+/// Removes a vault. With `keep`, or if deleted secrets of it are kept, it is kept among the deleted ones.
+pub(super) fn delete(
+    step: &mut Step<'_>,
+    account: i64,
+    vault: &Vault,
+    deletion: Deletion,
+    keep: bool,
+) -> Result<()> {
+    let (id, revision) = (vault.id, vault.revision);
     let occupied: bool = step
         .connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM secret WHERE account = ?1 AND vault = ?2)")
@@ -149,6 +171,11 @@ pub(super) fn delete(step: &mut Step<'_>, account: i64, id: VaultId, revision: u
         .map_err(error::plain)?;
     if occupied {
         return Err(Error::NotEmpty);
+    }
+    if keep || deleted::has_secrets_of(step, account, id)? {
+        deleted::put_vault(step, account, vault, deletion)?;
+    } else {
+        step.erase();
     }
     let deleted = step
         .connection

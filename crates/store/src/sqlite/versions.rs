@@ -94,6 +94,7 @@ pub(super) fn delete(step: &Step<'_>, account: i64, secret: SecretId) -> Result<
     delete_upto(step, account, secret, i64::MAX)
 }
 
+/// A version of a secret that is not deleted.
 pub(super) fn find(
     connection: &Connection,
     account: i64,
@@ -103,7 +104,8 @@ pub(super) fn find(
     connection
         .prepare_cached(
             "SELECT number, created_at, wrapped_key, ciphertext, created_by FROM version \
-             WHERE account = ?1 AND secret = ?2 AND number = ?3",
+             WHERE account = ?1 AND secret = ?2 AND number = ?3 \
+             AND EXISTS (SELECT 1 FROM secret WHERE secret.account = ?1 AND secret.id = ?2)",
         )?
         .query_row((account, secret.ksuid().as_bytes(), number), |row| {
             let wrapped_key = WrappedKey::from_bytes(row.get(2)?);
@@ -118,7 +120,8 @@ pub(super) fn kept(connection: &Connection, account: i64, secret: SecretId) -> r
     connection
         .prepare_cached(
             "SELECT number, created_at, created_by, replaced_at FROM version \
-             WHERE account = ?1 AND secret = ?2 ORDER BY number DESC",
+             WHERE account = ?1 AND secret = ?2 \
+             AND EXISTS (SELECT 1 FROM secret WHERE secret.account = ?1 AND secret.id = ?2) ORDER BY number DESC",
         )?
         .query_map((account, secret.ksuid().as_bytes()), |row| {
             Ok(Kept {
@@ -183,7 +186,7 @@ fn due_row(row: &Row<'_>) -> rusqlite::Result<(Walked, bool)> {
 }
 
 /// Destroys versions, where they are still there and not current.
-pub(super) fn prune(step: &Step<'_>, account: i64, which: &[(SecretId, u32)]) -> Result<()> {
+pub(super) fn prune(step: &mut Step<'_>, account: i64, which: &[(SecretId, u32)]) -> Result<()> {
     let mut delete = step
         .connection
         .prepare_cached(
@@ -193,5 +196,6 @@ pub(super) fn prune(step: &Step<'_>, account: i64, which: &[(SecretId, u32)]) ->
     for (secret, number) in which {
         delete.execute((account, secret.ksuid().as_bytes(), number)).map_err(error::plain)?;
     }
+    step.erase();
     Ok(())
 }

@@ -19,6 +19,7 @@ use strongroom_domain::{Error, Result};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use super::erase::Erase;
 use super::error;
 use super::resolved::{self, Latest, Note};
 use super::tally::Tallies;
@@ -46,6 +47,7 @@ pub(super) struct Step<'a> {
     pub(super) tallies: &'a mut Tallies,
     head: &'a mut Head,
     resolved: &'a mut Vec<Note>,
+    erase: &'a mut bool,
 }
 
 impl Step<'_> {
@@ -61,6 +63,11 @@ impl Step<'_> {
             *self.head = next;
         }
         Ok(())
+    }
+
+    /// Notes that sealed bytes or keys are destroyed, of which no copy is to be left behind.
+    pub(super) fn erase(&mut self) {
+        *self.erase = true;
     }
 
     /// Notes that a secret's value is given out.
@@ -131,13 +138,17 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, latest: Arc<Latest>) -> std::io::Result<Self> {
+    pub(super) fn start(
+        connection: Connection,
+        latest: Arc<Latest>,
+        erase: Arc<Erase>,
+    ) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let written = Arc::new(Written::default());
         let counters = written.clone();
         let runtime = Handle::try_current().ok();
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
-            Batches { connection, notes: None, latest, written: counters, runtime }.run(queue)
+            Batches { connection, notes: None, latest, erase, written: counters, runtime }.run(queue)
         })?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread), written })
     }
@@ -179,14 +190,16 @@ struct Notes {
     head: Head,
     tallies: Tallies,
     resolved: Vec<Note>,
+    /// Whether the batch destroys what is to leave no copy behind.
+    erase: bool,
     /// Up to which event the table of last times is up to date.
     resolved_upto: u64,
 }
 
 impl Notes {
     fn step<'a>(&'a mut self, connection: &'a Connection) -> Step<'a> {
-        let Self { head, tallies, resolved, .. } = self;
-        Step { connection, tallies, head, resolved }
+        let Self { head, tallies, resolved, erase, .. } = self;
+        Step { connection, tallies, head, resolved, erase }
     }
 }
 
@@ -196,6 +209,7 @@ struct Batches {
     notes: Option<Notes>,
     /// When values were last given out, as far as it is not in its table yet.
     latest: Arc<Latest>,
+    erase: Arc<Erase>,
     written: Arc<Written>,
     /// Where the answers are told: waking a hundred tasks is left to those who run them.
     runtime: Option<Handle>,
@@ -294,6 +308,10 @@ impl Batches {
             self.latest.forget();
         }
         self.latest.add(notes.resolved.drain(..));
+        if std::mem::take(&mut notes.erase) {
+            self.erase.note();
+        }
+        self.erase.run(connection);
         self.notes = Some(notes);
         self.written.count(changes);
         Ok(taken)
@@ -359,6 +377,7 @@ fn read_notes(connection: &Connection) -> rusqlite::Result<Notes> {
         head: super::audit::head(connection)?,
         tallies: Tallies::read(connection)?,
         resolved: Vec::new(),
+        erase: false,
         resolved_upto: resolved::upto(connection)?,
     })
 }

@@ -8,6 +8,7 @@ use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::audit::{Action, Actor, Event, Head, Object};
 use strongroom_domain::caller::Role;
 use strongroom_domain::clock::Clock;
+use strongroom_domain::deleted::Deletion;
 use strongroom_domain::error::Rule;
 use strongroom_domain::filter::{Field, Filter};
 use strongroom_domain::grant::Grants;
@@ -133,7 +134,12 @@ impl<'a> House<'a> {
 
     pub(crate) async fn vault_delete(&self, vault: &Vault) -> Result<()> {
         let event = self.event(vault, Action::Deleted);
-        self.store.vault_delete(self.account, vault.id, vault.revision, event).await
+        let vault = Arc::new(vault.clone());
+        self.store.vault_delete(self.account, vault, self.deletion(), false, event).await
+    }
+
+    pub(crate) fn deletion(&self) -> Deletion {
+        Deletion { at: self.stamp().at, by: self.user }
     }
 
     pub(crate) fn secret(&self, vault: &Vault, name: &str) -> Secret {
@@ -194,7 +200,8 @@ impl<'a> House<'a> {
 
     pub(crate) async fn secret_delete(&self, secret: &Secret) -> Result<()> {
         let event = self.event(secret, Action::Deleted);
-        self.store.secret_delete(self.account, Arc::new(secret.clone()), event).await
+        let secret = Arc::new(secret.clone());
+        self.store.secret_delete(self.account, secret, self.deletion(), false, event).await
     }
 
     pub(crate) fn api_key(&self, owner: PrincipalId, description: &str) -> ApiKey {

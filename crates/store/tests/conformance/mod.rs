@@ -8,6 +8,7 @@ mod api_keys;
 mod audit;
 mod coherence;
 mod concurrency;
+pub(crate) mod deleted;
 pub(crate) mod house;
 mod secrets;
 mod service_users;
@@ -46,6 +47,7 @@ pub(crate) fn every_case() -> impl Iterator<Item = &'static Case> {
         values::CASES,
         secrets::CASES,
         versions::CASES,
+        deleted::CASES,
         api_keys::CASES,
         service_users::CASES,
         audit::CASES,

@@ -167,8 +167,7 @@ async fn a_moved_secret_is_in_the_other_vault_alone(store: &dyn Store) {
         store.secret_list(house.account, Some(vault.id), page(None, 100)).await.unwrap().items
     };
     assert_eq!((listed(&one).await, listed(&two).await), (vec![], vec![moved]));
-    let (account, event) = (house.account, house.event(&one, Action::Deleted));
-    store.vault_delete(account, one.id, one.revision, event).await.expect("the vault is empty now");
+    house.vault_delete(&one).await.expect("the vault is empty now");
 }
 
 /// A version that was not sealed for the other vault could not be opened there.

@@ -15,7 +15,7 @@ use strongroom_wire as wire;
 pub(super) use list::print;
 
 use super::output::Output;
-use super::{Remote, find, input};
+use super::{Remote, deleted, find, input};
 use crate::failure::{Failure, Kind};
 
 #[derive(Args)]
@@ -64,9 +64,22 @@ enum Command {
         after_help = "Examples:\n  strongroom secret move prod:db-password staging\n  strongroom secret move prod:db-password staging:postgres-password"
     )]
     Move(Move),
-    /// Remove a secret
-    #[command(after_help = "Example:\n  strongroom secret delete prod:db-password --yes")]
+    /// Remove a secret; it can be brought back for a while
+    #[command(
+        after_help = "Example:\n  strongroom secret delete prod:db-password --yes\n\nHow long it can be brought back is the server's setting keep_deleted_for, 7 days as a rule."
+    )]
     Delete(Delete),
+    /// List deleted secrets that can be brought back
+    #[command(after_help = "Examples:\n  strongroom secret deleted\n  strongroom secret deleted prod")]
+    Deleted(deleted::Secrets),
+    /// Bring a deleted secret back, with all versions that were kept
+    #[command(
+        after_help = "Examples:\n  strongroom secret undelete prod:db-password\n  strongroom secret undelete prod:db-password --name db-password-old\n\nIf its vault is deleted too, bring that back first: strongroom vault undelete"
+    )]
+    Undelete(deleted::UndeleteSecret),
+    /// Destroy a deleted secret and its values for good
+    #[command(after_help = "Example:\n  strongroom secret purge prod:db-password")]
+    Purge(deleted::PurgeSecret),
 }
 
 #[derive(Args)]
@@ -119,6 +132,9 @@ impl Secret {
             Command::Rollback(rollback) => rollback.run(&client, output),
             Command::Rename(rename) => rename.run(&client, output),
             Command::Move(moving) => moving.run(&client, output),
+            Command::Deleted(deleted) => deleted.run(&client, output),
+            Command::Undelete(undelete) => undelete.run(&client, output),
+            Command::Purge(purge) => purge.run(&client, output),
             Command::Delete(Delete { named, yes }) => {
                 let secret = find::secret(&client, &named.secret)?;
                 input::confirm(&format!("Remove the secret {}?", name(&secret)), yes)?;
