@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use strongroom_domain::token::Token;
 use strongroom_server::listen::{self, Answers, Tls};
-use strongroom_server::{Front, Shared};
+use strongroom_server::{Front, Shared, sweeper};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -60,7 +60,8 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     let url = external.unwrap_or_else(|| format!("{scheme}://{address}"));
     let metrics_url = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let metrics_url = metrics_url.map(|address| format!("http://{address}/metrics"));
-    let front = std::sync::Arc::new(Front::new(Shared::new(house.app, settings.server.clone())));
+    let shared = Shared::new(house.app, settings.server.clone());
+    let front = std::sync::Arc::new(Front::new(shared.clone()));
 
     let stop = signals(tls.clone())?;
     let api = listen::serve(
@@ -78,7 +79,9 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     };
     crate::out(&greeting(&settings, &url, metrics_url, house.first_token))?;
     tracing::info!(%address, "serving");
+    let sweeper = tokio::spawn(sweeper::run(shared));
     tokio::join!(api, metrics);
+    sweeper.abort();
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -7,12 +7,14 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
 use serde::Deserialize;
+use strongroom_domain::deleted::Retention;
+use strongroom_domain::keep::Keep;
 use strongroom_domain::limits::Limits;
 use strongroom_server::listen;
 use strongroom_server::origin::Origin;
 
 use crate::failure::Failure;
-use crate::units::{Bytes, Time};
+use crate::units::{self, Age, Bytes, Span, Time};
 
 const DATA_DIR: &str = "strongroom-data";
 const ROOT_KEY: &str = "root.key";
@@ -86,6 +88,15 @@ pub(crate) struct Options {
     /// Secrets of the account [default: unlimited]
     #[arg(long, env = "STRONGROOM_MAX_SECRETS", value_name = "NUMBER", hide_env_values = true)]
     pub(crate) max_secrets: Option<u64>,
+    /// Values of a secret that are kept, the current one included, 1 to 100 [default: 10]
+    #[arg(long, env = "STRONGROOM_KEEP_VERSIONS", value_name = "NUMBER", hide_env_values = true)]
+    pub(crate) keep_versions: Option<NonZeroU32>,
+    /// How long a value is kept after it was replaced, such as 90d [default: unlimited]
+    #[arg(long, env = "STRONGROOM_KEEP_VERSIONS_FOR", value_name = "TIME", hide_env_values = true)]
+    pub(crate) keep_versions_for: Option<Age>,
+    /// How long deleted vaults and secrets are kept, such as 30d; 0 is not at all [default: 7d]
+    #[arg(long, env = "STRONGROOM_KEEP_DELETED_FOR", value_name = "TIME", hide_env_values = true)]
+    pub(crate) keep_deleted_for: Option<Span>,
     /// API requests a minute and account; ngrok's is 120 [default: unlimited]
     #[arg(long, env = "STRONGROOM_REQUESTS_PER_MINUTE", value_name = "NUMBER", hide_env_values = true)]
     pub(crate) requests_per_minute: Option<NonZeroU32>,
@@ -135,6 +146,9 @@ impl Options {
             max_value: self.max_value.or(file.max_value),
             max_vaults: self.max_vaults.or(file.max_vaults),
             max_secrets: self.max_secrets.or(file.max_secrets),
+            keep_versions: self.keep_versions.or(file.keep_versions),
+            keep_versions_for: self.keep_versions_for.or(file.keep_versions_for),
+            keep_deleted_for: self.keep_deleted_for.or(file.keep_deleted_for),
             requests_per_minute: self.requests_per_minute.or(file.requests_per_minute),
             max_connections: self.max_connections.or(file.max_connections),
             header_timeout: self.header_timeout.or(file.header_timeout),
@@ -221,6 +235,8 @@ fn limits(options: &Options) -> Result<Limits, Failure> {
         value: or(options.max_value, default.value),
         vaults: options.max_vaults,
         secrets: options.max_secrets,
+        keep: keep(options)?,
+        deleted: options.keep_deleted_for.map_or(default.deleted, |span| Retention { seconds: span.0 }),
     };
     let sizes = [
         ("max_name", limits.name),
@@ -232,6 +248,18 @@ fn limits(options: &Options) -> Result<Limits, Failure> {
         return Err(Failure::new(format!("{name} is {size} bytes, and 1MiB is the most")));
     }
     Ok(limits)
+}
+
+fn keep(options: &Options) -> Result<Keep, Failure> {
+    let default = Keep::default();
+    let versions = options.keep_versions.map_or(default.versions, NonZeroU32::get);
+    if versions > Keep::VERSIONS_MAX {
+        let most = Keep::VERSIONS_MAX;
+        return Err(Failure::new(format!("keep_versions is {versions}, and {most} is the most")));
+    }
+    let versions_for = options.keep_versions_for.map(|age| age.seconds()).transpose();
+    let versions_for = versions_for.map_err(|error| Failure::new("keep_versions_for").because(error))?;
+    Ok(Keep { versions, versions_for })
 }
 
 fn server(options: &Options) -> Result<strongroom_server::Settings, Failure> {
@@ -306,6 +334,9 @@ fn rows(settings: &Settings) -> Vec<(&'static str, String)> {
         ("max_value", limits.value.to_string()),
         ("max_vaults", number(limits.vaults)),
         ("max_secrets", number(limits.secrets)),
+        ("keep_versions", limits.keep.versions.to_string()),
+        ("keep_versions_for", limits.keep.versions_for.map_or_else(|| number(None), units::span)),
+        ("keep_deleted_for", units::span(limits.deleted.seconds)),
         ("requests_per_minute", number(server.requests_per_minute.map(|number| number.get().into()))),
         ("max_connections", connections.connections.to_string()),
         ("header_timeout", format!("{:?}", connections.head)),

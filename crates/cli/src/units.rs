@@ -69,6 +69,45 @@ impl FromStr for Age {
     }
 }
 
+/// Told of what 32 bits of seconds cannot count.
+const TOO_LONG: &str = "expected a time of less than 136 years";
+
+impl Age {
+    /// How many seconds that is: a begun one counts.
+    pub(crate) fn seconds(self) -> Result<u32, &'static str> {
+        let begun = u64::from(self.0.subsec_nanos() > 0);
+        u32::try_from(self.0.as_secs() + begun).map_err(|_| TOO_LONG)
+    }
+}
+
+/// A span of time in seconds, which may be none: `0`, or as [`Age`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span(pub(crate) u32);
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "0" {
+            return Ok(Self(0));
+        }
+        let age: Age = text.parse().map_err(|_| "expected 0, or a time such as 7d, 2w or 12h".to_owned())?;
+        age.seconds().map(Self).map_err(str::to_owned)
+    }
+}
+
+/// A number of seconds as people write it: `90d`, `1d12h`, `30s`.
+pub(crate) fn span(seconds: u32) -> String {
+    let parts =
+        [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    let text: String = parts
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, unit)| format!("{number}{unit}"))
+        .collect();
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
 macro_rules! deserialize_from_text {
     ($($Type:ty),*) => {$(
         impl<'de> Deserialize<'de> for $Type {
@@ -89,9 +128,10 @@ macro_rules! deserialize_from_text {
     )*};
 }
 
-deserialize_from_text!(Bytes, Time);
+deserialize_from_text!(Bytes, Time, Age, Span);
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -112,6 +152,19 @@ mod tests {
         {
             assert_eq!(text.parse(), age, "{text}");
         }
+        for (text, seconds, written) in
+            [("90d", 7_776_000, "90d"), ("36h", 129_600, "1d12h"), ("500ms", 1, "1s"), ("61s", 61, "1m1s")]
+        {
+            assert_eq!(text.parse::<Age>().unwrap().seconds(), Ok(seconds), "{text}");
+            assert_eq!(span(seconds), written);
+            assert_eq!(written.parse::<Age>().unwrap().seconds(), Ok(seconds), "{text}");
+        }
+        assert_eq!(span(0), "0s");
+        assert_eq!(("0".parse(), "7d".parse()), (Ok(Span(0)), Ok(Span(604_800))));
+        for bad in ["", "7", "-1d", "0d", "50000d"] {
+            assert!(bad.parse::<Span>().is_err(), "{bad}");
+        }
+        assert_eq!("50000d".parse::<Age>().unwrap().seconds(), Err(TOO_LONG));
         for bad in ["", "0d", "-1d", "90", "1mo", "1y", "99999999999999999999d"] {
             assert!(bad.parse::<Age>().is_err(), "{bad}");
         }

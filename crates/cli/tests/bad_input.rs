@@ -118,6 +118,16 @@ fn details_moves_and_explanations() {
     check_all(|world| [values::details_and_moves(world), values::explaining(world)].concat());
 }
 
+#[test]
+fn versions_and_keeping() {
+    check_all(values::versions_and_keeping);
+}
+
+#[test]
+fn deleted_things() {
+    check_all(values::deleted_things);
+}
+
 /// What is in an `If-None-Match` decides whether the values come along, and nothing else.
 #[test]
 fn a_tag_that_is_none_is_passed_over() {

@@ -154,6 +154,18 @@ fn write_values(world: &mut Run, words: &Words) {
     let gone = json!({"name": "gone", "value": words.value, "vault_name": "canaries"});
     let gone = world.send("POST", "/vault_secrets", Some(&gone)).expect_status(201).json();
     world.send("DELETE", &format!("/vault_secrets/{}", field(&gone, "id")), None).expect_status(204);
+    let detail = format!("/strongroom/secrets/{}", field(&gone, "id"));
+    let misplaced = json!({"name": words.value});
+    world.send("POST", &format!("{detail}/undelete"), Some(&misplaced)).expect_status(400);
+    world.send("GET", "/strongroom/deleted", None).expect_status(200);
+    world.send("POST", &format!("{detail}/undelete"), Some(&json!({}))).expect_status(200);
+    world.send("GET", &format!("{detail}/versions"), None).expect_status(200);
+    world
+        .send("POST", &format!("{detail}/rollback"), Some(&json!({"version": words.value})))
+        .expect_status(400);
+    world.send("POST", &format!("{detail}/rollback"), Some(&json!({"version": 1}))).expect_status(200);
+    world.send("DELETE", &format!("/vault_secrets/{}", field(&gone, "id")), None).expect_status(204);
+    world.send("POST", &format!("{detail}/purge"), None).expect_status(204);
     for list in
         ["/vaults", "/vault_secrets?limit=2", &vault_path, &format!("{vault_path}/secrets"), "/api_keys"]
     {

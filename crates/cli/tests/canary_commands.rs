@@ -96,7 +96,13 @@ fn manage(watch: &mut Watch<'_>, value: &str) {
     watch.does(0, &["secret", "show", "prod:db-password"], "");
     watch.does(0, &["secret", "rename", "prod:tls-key", "tls/key"], "");
     watch.does(0, &["secret", "move", "prod:tls/key", "staging"], "");
+    watch.does(0, &["secret", "versions", "prod:db-password"], "");
+    watch.does(0, &["secret", "rollback", "prod:db-password", "--to", "1"], "");
     watch.does(0, &["secret", "delete", "staging:tls/key", "--yes"], "");
+    watch.does(0, &["secret", "deleted"], "");
+    watch.does(0, &["secret", "undelete", "staging:tls/key"], "");
+    watch.does(0, &["secret", "delete", "staging:tls/key", "--yes"], "");
+    watch.does(0, &["secret", "purge", "staging:tls/key", "--yes"], "");
     watch.does(0, &["vault", "list", "--output", "json"], "");
     watch.does(0, &["stale", "--older", "1d"], "");
     watch.does(0, &["explain", "prod:db-password"], "");

@@ -94,10 +94,16 @@ fn check(server: &Server, writers: &mut [Writer]) {
     for secret in list_all(&mut client, "/vault_secrets", "secrets") {
         by_vault.entry(field(&secret, "vault_name").to_owned()).or_default().push(secret);
     }
+    let mut deleted: HashMap<String, Vec<Value>> = HashMap::new();
+    for secret in list_all(&mut client, "/strongroom/deleted", "secrets") {
+        deleted.entry(field(&secret, "vault_name").to_owned()).or_default().push(secret);
+    }
     let vaults = list_all(&mut client, "/vaults", "vaults");
     for writer in writers {
         let vault = vaults.iter().find(|vault| field(vault, "name") == writer.vault_name);
-        writer.settle(vault, by_vault.remove(&writer.vault_name).unwrap_or_default());
+        let found = by_vault.remove(&writer.vault_name).unwrap_or_default();
+        writer.settle(vault, found, deleted.remove(&writer.vault_name).unwrap_or_default());
+        writer.check_versions(&mut client);
     }
     assert!(by_vault.is_empty(), "secrets that nobody wrote: {by_vault:?}");
     assert_chain_holds(&server.data);

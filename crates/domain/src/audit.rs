@@ -16,6 +16,7 @@ use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::grant::Grants;
 use crate::ids::{AccountId, ApiKeyId, EventId, PrincipalId, SecretId, ServiceUserId, VaultId};
+use crate::keep::VaultKeep;
 use crate::principal::ServiceUser;
 use crate::secret::{Resolved, Secret};
 use crate::stamp::Stamp;
@@ -32,6 +33,10 @@ pub enum Action {
     Deleted,
     /// Its value was given out.
     Resolved,
+    /// It was brought back after it had been removed.
+    Undeleted,
+    /// What was kept of it after it had been removed was destroyed.
+    Purged,
 }
 
 impl Action {
@@ -41,6 +46,8 @@ impl Action {
             Self::Updated => "updated",
             Self::Deleted => "deleted",
             Self::Resolved => "resolved",
+            Self::Undeleted => "undeleted",
+            Self::Purged => "purged",
         }
     }
 }
@@ -95,13 +102,19 @@ pub struct Actor {
     pub id: PrincipalId,
     /// A user's e-mail address, a service user's name.
     pub subject: String,
-    /// `API`, or `CLI` for what was done on the machine itself.
+    /// `API`, `CLI` for what was done on the machine itself, or `SERVER` for what the server did when its time had come.
     pub source: Cow<'static, str>,
     /// The key that was used; none for what was done on the machine itself.
     pub credential: Option<ApiKeyId>,
 }
 
 impl Actor {
+    /// The server itself, when time alone brings something about. The principal is the one who answers for it.
+    #[must_use]
+    pub fn server(id: PrincipalId) -> Self {
+        Self { id, subject: "strongroom".to_owned(), source: Cow::Borrowed("SERVER"), credential: None }
+    }
+
     /// Somebody who works on the machine itself, without a key.
     #[must_use]
     pub fn on_machine(id: PrincipalId, subject: String) -> Self {
@@ -173,12 +186,31 @@ pub enum Object {
         active: bool,
         created_at: Timestamp,
     },
+    /// A vault, and how many values it keeps and for how many seconds; `None` is as the server is set.
+    VaultKeep {
+        id: VaultId,
+        name: String,
+        keep_versions: Option<u32>,
+        keep_versions_for: Option<u32>,
+    },
 }
 
 impl Object {
+    /// How many values a vault keeps, and how long.
+    #[must_use]
+    pub fn keep(vault: &Vault) -> Self {
+        let VaultKeep { versions, versions_for } = vault.keep;
+        Self::VaultKeep {
+            id: vault.id,
+            name: vault.name.clone(),
+            keep_versions: versions,
+            keep_versions_for: versions_for,
+        }
+    }
+
     fn noun(&self) -> &'static str {
         match self {
-            Self::Vault { .. } => "vault",
+            Self::Vault { .. } | Self::VaultKeep { .. } => "vault",
             Self::Secret { .. } | Self::Value { .. } => "secret",
             Self::ApiKey { .. } => "api_key",
             Self::ServiceUser { .. } => "service_user",

@@ -49,6 +49,9 @@ pub enum Error {
     /// The name is taken.
     #[error("{0} name is taken")]
     NotUnique(Noun),
+    /// It does not go with what is there.
+    #[error("{0}")]
+    Conflict(Conflict),
     /// The vault still holds secrets.
     #[error("the vault holds secrets")]
     NotEmpty,
@@ -123,6 +126,16 @@ pub enum Missing {
     /// The vault, named by name, that a new secret was to go into.
     #[error("vault with name {0}")]
     VaultName(String),
+    /// A version of a secret that is not kept, or never was; which are.
+    #[error("version {number}; there are {oldest} to {newest}")]
+    Version {
+        /// Its number.
+        number: u32,
+        /// The oldest that is kept.
+        oldest: u32,
+        /// The current one.
+        newest: u32,
+    },
     /// What was to be resolved and is not there: vaults, `vault:name`, `vault:name@version` or ids.
     #[error("secrets that were to be resolved")]
     Values(Vec<String>),
@@ -220,9 +233,29 @@ pub enum Rule {
     /// A reference that names nothing, or two things.
     #[error("a reference is an id, a vault's and a secret's name, or a vault's name")]
     Reference,
+    /// A number of versions that cannot be kept.
+    #[error("a vault keeps 1 to {max} versions of a secret")]
+    KeepVersions {
+        /// The most.
+        max: u32,
+    },
     /// A secret is moved to where it is.
     #[error("the secret is in that vault already")]
     SameVault,
+}
+
+/// What something does not go with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// It is to be brought back, or destroyed, and is not deleted; its id.
+    #[error("{0} is not deleted")]
+    NotDeleted(String),
+    /// A secret is to be brought back into a vault that is deleted.
+    #[error("its vault {0} is deleted")]
+    VaultDeleted(VaultId),
+    /// Something is to be brought back, and another one has its name.
+    #[error("another {0} has its name")]
+    NameTaken(Noun),
 }
 
 /// What is wrong with a credential. None of these holds it.

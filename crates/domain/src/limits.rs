@@ -1,5 +1,8 @@
 //! How much of everything is accepted.
 
+use crate::deleted::Retention;
+use crate::keep::Keep;
+
 /// The limits, in one place. Each is a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -15,6 +18,10 @@ pub struct Limits {
     pub vaults: Option<u64>,
     /// Secrets of an account; `None` is no limit.
     pub secrets: Option<u64>,
+    /// Values of a secret that are kept.
+    pub keep: Keep,
+    /// How long deleted things are kept.
+    pub deleted: Retention,
 }
 
 impl Limits {
@@ -31,6 +38,15 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { name: 255, description: 255, metadata: 4096, value: 64 << 10, vaults: None, secrets: None }
+        Self {
+            name: 255,
+            description: 255,
+            metadata: 4096,
+            value: 64 << 10,
+            vaults: None,
+            secrets: None,
+            keep: Keep::default(),
+            deleted: Retention::default(),
+        }
     }
 }

@@ -89,6 +89,41 @@ pub struct Version {
     pub number: u32,
     /// When it was written.
     pub created_at: Timestamp,
+    /// Who wrote it; unknown of a value that was written before this was kept.
+    pub created_by: Option<PrincipalId>,
     /// The value, sealed.
     pub sealed: SealedValue,
+}
+
+/// What there is to tell of a value that is kept, without the value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Its number, from 1.
+    pub number: u32,
+    /// When it was written.
+    pub created_at: Timestamp,
+    /// Who wrote it; unknown of a value that was written before this was kept.
+    pub created_by: Option<PrincipalId>,
+    /// Since when another one has been in its place; none of the current one.
+    pub replaced_at: Option<Timestamp>,
+}
+
+/// Where a walk through the values that were replaced has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Walked {
+    /// When the last one was replaced.
+    pub replaced_at: Timestamp,
+    /// Whose it is.
+    pub secret: SecretId,
+    /// Its number.
+    pub number: u32,
+}
+
+/// What a step of such a walk found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Due {
+    /// The values that are not to be kept any longer.
+    pub versions: Vec<(SecretId, u32)>,
+    /// Where to go on; none at the end.
+    pub next: Option<Walked>,
 }

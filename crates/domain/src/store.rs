@@ -15,11 +15,13 @@ use jiff::Timestamp;
 use crate::api_key::ApiKey;
 use crate::audit::{Event, Head, Record};
 use crate::caller::Credential;
+use crate::deleted::{Deleted, Deletion, Leftovers};
 use crate::error::Result;
 use crate::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
+use crate::keep::Keep;
 use crate::page::{Listing, Query};
 use crate::principal::{Account, ServiceUser, User};
-use crate::secret::{Detail, Resolved, Secret, Version};
+use crate::secret::{Detail, Due, Kept, Resolved, Secret, Version, Walked};
 use crate::vault::Vault;
 
 /// Sizes of batches that are told apart: up to 1, 2, 4 … 256 changes.
@@ -106,8 +108,16 @@ pub trait Store: Send + Sync {
     /// Changes a vault. `NotUnique`, `Stale`.
     async fn vault_update(&self, account: AccountId, vault: Vault, event: Event) -> Result<()>;
 
-    /// Removes a vault and its key. `NotEmpty`, `Stale`.
-    async fn vault_delete(&self, account: AccountId, id: VaultId, revision: u64, event: Event) -> Result<()>;
+    /// Removes a vault. With `keep` it is kept among the deleted ones, and also if deleted secrets of it are; otherwise its
+    /// key is destroyed. `NotEmpty`, `Stale`.
+    async fn vault_delete(
+        &self,
+        account: AccountId,
+        vault: Arc<Vault>,
+        deletion: Deletion,
+        keep: bool,
+        event: Event,
+    ) -> Result<()>;
 
     /// Adds a secret with its first version. `NotUnique`; `LimitReached` if the account has `max` already; `Stale` if the
     /// vault is gone or has another name or key by now.
@@ -140,26 +150,27 @@ pub trait Store: Send + Sync {
         query: Query,
     ) -> Result<Arc<Listing<Arc<Secret>>>>;
 
-    /// Changes a secret; with a version, its value too, and the version before it is destroyed. `NotUnique`; `Stale`, also
-    /// if its vault has another name by now than the record tells.
+    /// Changes a secret; with a version, its value too. Of its versions the last `keep` stay, the new one included.
+    /// `NotUnique`; `Stale`, also if its vault has another name by now than the record tells.
     async fn secret_update(
         &self,
         account: AccountId,
         secret: Secret,
         version: Option<Version>,
+        keep: u32,
         event: Event,
     ) -> Result<()>;
 
-    /// Moves a secret to another vault with a version that was sealed for it; the versions before it are destroyed.
-    /// `NotUnique`; `Stale`, also if that vault is gone or has another name or key by now, or the one it comes `from` another
-    /// name.
+    /// Moves a secret to another vault with those of its versions that stay, newest first, each sealed for it. `NotUnique`;
+    /// `Stale`, also if that vault is gone or has another name or key by now, or the one it comes `from` another name, or
+    /// one of the versions is gone.
     async fn secret_move(
         &self,
         account: AccountId,
         from: Arc<Secret>,
         vault: Arc<Vault>,
         secret: Secret,
-        version: Version,
+        versions: Vec<Version>,
         event: Event,
     ) -> Result<()>;
 
@@ -179,10 +190,71 @@ pub trait Store: Send + Sync {
         query: Query,
     ) -> Result<Listing<Detail>>;
 
-    /// Removes a secret and its versions. `Stale`, also if its vault has another name by now than the record tells.
-    async fn secret_delete(&self, account: AccountId, secret: Arc<Secret>, event: Event) -> Result<()>;
+    /// Removes a secret. With `keep` it is kept among the deleted ones with its versions, which are not found from then on;
+    /// otherwise they are destroyed. `Stale`, also if its vault has another name by now than the record tells.
+    async fn secret_delete(
+        &self,
+        account: AccountId,
+        secret: Arc<Secret>,
+        deletion: Deletion,
+        keep: bool,
+        event: Event,
+    ) -> Result<()>;
 
-    /// One version of a secret.
+    /// Deleted secrets and vaults together, newest first. No filter counts here.
+    async fn deleted_list(&self, account: AccountId, query: Query) -> Result<Leftovers>;
+
+    /// Up to `limit` secrets, and as many vaults, that were deleted by a time, oldest first.
+    async fn deleted_due(&self, account: AccountId, by: Timestamp, limit: usize) -> Result<Leftovers>;
+
+    /// Up to `limit` deleted secrets of a vault, deleted or not.
+    async fn deleted_secrets_of(
+        &self,
+        account: AccountId,
+        vault: VaultId,
+        limit: usize,
+    ) -> Result<Vec<Deleted<Secret>>>;
+
+    /// A deleted secret.
+    async fn deleted_secret_find(&self, account: AccountId, id: SecretId) -> Result<Option<Deleted<Secret>>>;
+
+    /// A deleted vault.
+    async fn deleted_vault_find(&self, account: AccountId, id: VaultId) -> Result<Option<Deleted<Vault>>>;
+
+    /// Brings a deleted secret back with its versions. `NotUnique`; `LimitReached` if there are `max` already; `Stale` if
+    /// it is not deleted any more, or the vault is gone or has another name or key by now.
+    async fn secret_undelete(
+        &self,
+        account: AccountId,
+        vault: Arc<Vault>,
+        secret: Secret,
+        max: Option<u64>,
+        event: Event,
+    ) -> Result<()>;
+
+    /// Brings a deleted vault back. `NotUnique`; `LimitReached` if there are `max` already; `Stale` if it is not deleted any
+    /// more.
+    async fn vault_undelete(
+        &self,
+        account: AccountId,
+        vault: Vault,
+        max: Option<u64>,
+        event: Event,
+    ) -> Result<()>;
+
+    /// Destroys deleted secrets, each of that revision, and their versions: no copy of them is left in the store's files.
+    /// `Stale` if one of them is not there any more.
+    async fn secrets_purge(
+        &self,
+        account: AccountId,
+        which: Vec<(SecretId, u64)>,
+        events: Vec<Event>,
+    ) -> Result<()>;
+
+    /// Destroys a deleted vault and its key. `NotEmpty` if deleted secrets of it are kept; `Stale` if it is not there any more.
+    async fn vault_purge(&self, account: AccountId, id: VaultId, revision: u64, event: Event) -> Result<()>;
+
+    /// One version of a secret that is not deleted.
     async fn version_find(
         &self,
         account: AccountId,
@@ -190,12 +262,29 @@ pub trait Store: Send + Sync {
         number: u32,
     ) -> Result<Option<Version>>;
 
-    /// Versions of secrets, each by secret and number; `None` in the place of one that there is not.
+    /// Versions of secrets that are not deleted, each by secret and number; `None` in the place of one that there is not.
     async fn version_list(
         &self,
         account: AccountId,
         which: Vec<(SecretId, u32)>,
     ) -> Result<Vec<Option<Arc<Version>>>>;
+
+    /// What is kept of a secret's values, newest first.
+    async fn version_kept(&self, account: AccountId, secret: SecretId) -> Result<Vec<Kept>>;
+
+    /// Walks on through the values that were replaced, up to `limit` of them, and finds those that are not to be kept any
+    /// longer at a time: by what their vault sets, and otherwise by `keep`.
+    async fn version_due(
+        &self,
+        account: AccountId,
+        keep: Keep,
+        now: Timestamp,
+        after: Option<Walked>,
+        limit: usize,
+    ) -> Result<Due>;
+
+    /// Destroys versions, where they are still there and not current.
+    async fn version_prune(&self, account: AccountId, which: Vec<(SecretId, u32)>) -> Result<()>;
 
     /// Adds a key. `Stale` if its owner is gone.
     async fn api_key_insert(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()>;

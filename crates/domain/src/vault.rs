@@ -6,6 +6,7 @@ use strongroom_crypto::context::VaultPlace;
 
 use crate::filter::{Field, Kind};
 use crate::ids::{AccountId, PrincipalId, VaultId};
+use crate::keep::VaultKeep;
 
 /// A vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct Vault {
     pub revision: u64,
     /// Its key, wrapped by the root key.
     pub wrapped_key: WrappedKey,
+    /// How many values of its secrets it keeps, and how long.
+    pub keep: VaultKeep,
 }
 
 impl Vault {

@@ -6,7 +6,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use strongroom_domain::Error;
-use strongroom_domain::error::{BadCredential, Denial, Missing, Noun, Rule};
+use strongroom_domain::error::{BadCredential, Conflict, Denial, Missing, Noun, Rule};
 use strongroom_domain::ids::OperationId;
 
 /// A failure of a request: the domain's, or one of the protocol around it.
@@ -133,6 +133,7 @@ fn own(status: StatusCode, code: u32, msg: impl Into<String>) -> Told {
 
 const BAD: StatusCode = StatusCode::BAD_REQUEST;
 const FORBIDDEN: StatusCode = StatusCode::FORBIDDEN;
+const CONFLICT: StatusCode = StatusCode::CONFLICT;
 const NOT_FOUND: StatusCode = StatusCode::NOT_FOUND;
 const KEYS: &str =
     "Make an API key with POST /api_keys; the first start wrote one to first-api-key in the data folder.";
@@ -213,6 +214,7 @@ impl From<&Error> for Told {
             }
             Error::NotUnique(Noun::Secret) => told(BAD, 24005, "Secret names must be unique within a vault."),
             Error::NotUnique(_) => told(BAD, 4112, "The name must be unique within the account."),
+            Error::Conflict(conflict) => conflict.into(),
             Error::NotEmpty => told(
                 BAD,
                 23003,
@@ -327,6 +329,11 @@ impl From<&Rule> for Told {
                 "A reference is an id, or a vault's and a secret's name, each with a version or without, or a vault's name \
                  alone. Names hold the characters \"a-zA-Z0-9_/.-\".",
             ),
+            Rule::KeepVersions { max } => own(
+                BAD,
+                1022,
+                format!("A vault keeps 1 to {max} versions of a secret; 0 is as the server is set."),
+            ),
             Rule::SameVault => own(BAD, 1009, "The secret is in that vault already. Rename it with PATCH."),
             Rule::Filter(error) => told(BAD, 250, format!("Invalid CEL query: {error}")),
         }
@@ -336,6 +343,30 @@ impl From<&Rule> for Told {
 fn parameter(name: &str) -> Told {
     let msg = format!("The value provided for the request parameter '{name}' is invalid. {CHECK}");
     told(BAD, 215, msg)
+}
+
+impl From<&Conflict> for Told {
+    fn from(conflict: &Conflict) -> Self {
+        match conflict {
+            Conflict::NotDeleted(id) => own(
+                CONFLICT,
+                1023,
+                format!("{id} is not deleted: there is nothing to bring back or to destroy."),
+            ),
+            Conflict::VaultDeleted(vault) => own(
+                CONFLICT,
+                1024,
+                format!(
+                    "The secret's vault {vault} is deleted. Bring that back first, with POST /strongroom/vaults/{vault}/undelete."
+                ),
+            ),
+            Conflict::NameTaken(noun) => own(
+                CONFLICT,
+                1025,
+                format!("Another {noun} has that name by now. Give another one in 'name'."),
+            ),
+        }
+    }
 }
 
 impl From<&Missing> for Told {
@@ -351,6 +382,13 @@ impl From<&Missing> for Told {
             Missing::VaultName(name) => {
                 told(NOT_FOUND, 24009, format!("Vault not found with name: {}", short(name)))
             }
+            Missing::Version { number, oldest, newest } => own(
+                NOT_FOUND,
+                1021,
+                format!(
+                    "The secret has no version {number}, or not any more: there are {oldest} to {newest}."
+                ),
+            ),
             Missing::Values(named) => own(
                 NOT_FOUND,
                 1003,

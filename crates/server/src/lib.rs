@@ -11,6 +11,7 @@ mod rate;
 mod rendered;
 pub mod routes;
 mod session;
+pub mod sweeper;
 pub mod view;
 
 use std::sync::Arc;

@@ -42,6 +42,19 @@ pub(crate) struct Paging {
     filter: String,
 }
 
+/// What a list without a filter takes.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes a query; the list parser reads it")]
+pub(crate) struct Pages {
+    /// Only items with an id before this one.
+    #[param(required = false)]
+    before_id: String,
+    /// Items on the page, 1 to 100.
+    #[param(required = false, minimum = 1, maximum = 100, default = 100)]
+    limit: u8,
+}
+
 /// What narrows our own list of secrets.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -83,6 +96,9 @@ pub(crate) enum Errors {
     /// There is no such thing
     #[response(status = 404)]
     NotFound(strongroom_wire::Error),
+    /// It does not go with what is there
+    #[response(status = 409)]
+    Conflict(strongroom_wire::Error),
     /// The body is too large
     #[response(status = 413)]
     TooLarge(strongroom_wire::Error),
@@ -117,7 +133,9 @@ pub(crate) enum Errors {
         routes::bot_user_create, routes::bot_user_list, routes::bot_user_get, routes::bot_user_update,
         routes::bot_user_delete,
         routes::value_resolve, routes::value_get, routes::explain, routes::detail_list, routes::detail_get,
-        routes::secret_move,
+        routes::secret_move, routes::version_list, routes::version_rollback, routes::vault_detail_get,
+        routes::vault_detail_update, routes::deleted_list, routes::secret_undelete, routes::secret_purge,
+        routes::vault_undelete, routes::vault_purge,
         routes::root_get, routes::self_get, routes::health_get, routes::ready_get, routes::metrics_get, routes::openapi_get,
     ),
     security(("token" = [])),

@@ -63,15 +63,34 @@ impl Session {
 
     /// Reads a body with those fields; it comes without a query. A body may take its time: who sends it is looked at again.
     pub(crate) async fn fields(&mut self, request: Request, supported: &[&str]) -> Result<Fields, Problem> {
-        let lenient = self.shared.settings.lenient;
-        refuse_query(request.uri().query(), lenient)?;
         body::check_content_type(request.headers())?;
+        let bytes = self.read(request).await?;
+        Ok(Fields::parse(&bytes, supported, self.shared.settings.lenient)?)
+    }
+
+    /// The same where a request without a body is one without fields.
+    pub(crate) async fn fields_if_any(
+        &mut self,
+        request: Request,
+        supported: &[&str],
+    ) -> Result<Fields, Problem> {
+        let typed = body::check_content_type(request.headers());
+        let bytes = self.read(request).await?;
+        if bytes.is_empty() {
+            return Ok(Fields::none());
+        }
+        typed?;
+        Ok(Fields::parse(&bytes, supported, self.shared.settings.lenient)?)
+    }
+
+    async fn read(&mut self, request: Request) -> Result<bytes::Bytes, Problem> {
+        refuse_query(request.uri().query(), self.shared.settings.lenient)?;
         let read = body::read(request.into_body(), self.limits().request_body());
         let bytes = tokio::time::timeout(self.shared.settings.body_timeout, read)
             .await
             .map_err(|_| Protocol::BodyCutOff)??;
         self.caller = self.app().refreshed(&self.caller).await?;
-        Ok(Fields::parse(&bytes, supported, lenient)?)
+        Ok(bytes)
     }
 }
 

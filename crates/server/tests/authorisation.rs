@@ -85,6 +85,15 @@ const ROWS: &[Row] = &[
     row("GET", "/strongroom/secrets", [200, 200, 200], [200, 200, 200, 200, 200, 200, 200]),
     row("GET", "/strongroom/secrets/{id}", [200, 200, 200], [200, 200, 403, 404, 404, 404, 404]),
     row("POST", "/strongroom/secrets/{id}/move", [403, 200, 200], [403, 200, 403, 404, 404, 404, 404]),
+    row("GET", "/strongroom/secrets/{id}/versions", [200, 200, 200], [200, 200, 403, 404, 404, 404, 404]),
+    row("POST", "/strongroom/secrets/{id}/rollback", [403, 200, 200], [403, 200, 403, 404, 404, 404, 404]),
+    row("GET", "/strongroom/vaults/{id}", [200, 200, 200], [200, 200, 403, 404, 404, 404, 200]),
+    row("PATCH", "/strongroom/vaults/{id}", [403, 200, 200], [403, 200, 403, 404, 404, 404, 403]),
+    row("GET", "/strongroom/deleted", [200, 200, 200], [200, 200, 200, 200, 200, 200, 200]),
+    row("POST", "/strongroom/secrets/{id}/undelete", [403, 200, 200], [403, 200, 403, 404, 404, 404, 404]),
+    row("POST", "/strongroom/secrets/{id}/purge", [403, 204, 204], [403, 204, 403, 404, 404, 404, 404]),
+    row("POST", "/strongroom/vaults/{id}/undelete", [403, 200, 200], [403, 200, 403, 404, 404, 404, 403]),
+    row("POST", "/strongroom/vaults/{id}/purge", [403, 204, 204], [403, 204, 403, 404, 404, 404, 403]),
 ];
 
 const UNKNOWN: &str = "0000000000000000000000000xY_1111111111111111111111";
@@ -111,7 +120,7 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
         None => row.path.to_owned(),
         Some((before, after)) => {
             let target = match before {
-                "/vaults/" => id(&vault().await).to_owned(),
+                "/vaults/" | "/strongroom/vaults/" => id(&vault().await).to_owned(),
                 "/vault_secrets/" | "/strongroom/secrets/" => {
                     let body = secret(&vault().await);
                     id(&make("/vault_secrets", body).await).to_owned()
@@ -141,6 +150,20 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
             let to = make("/vaults", json!({"name": format!("to{name}")})).await;
             Some(json!({"vault_id": to["id"]}))
         }
+        ("POST", route) if route.ends_with("/undelete") || route.ends_with("/purge") => {
+            let ngroks = path.replace("/strongroom/secrets/", "/vault_secrets/").replace("/strongroom", "");
+            let target = ngroks.rsplit_once('/').unwrap().0;
+            let answer = world.answer(&Call::new("DELETE", target, None).bearer(maker)).await;
+            assert_eq!(answer.status(), 204);
+            route.ends_with("/undelete").then(|| json!({}))
+        }
+        ("POST", "/strongroom/secrets/{id}/rollback") => {
+            let target = path.replace("/strongroom/secrets/", "/vault_secrets/").replace("/rollback", "");
+            let change = Call::new("PATCH", &target, Some(&json!({"value": "w"}))).bearer(maker);
+            assert_eq!(world.answer(&change).await.status(), 200);
+            Some(json!({"version": 1}))
+        }
+        ("PATCH", "/strongroom/vaults/{id}") => Some(json!({"keep_versions": 3})),
         ("POST" | "PATCH", path) if path.starts_with("/api_keys") => Some(json!({"description": name})),
         ("POST" | "PATCH", _) => Some(json!({"name": name})),
         _ => None,

@@ -5,6 +5,7 @@
 
 mod coherent;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +15,12 @@ use quick_cache::sync::Cache;
 use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::audit::{Event, Head, Record};
 use strongroom_domain::caller::Credential;
+use strongroom_domain::deleted::{Deleted, Deletion, Leftovers};
 use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
+use strongroom_domain::keep::Keep;
 use strongroom_domain::page::{Listing, Query};
 use strongroom_domain::principal::{Account, ServiceUser, User};
-use strongroom_domain::secret::{Detail, Resolved, Secret, Version};
+use strongroom_domain::secret::{Detail, Due, Kept, Resolved, Secret, Version, Walked};
 use strongroom_domain::store::{ApiKeysOf, Counts, Store};
 use strongroom_domain::vault::Vault;
 use strongroom_domain::{Error, Result};
@@ -63,7 +66,7 @@ type PageKey = (AccountId, Option<VaultId>, Query);
 #[derive(Clone, Copy)]
 enum Replaced {
     Secret(AccountId, SecretId),
-    /// No record, but the lists that a new secret is in.
+    /// No record, but the lists that a secret comes into.
     SecretList,
     /// The vault, and with it the name that its secrets show.
     Vault(AccountId, VaultId),
@@ -149,12 +152,23 @@ impl CachedStore {
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
+        self.replacing_all(vec![replaced], change).await
+    }
+
+    async fn replacing_all<F>(
+        &self,
+        replaced: Vec<Replaced>,
+        change: impl FnOnce(Arc<dyn Store>) -> F,
+    ) -> Result<()>
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
         let caches = self.caches.clone();
         let change = change(self.store.clone());
-        caches.begin(replaced);
+        replaced.iter().for_each(|replaced| caches.begin(*replaced));
         let task = tokio::spawn(async move {
             let result = change.await;
-            caches.end(replaced);
+            replaced.iter().for_each(|replaced| caches.end(*replaced));
             result
         });
         // The deadline is the caller's alone: what is replaced stays out until the store is done with it.
@@ -259,10 +273,17 @@ impl Store for CachedStore {
         .await
     }
 
-    async fn vault_delete(&self, account: AccountId, id: VaultId, revision: u64, event: Event) -> Result<()> {
-        let replaced = Replaced::Vault(account, id);
+    async fn vault_delete(
+        &self,
+        account: AccountId,
+        vault: Arc<Vault>,
+        deletion: Deletion,
+        keep: bool,
+        event: Event,
+    ) -> Result<()> {
+        let replaced = Replaced::Vault(account, vault.id);
         self.replacing(replaced, async move |store: Arc<dyn Store>| {
-            store.vault_delete(account, id, revision, event).await
+            store.vault_delete(account, vault, deletion, keep, event).await
         })
         .await
     }
@@ -334,11 +355,13 @@ impl Store for CachedStore {
         account: AccountId,
         secret: Secret,
         version: Option<Version>,
+        keep: u32,
         event: Event,
     ) -> Result<()> {
         let replaced = Replaced::Secret(account, secret.id);
-        let change =
-            async move |store: Arc<dyn Store>| store.secret_update(account, secret, version, event).await;
+        let change = async move |store: Arc<dyn Store>| {
+            store.secret_update(account, secret, version, keep, event).await
+        };
         self.replacing(replaced, change).await
     }
 
@@ -348,12 +371,12 @@ impl Store for CachedStore {
         from: Arc<Secret>,
         vault: Arc<Vault>,
         secret: Secret,
-        version: Version,
+        versions: Vec<Version>,
         event: Event,
     ) -> Result<()> {
         let replaced = Replaced::Secret(account, secret.id);
         let change = async move |store: Arc<dyn Store>| {
-            store.secret_move(account, from, vault, secret, version, event).await
+            store.secret_move(account, from, vault, secret, versions, event).await
         };
         self.replacing(replaced, change).await
     }
@@ -376,10 +399,83 @@ impl Store for CachedStore {
         self.store.detail_list(account, vault, unused_since, query).await
     }
 
-    async fn secret_delete(&self, account: AccountId, secret: Arc<Secret>, event: Event) -> Result<()> {
+    async fn secret_delete(
+        &self,
+        account: AccountId,
+        secret: Arc<Secret>,
+        deletion: Deletion,
+        keep: bool,
+        event: Event,
+    ) -> Result<()> {
         let replaced = Replaced::Secret(account, secret.id);
-        let change = async move |store: Arc<dyn Store>| store.secret_delete(account, secret, event).await;
+        let change = async move |store: Arc<dyn Store>| {
+            store.secret_delete(account, secret, deletion, keep, event).await
+        };
         self.replacing(replaced, change).await
+    }
+
+    async fn deleted_list(&self, account: AccountId, query: Query) -> Result<Leftovers> {
+        self.store.deleted_list(account, query).await
+    }
+
+    async fn deleted_due(&self, account: AccountId, by: Timestamp, limit: usize) -> Result<Leftovers> {
+        self.store.deleted_due(account, by, limit).await
+    }
+
+    async fn deleted_secrets_of(
+        &self,
+        account: AccountId,
+        vault: VaultId,
+        limit: usize,
+    ) -> Result<Vec<Deleted<Secret>>> {
+        self.store.deleted_secrets_of(account, vault, limit).await
+    }
+
+    async fn deleted_secret_find(&self, account: AccountId, id: SecretId) -> Result<Option<Deleted<Secret>>> {
+        self.store.deleted_secret_find(account, id).await
+    }
+
+    async fn deleted_vault_find(&self, account: AccountId, id: VaultId) -> Result<Option<Deleted<Vault>>> {
+        self.store.deleted_vault_find(account, id).await
+    }
+
+    // What is deleted is in no cache: bringing it back replaces lists alone, and destroying it nothing.
+
+    async fn secret_undelete(
+        &self,
+        account: AccountId,
+        vault: Arc<Vault>,
+        secret: Secret,
+        max: Option<u64>,
+        event: Event,
+    ) -> Result<()> {
+        let change = async move |store: Arc<dyn Store>| {
+            store.secret_undelete(account, vault, secret, max, event).await
+        };
+        self.replacing(Replaced::SecretList, change).await
+    }
+
+    async fn vault_undelete(
+        &self,
+        account: AccountId,
+        vault: Vault,
+        max: Option<u64>,
+        event: Event,
+    ) -> Result<()> {
+        bounded(self.store.vault_undelete(account, vault, max, event)).await
+    }
+
+    async fn secrets_purge(
+        &self,
+        account: AccountId,
+        which: Vec<(SecretId, u64)>,
+        events: Vec<Event>,
+    ) -> Result<()> {
+        bounded(self.store.secrets_purge(account, which, events)).await
+    }
+
+    async fn vault_purge(&self, account: AccountId, id: VaultId, revision: u64, event: Event) -> Result<()> {
+        bounded(self.store.vault_purge(account, id, revision, event)).await
     }
 
     async fn version_find(
@@ -414,6 +510,28 @@ impl Store for CachedStore {
             found[place] = version;
         }
         Ok(found)
+    }
+
+    async fn version_kept(&self, account: AccountId, secret: SecretId) -> Result<Vec<Kept>> {
+        self.store.version_kept(account, secret).await
+    }
+
+    async fn version_due(
+        &self,
+        account: AccountId,
+        keep: Keep,
+        now: Timestamp,
+        after: Option<Walked>,
+        limit: usize,
+    ) -> Result<Due> {
+        self.store.version_due(account, keep, now, after, limit).await
+    }
+
+    async fn version_prune(&self, account: AccountId, which: Vec<(SecretId, u32)>) -> Result<()> {
+        let secrets: BTreeSet<_> = which.iter().map(|(secret, _)| *secret).collect();
+        let replaced = secrets.into_iter().map(|secret| Replaced::Secret(account, secret)).collect();
+        let change = async move |store: Arc<dyn Store>| store.version_prune(account, which).await;
+        self.replacing_all(replaced, change).await
     }
 
     async fn api_key_insert(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()> {

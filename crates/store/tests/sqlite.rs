@@ -4,16 +4,17 @@
 
 mod conformance;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use conformance::house::{House, page};
-use conformance::values;
+use conformance::{deleted, values};
 use strongroom_domain::audit::Event;
 use strongroom_domain::ids::SecretId;
 use strongroom_domain::secret::{Resolved, Secret};
 use strongroom_domain::store::Store;
+use strongroom_domain::vault::Vault;
 use strongroom_store::cache::CachedStore;
 use strongroom_store::sqlite::SqliteStore;
 
@@ -144,4 +145,61 @@ async fn the_log_stays_short_however_much_is_written() {
     let found = again.secret_find(house.account, secret.id).await.unwrap().unwrap();
     assert_eq!((found.revision, found.description.len()), (CHANGES, LENGTH));
     assert_eq!(again.check().await.unwrap(), None);
+}
+
+/// How many of these marks, each in `<` and `>`, are found in the store's files.
+fn found(path: &std::path::Path, marks: &BTreeSet<Vec<u8>>) -> usize {
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes.extend(std::fs::read(path.with_extension("db-wal")).unwrap_or_default());
+    let starts = (0..bytes.len()).filter(|place| bytes[*place] == b'<');
+    let mark = |start: usize| {
+        let end = bytes[start..].iter().take(100).position(|byte| *byte == b'>')?;
+        marks.get(&bytes[start..=start + end])
+    };
+    starts.filter_map(mark).collect::<BTreeSet<_>>().len()
+}
+
+/// Neither in the database, in free pages and in gaps of others, nor in its log: for values of every size, with many
+/// neighbours, after many changes, and while others read.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_purged_leaves_no_copy_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let house = House::build(&store).await;
+    let vault = house.add_vault("vault").await;
+    let wrapped_key = strongroom_crypto::WrappedKey::from_bytes(b"<a key that goes with its vault>".to_vec());
+    let gone_vault = Vault { wrapped_key, ..house.vault("gone") };
+    house.vault_insert(&gone_vault).await.unwrap();
+    let (mut victims, mut marks) = (Vec::new(), BTreeSet::new());
+    for number in 0..400_usize {
+        let secret = house.secret(&vault, &format!("s{number}"));
+        let mut version = house.version(&secret);
+        let mark = format!("<{number}:{}>", secret.id).into_bytes();
+        version.sealed.ciphertext = mark.repeat(1 + number * number % 97 * (number % 7));
+        version.sealed.wrapped_key = strongroom_crypto::WrappedKey::from_bytes([b"key ", &mark[..]].concat());
+        let event = house.event(&secret, strongroom_domain::audit::Action::Created);
+        let insert =
+            store.secret_insert(house.account, Arc::new(vault.clone()), secret.clone(), version, None, event);
+        insert.await.unwrap();
+        if number % 3 == 0 {
+            victims.push(secret);
+            marks.insert(mark);
+        } else if number % 3 == 1 {
+            // Neighbours come, grow and go, so that pages are split and joined.
+            house.secret_delete(&secret).await.unwrap();
+        }
+    }
+    marks.insert(gone_vault.wrapped_key.as_bytes().to_vec());
+    for victim in &victims {
+        deleted::delete_secret(&house, victim, deleted::deletion(&house, 0)).await;
+    }
+    deleted::delete_vault(&house, &gone_vault, deleted::deletion(&house, 0)).await;
+    assert_eq!(found(&path, &marks), marks.len(), "they are there to be found");
+    for victims in victims.chunks(10) {
+        deleted::purge(&house, &victims.iter().collect::<Vec<_>>()).await.unwrap();
+    }
+    deleted::purge_vault(&house, &gone_vault).await.unwrap();
+    assert_eq!(found(&path, &marks), 0);
+    assert_eq!(std::fs::metadata(path.with_extension("db-wal")).unwrap().len(), 0, "the log is cut off");
 }

@@ -33,7 +33,7 @@ pub struct Principal {
     pub id: String,
     /// A user's e-mail address, a service user's name.
     pub subject: String,
-    /// `API`, or `CLI` for what was done on the machine itself.
+    /// `API`, `CLI` for what was done on the machine itself, or `SERVER` for what the server did when its time had come.
     pub source: String,
     /// The key that was used, if any.
     pub credential: Option<Credential>,

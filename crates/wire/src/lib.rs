@@ -2,6 +2,7 @@
 
 mod api_key;
 mod audit;
+mod deleted;
 mod detail;
 mod error;
 mod explain;
@@ -10,9 +11,11 @@ mod secret;
 mod service_user;
 mod value;
 mod vault;
+mod version;
 
 pub use api_key::{ApiKey, ApiKeyCreate, ApiKeyList, ApiKeyUpdate, Grant};
 pub use audit::{Credential, Event, EventClient, Principal, ResolvedRef};
+pub use deleted::{DeletedList, DeletedSecret, DeletedVault, Undelete};
 pub use detail::{SecretDetail, SecretDetailList, SecretMove};
 pub use error::Error;
 pub use explain::{Explain, Explanation, Ruling};
@@ -21,3 +24,4 @@ pub use secret::{Ref, Secret, SecretCreate, SecretList, SecretUpdate};
 pub use service_user::{BotUserList, ServiceUser, ServiceUserCreate, ServiceUserList, ServiceUserUpdate};
 pub use value::{Reference, Resolve, ResolvedSecret, ResolvedSecrets};
 pub use vault::{Vault, VaultCreate, VaultList, VaultUpdate};
+pub use version::{SecretRollback, SecretVersion, SecretVersionList, VaultDetail, VaultKeep, VaultKept};

@@ -4,6 +4,7 @@ pub(crate) mod api;
 pub(crate) mod api_key;
 pub(crate) mod completions;
 mod connection;
+mod deleted;
 pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod export;

@@ -354,6 +354,106 @@ pub(crate) fn details_and_moves(world: &World) -> Vec<Case> {
     cases
 }
 
+pub(crate) fn versions_and_keeping(world: &World) -> Vec<Case> {
+    let list = "/strongroom/secrets";
+    let (unknown, secret) = (format!("{list}/secret_{UNKNOWN}"), format!("{list}/{}", world.secret));
+    let back = |body: &Value| world.post(&format!("{secret}/rollback"), body);
+    let (vaults, vault) = ("/strongroom/vaults", format!("/strongroom/vaults/{}", world.vault));
+    let keep = |body: &Value| world.send("PATCH", &vault, body);
+    let one = json!({"version": 1});
+    vec![
+        case("versions of nothing", world.get(&format!("{unknown}/versions")), 404, &[""]),
+        case("versions of no secret", world.get(&format!("{list}/1000/versions")), 404, &["ERR_NGROK_222"]),
+        case(
+            "a query on versions",
+            world.get(&format!("{secret}/versions?limit=1")),
+            400,
+            &["ERR_NGROK_231"],
+        ),
+        case("POST of versions", world.post(&format!("{secret}/versions"), &one), 404, &[""]),
+        case("a rollback of nothing", world.post(&format!("{unknown}/rollback"), &one), 404, &[""]),
+        case("a rollback to nothing", back(&json!({})), 400, FIELD),
+        case("a rollback to null", back(&json!({"version": null})), 400, FIELD),
+        case("a rollback to 0", back(&json!({"version": 0})), 400, FIELD),
+        case("a rollback to -1", back(&json!({"version": -1})), 400, FIELD),
+        case("a rollback to a text", back(&json!({"version": "1"})), 400, FIELD),
+        case("a rollback to a half", back(&json!({"version": 1.5})), 400, FIELD),
+        case("a rollback too far", back(&json!({"version": 1_u64 << 32})), 400, FIELD),
+        case("a rollback to none", back(&json!({"version": 2})), 404, &["ERR_STRONGROOM_1021"]),
+        case("a rollback with a value", back(&json!({"version": 1, "value": "v"})), 400, UNKNOWN_FIELD),
+        case("GET of a rollback", world.get(&format!("{secret}/rollback")), 404, &[""]),
+        case("an unknown vault kept", world.get(&format!("{vaults}/vault_{UNKNOWN}")), 404, &[""]),
+        case("no vault kept", world.get(&format!("{vaults}/{}", world.secret)), 404, &["ERR_NGROK_222"]),
+        case("keep too many", keep(&json!({"keep_versions": 101})), 400, &["ERR_STRONGROOM_1022"]),
+        case("keep fewer than none", keep(&json!({"keep_versions": -1})), 400, FIELD),
+        case("keep a text", keep(&json!({"keep_versions_for": "90d"})), 400, FIELD),
+        case("keep a name", keep(&json!({"name": "x"})), 400, UNKNOWN_FIELD),
+        case("DELETE of a vault kept", Request::new("DELETE", &vault).token(&world.admin), 404, &[""]),
+        case("the list of vaults kept", world.get(vaults), 404, &[""]),
+    ]
+}
+
+pub(crate) fn deleted_things(world: &World) -> Vec<Case> {
+    let (secrets, vaults) = ("/strongroom/secrets", "/strongroom/vaults");
+    let (unknown, secret) = (format!("{secrets}/secret_{UNKNOWN}"), format!("{secrets}/{}", world.secret));
+    let (no_vault, vault) = (format!("{vaults}/vault_{UNKNOWN}"), format!("{vaults}/{}", world.vault));
+    let act = |target: &str, action: &str| world.post(&format!("{target}/{action}"), &json!({}));
+    let bare =
+        |target: &str, action: &str| Request::new("POST", &format!("{target}/{action}")).token(&world.admin);
+    let list = |query: &str| world.get(&format!("/strongroom/deleted?{query}"));
+    let live: &[&str] = &["ERR_STRONGROOM_1023"];
+    let mut cases = vec![
+        case("undelete an unknown secret", act(&unknown, "undelete"), 404, &[""]),
+        case("undelete no secret", act(&format!("{secrets}/1000"), "undelete"), 404, &["ERR_NGROK_222"]),
+        case("undelete what is there", act(&secret, "undelete"), 409, live),
+        case("undelete what is there, without a body", bare(&secret, "undelete"), 409, live),
+        case(
+            "undelete with a text",
+            act(&secret, "undelete").header("content-type", "text/plain"),
+            415,
+            &["ERR_NGROK_210"],
+        ),
+        case(
+            "undelete without a type",
+            act(&secret, "undelete").without("content-type"),
+            400,
+            &["ERR_NGROK_216"],
+        ),
+        case("purge an unknown secret", bare(&unknown, "purge"), 404, &[""]),
+        case("purge what is there", bare(&secret, "purge"), 409, live),
+        case(
+            "purge with a name",
+            world.post(&format!("{secret}/purge"), &json!({"name": "x"})),
+            400,
+            UNKNOWN_FIELD,
+        ),
+        case("undelete an unknown vault", act(&no_vault, "undelete"), 404, &[""]),
+        case("undelete a vault that is there", act(&vault, "undelete"), 409, live),
+        case("purge an unknown vault", bare(&no_vault, "purge"), 404, &[""]),
+        case("purge a vault that is there", bare(&vault, "purge"), 409, live),
+        case(
+            "purge a secret as a vault",
+            bare(&format!("{vaults}/{}", world.secret), "purge"),
+            404,
+            &["ERR_NGROK_222"],
+        ),
+        case("GET of an undelete", world.get(&format!("{secret}/undelete")), 404, &[""]),
+        case("deleted before an API key", list(&format!("before_id={}", world.key)), 400, &["ERR_NGROK_227"]),
+        case("deleted with a filter", list("filter=obj.name%20==%20%22a%22"), 400, &["ERR_NGROK_231"]),
+        case("deleted, none of them", list("limit=0"), 400, &["ERR_NGROK_233"]),
+        case("POST of the deleted", world.post("/strongroom/deleted", &json!({})), 404, &[""]),
+    ];
+    for (name, body, codes) in [
+        ("undelete under a bad name", json!({"name": "a b"}), &["ERR_NGROK_24000"][..]),
+        ("undelete under a long name", json!({"name": "n".repeat(256)}), &["ERR_NGROK_24002"]),
+        ("undelete under a number", json!({"name": 1}), FIELD),
+        ("undelete with a value", json!({"value": "v"}), UNKNOWN_FIELD),
+    ] {
+        cases.push(case(name, world.post(&format!("{secret}/undelete"), &body), 400, codes));
+    }
+    cases
+}
+
 pub(crate) fn explaining(world: &World) -> Vec<Case> {
     let send = |body: &Value| world.post("/strongroom/explain", body);
     let named = |fields: Value| {

@@ -66,7 +66,7 @@ pub(crate) fn refuse_values(world: &mut Run, words: &Words) {
         (403, json!({"secrets": [there, denied]})),
         (403, json!({"secrets": [{"vault": "canaries"}]})),
         (404, json!({"secrets": [there, missing]})),
-        (404, json!({"secrets": [{"vault": "canaries", "name": "s0", "version": 1}]})),
+        (404, json!({"secrets": [{"vault": "canaries", "name": "s0", "version": 99}]})),
         (400, json!({"secrets": vec![&there; 101]})),
         (400, json!({"secrets": [{"vault": "canaries", "name": "s0", "value": value}]})),
         (400, json!({"secrets": [{"vault": "canaries", "name": "s0", "version": value}]})),

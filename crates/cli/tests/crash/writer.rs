@@ -10,6 +10,11 @@ use crate::harness::{Client, field};
 const CREATED: &str = "secret_created.v0";
 const UPDATED: &str = "secret_updated.v0";
 const DELETED: &str = "secret_deleted.v0";
+const UNDELETED: &str = "secret_undeleted.v0";
+const PURGED: &str = "secret_purged.v0";
+
+/// Versions of a secret that the server keeps.
+const KEPT: usize = 10;
 
 /// More than this and a writer deletes rather than creates, so that a list stays a page or two.
 const MOST_SECRETS: usize = 40;
@@ -21,6 +26,8 @@ enum Pending {
     Create { mark: String },
     Update { id: String, mark: String },
     Delete { id: String },
+    Undelete { id: String },
+    Purge { id: String },
 }
 
 /// Writes to a vault of its own, so that its memory is the whole truth about that vault.
@@ -32,6 +39,8 @@ pub(crate) struct Writer {
     vault_id: Option<String>,
     /// The mark last written to each secret that exists.
     secrets: BTreeMap<String, String>,
+    /// The same of each that is deleted and can be brought back.
+    deleted: BTreeMap<String, String>,
     pending: Option<Pending>,
     marks_made: u64,
     rng: Rng,
@@ -56,6 +65,7 @@ impl Writer {
             acknowledged: 0,
             vault_id: None,
             secrets: BTreeMap::new(),
+            deleted: BTreeMap::new(),
             pending: None,
             marks_made: 0,
             rng: Rng::new(seed),
@@ -84,11 +94,13 @@ impl Writer {
     }
 
     /// After a crash: everything acknowledged is there, and what was on its way happened as a whole or not at all.
-    pub(crate) fn settle(&mut self, vault: Option<&Value>, found: Vec<Value>) {
-        let found: BTreeMap<String, String> =
-            found.iter().map(|secret| (field(secret, "id").to_owned(), mark_of(secret))).collect();
+    pub(crate) fn settle(&mut self, vault: Option<&Value>, found: Vec<Value>, deleted: Vec<Value>) {
+        let marked = |secrets: Vec<Value>| -> BTreeMap<String, String> {
+            secrets.iter().map(|secret| (field(secret, "id").to_owned(), mark_of(secret))).collect()
+        };
+        let (found, deleted) = (marked(found), marked(deleted));
         if let Some(pending) = self.pending.take()
-            && let Some(id) = self.happened(&pending, vault, &found)
+            && let Some(id) = self.happened(&pending, vault, (&found, &deleted))
         {
             self.apply(pending, Some(id));
         }
@@ -99,6 +111,7 @@ impl Writer {
             self.vault_name
         );
         assert_eq!(found, self.secrets, "{}: what was found, and what was acknowledged", self.vault_name);
+        assert_eq!(deleted, self.deleted, "{}: what is deleted, and what was acknowledged", self.vault_name);
     }
 
     /// The id it happened to, if the unanswered request has happened.
@@ -106,7 +119,7 @@ impl Writer {
         &self,
         pending: &Pending,
         vault: Option<&Value>,
-        found: &BTreeMap<String, String>,
+        (found, deleted): (&BTreeMap<String, String>, &BTreeMap<String, String>),
     ) -> Option<String> {
         match pending {
             Pending::MakeVault => vault.map(|vault| field(vault, "id").to_owned()),
@@ -115,6 +128,21 @@ impl Writer {
             }
             Pending::Update { id, mark } => (found.get(id) == Some(mark)).then(|| id.clone()),
             Pending::Delete { id } => (!found.contains_key(id)).then(|| id.clone()),
+            Pending::Undelete { id } => found.contains_key(id).then(|| id.clone()),
+            Pending::Purge { id } => (!deleted.contains_key(id)).then(|| id.clone()),
+        }
+    }
+
+    /// Each value that was written is a version of its own, and the last of them are kept; looked at for a few secrets.
+    pub(crate) fn check_versions(&self, client: &mut Client) {
+        for id in self.secrets.keys().take(3) {
+            let written =
+                self.history[id].iter().filter(|change| [CREATED, UPDATED].contains(change)).count();
+            let list = client.get(&format!("/strongroom/secrets/{id}/versions")).expect_status(200).json();
+            let found =
+                list["versions"].as_array().unwrap().iter().map(|version| version["version"].as_u64());
+            let expected = (1..=written).rev().take(KEPT).map(|number| Some(number as u64));
+            assert_eq!(found.collect::<Vec<_>>(), expected.collect::<Vec<_>>(), "versions of {id}");
         }
     }
 
@@ -125,10 +153,20 @@ impl Writer {
         let mark = format!("{}-{}", self.vault_name, self.marks_made);
         self.marks_made += 1;
         let any = self.rng.below(self.secrets.len().max(1) as u64) as usize;
-        match (self.secrets.keys().nth(any).cloned(), self.rng.below(10)) {
+        let any_deleted = self.rng.below(self.deleted.len().max(1) as u64) as usize;
+        let (full, chance) = (self.secrets.len() >= MOST_SECRETS, self.rng.below(14));
+        if let Some(id) = self.deleted.keys().nth(any_deleted).cloned() {
+            match chance {
+                10..=11 if !full => return Pending::Undelete { id },
+                12..=13 => return Pending::Purge { id },
+                _ if self.deleted.len() >= MOST_SECRETS => return Pending::Purge { id },
+                _ => {}
+            }
+        }
+        match (self.secrets.keys().nth(any).cloned(), chance) {
             (Some(id), 0..=4) => Pending::Update { id, mark },
             (Some(id), 5..=6) => Pending::Delete { id },
-            (Some(id), _) if self.secrets.len() >= MOST_SECRETS => Pending::Delete { id },
+            (Some(id), _) if full => Pending::Delete { id },
             _ => Pending::Create { mark },
         }
     }
@@ -144,6 +182,10 @@ impl Writer {
             }
             Pending::Update { id, mark } => ("PATCH", format!("/vault_secrets/{id}"), Some(fields(mark))),
             Pending::Delete { id } => ("DELETE", format!("/vault_secrets/{id}"), None),
+            Pending::Undelete { id } => {
+                ("POST", format!("/strongroom/secrets/{id}/undelete"), Some(json!({})))
+            }
+            Pending::Purge { id } => ("POST", format!("/strongroom/secrets/{id}/purge"), None),
         }
     }
 
@@ -164,8 +206,18 @@ impl Writer {
                 (id, UPDATED)
             }
             Pending::Delete { id } => {
-                self.secrets.remove(&id);
+                let mark = self.secrets.remove(&id).unwrap();
+                self.deleted.insert(id.clone(), mark);
                 (id, DELETED)
+            }
+            Pending::Undelete { id } => {
+                let mark = self.deleted.remove(&id).unwrap();
+                self.secrets.insert(id.clone(), mark);
+                (id, UNDELETED)
+            }
+            Pending::Purge { id } => {
+                self.deleted.remove(&id);
+                (id, PURGED)
             }
         };
         self.history.entry(id).or_default().push(change);

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use strongroom_wire as wire;
 
+use super::paging::{Deleted, DeletedPage};
 use super::{Client, Error, Method, segment};
 
 /// References in one request to resolve; the server takes no more.
@@ -128,6 +129,88 @@ impl Client {
         self.answer::<(), _>(Method::Get, &format!("/strongroom/secrets/{}", segment(id)), None)
     }
 
+    /// What is kept of a secret's values, newest first.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn versions(&self, id: &str) -> Result<wire::SecretVersionList, Error> {
+        let path = format!("/strongroom/secrets/{}/versions", segment(id));
+        self.answer::<(), _>(Method::Get, &path, None)
+    }
+
+    /// Makes an earlier value the current one again.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn rollback(&self, id: &str, to: &wire::SecretRollback) -> Result<wire::SecretDetail, Error> {
+        self.answer(Method::Post, &format!("/strongroom/secrets/{}/rollback", segment(id)), Some(to))
+    }
+
+    /// All that was deleted and can be brought back, newest first.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn deleted(&self) -> Result<wire::DeletedList, Error> {
+        let items = self.list::<DeletedPage>("/strongroom/deleted", &[])?;
+        let uri = format!("{}/strongroom/deleted", self.url());
+        let mut all = wire::DeletedList { secrets: Vec::new(), vaults: Vec::new(), uri, next_page_uri: None };
+        for item in items {
+            match item {
+                Deleted::Secret(secret) => all.secrets.push(*secret),
+                Deleted::Vault(vault) => all.vaults.push(*vault),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Brings a deleted secret back.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn secret_undelete(&self, id: &str, under: &wire::Undelete) -> Result<wire::SecretDetail, Error> {
+        self.answer(Method::Post, &format!("/strongroom/secrets/{}/undelete", segment(id)), Some(under))
+    }
+
+    /// Destroys a deleted secret for good.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn secret_purge(&self, id: &str) -> Result<(), Error> {
+        self.purge(&format!("/strongroom/secrets/{}/purge", segment(id)))
+    }
+
+    /// Brings a deleted vault back.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn vault_undelete(&self, id: &str, under: &wire::Undelete) -> Result<wire::VaultDetail, Error> {
+        self.answer(Method::Post, &format!("/strongroom/vaults/{}/undelete", segment(id)), Some(under))
+    }
+
+    /// Destroys a deleted vault for good.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn vault_purge(&self, id: &str) -> Result<(), Error> {
+        self.purge(&format!("/strongroom/vaults/{}/purge", segment(id)))
+    }
+
+    /// One vault in detail.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn vault_detail(&self, id: &str) -> Result<wire::VaultDetail, Error> {
+        self.answer::<(), _>(Method::Get, &format!("/strongroom/vaults/{}", segment(id)), None)
+    }
+
+    /// Changes how many values a vault keeps, and how long.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn vault_keep(&self, id: &str, keep: &wire::VaultKeep) -> Result<wire::VaultDetail, Error> {
+        self.answer(Method::Patch, &format!("/strongroom/vaults/{}", segment(id)), Some(keep))
+    }
+
     /// Values, in the order asked for. More than 100 references are asked for in several requests, each answered in
     /// full or refused.
     ///
@@ -202,6 +285,10 @@ impl Client {
         body: Option<&B>,
     ) -> Result<T, Error> {
         self.send(method, path, &[], body)?.json()
+    }
+
+    fn purge(&self, path: &str) -> Result<(), Error> {
+        self.send::<()>(Method::Post, path, &[], None).map(drop)
     }
 
     fn delete(&self, path: &str) -> Result<(), Error> {

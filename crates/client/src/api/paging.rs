@@ -39,6 +39,44 @@ pages! {
     wire::ServiceUserList, service_users: wire::ServiceUser, id;
 }
 
+/// A page of the list of deleted things, which is of two kinds in one order.
+#[derive(serde::Deserialize)]
+#[serde(transparent)]
+pub(super) struct DeletedPage(wire::DeletedList);
+
+/// One of them.
+pub(super) enum Deleted {
+    Secret(Box<wire::DeletedSecret>),
+    Vault(Box<wire::DeletedVault>),
+}
+
+impl Deleted {
+    fn id(&self) -> &str {
+        match self {
+            Self::Secret(secret) => &secret.secret.id,
+            Self::Vault(vault) => &vault.vault.id,
+        }
+    }
+}
+
+impl Page for DeletedPage {
+    type Item = Deleted;
+
+    fn open(self) -> (Vec<Deleted>, bool) {
+        let secrets = self.0.secrets.into_iter().map(|secret| Deleted::Secret(Box::new(secret)));
+        let vaults = self.0.vaults.into_iter().map(|vault| Deleted::Vault(Box::new(vault)));
+        let mut items: Vec<_> = secrets.chain(vaults).collect();
+        // What follows an id's prefix sorts by time, whatever it is of.
+        let number = |item: &Deleted| item.id().rsplit('_').next().unwrap_or_default().to_owned();
+        items.sort_by_cached_key(|item| std::cmp::Reverse(number(item)));
+        (items, self.0.next_page_uri.is_some())
+    }
+
+    fn id(item: &Deleted) -> &str {
+        item.id()
+    }
+}
+
 impl Client {
     /// Every item of a list, newest first, page after page. A page link is never followed, since it could lead the
     /// token elsewhere: the next page is asked for by the last item's id.

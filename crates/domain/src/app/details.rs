@@ -1,5 +1,7 @@
 //! Secrets' metadata together with what ngrok's API does not tell of them.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{App, VaultRef};
@@ -7,7 +9,7 @@ use crate::caller::Caller;
 use crate::error::Result;
 use crate::ids::SecretId;
 use crate::page::{Listing, Query};
-use crate::secret::Detail;
+use crate::secret::{Detail, Secret};
 
 impl App {
     /// A secret in detail.
@@ -15,8 +17,15 @@ impl App {
     /// # Errors
     /// `NotFound`, `Forbidden`.
     pub async fn detail_get(&self, caller: &Caller, id: SecretId) -> Result<Detail> {
-        let secret = self.secret_get(caller, id).await?;
-        let resolved = self.store.resolved_find(caller.account, id).await?;
+        self.detail_of(caller, self.secret_get(caller, id).await?).await
+    }
+
+    /// A secret that the caller was given, in detail.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn detail_of(&self, caller: &Caller, secret: Arc<Secret>) -> Result<Detail> {
+        let resolved = self.store.resolved_find(caller.account, secret.id).await?;
         Ok(Detail { secret, resolved })
     }
 

@@ -39,7 +39,30 @@ pub async fn check(store: &dyn Store, account: &Account, root_key: &RootKey) -> 
         count += page.items.len() as u64;
         before = page.items.last().map(|vault| vault.id.ksuid());
         if !page.more {
-            return Ok(Ok(count));
+            break;
+        }
+    }
+    Ok(check_deleted(store, account, root_key).await?.map(|()| count))
+}
+
+/// Opens the keys of the vaults that are deleted and can be brought back.
+async fn check_deleted(
+    store: &dyn Store,
+    account: &Account,
+    root_key: &RootKey,
+) -> Result<Result<(), Broken>> {
+    let mut before = None;
+    loop {
+        let query = Query { page: Page { before, limit: PageLimit::MAX }, filter: None, scope: None };
+        let page = store.deleted_list(account.id, query).await?;
+        for vault in page.vaults.iter().map(|vault| &vault.was) {
+            if root_key.open_vault_key(&vault.wrapped_key, &vault.place(account.id)).is_err() {
+                return Ok(Err(Broken::VaultKey(vault.id)));
+            }
+        }
+        before = page.last();
+        if !page.more {
+            return Ok(Ok(()));
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod api_keys;
 pub mod audit;
+mod deleted;
 mod details;
 mod explain;
 mod install;
@@ -14,6 +15,7 @@ mod service_users;
 mod session;
 mod values;
 mod vaults;
+mod versions;
 
 use std::sync::Arc;
 
@@ -36,6 +38,7 @@ pub use secrets::{SecretChange, SecretDraft, VaultRef};
 pub use service_users::{ServiceUserChange, ServiceUserDraft};
 pub use values::{Resolution, Value, ValueRef};
 pub use vaults::{VaultChange, VaultDraft};
+pub use versions::KeepChange;
 
 /// How often a change that met another one is tried again before it is given up. Each try lost means that another change
 /// of the same thing won, so this bounds the wait and nothing else.

@@ -215,25 +215,36 @@ impl App {
             if secret == *old && value.is_none() {
                 return Ok(old);
             }
-            let stamp = self.stamper.stamp()?;
-            secret.updated_at = stamp.at;
-            secret.last_updated_by = caller.principal;
-            secret.revision += 1;
-            let mut version = None;
-            if let Some(value) = value {
-                secret.version += 1;
-                let vault = self.vault_of_secret(caller, &secret).await?;
-                version = Some(self.seal(&vault, &secret, value)?);
-            }
-            let event = self.event(caller, &secret, Action::Updated)?;
-            self.store.secret_update(caller.account, secret.clone(), version, event).await?;
-            Ok(Arc::new(secret))
+            self.secret_write(caller, secret, value).await
         })
         .await
     }
 
-    /// Moves a secret to another vault, under its name or another one. Its id stays, and its value is sealed anew, as the
-    /// next version, under the other vault's key.
+    /// Writes a secret that has changed; with a value, as the next version of it.
+    pub(super) async fn secret_write(
+        &self,
+        caller: &Caller,
+        mut secret: Secret,
+        value: Option<&SecretValue>,
+    ) -> Result<Arc<Secret>> {
+        let stamp = self.stamper.stamp()?;
+        secret.updated_at = stamp.at;
+        secret.last_updated_by = caller.principal;
+        secret.revision += 1;
+        let (mut version, mut keep) = (None, self.limits.keep);
+        if let Some(value) = value {
+            secret.version += 1;
+            let vault = self.vault_of_secret(caller, &secret).await?;
+            keep = vault.keep.over(&keep);
+            version = Some(self.seal(&vault, &secret, value)?);
+        }
+        let event = self.event(caller, &secret, Action::Updated)?;
+        self.store.secret_update(caller.account, secret.clone(), version, keep.versions, event).await?;
+        Ok(Arc::new(secret))
+    }
+
+    /// Moves a secret to another vault, under its name or another one. Its id stays, and so do its versions, each sealed
+    /// anew under the other vault's key.
     ///
     /// # Errors
     /// `Forbidden`, `Invalid` when it is in that vault already, `NotFound` for either, `NotUnique`.
@@ -262,16 +273,15 @@ impl App {
             secret.updated_at = stamp.at;
             secret.last_updated_by = caller.principal;
             secret.revision += 1;
-            secret.version += 1;
-            let version = self.seal(&vault, &secret, &self.value_of(caller, &old).await?)?;
+            let versions = self.versions_moved(caller, &old, (&vault, &secret)).await?;
             let event = self.event(caller, &secret, Action::Updated)?;
-            self.store.secret_move(caller.account, old, vault, secret.clone(), version, event).await?;
+            self.store.secret_move(caller.account, old, vault, secret.clone(), versions, event).await?;
             Ok(secret)
         })
         .await
     }
 
-    /// Removes a secret and its value.
+    /// Removes a secret. What is kept of its values can be brought back for as long as deleted things are kept.
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`.
@@ -280,7 +290,8 @@ impl App {
         retry_stale(|| async {
             let secret = self.secret_for(caller, id, Grantable::Manage).await?;
             let event = self.event(caller, &*secret, Action::Deleted)?;
-            self.store.secret_delete(caller.account, secret, event).await
+            let (deletion, keep) = self.deletion(caller)?;
+            self.store.secret_delete(caller.account, secret, deletion, keep, event).await
         })
         .await
     }
@@ -316,15 +327,44 @@ impl App {
     fn seal(&self, vault: &Vault, secret: &Secret, value: &SecretValue) -> Result<Version> {
         let place = secret.place(self.account.id, secret.version);
         let sealed = self.open_vault_key(vault)?.seal(value, &place, &*self.rng)?;
-        Ok(Version { number: secret.version, created_at: secret.updated_at, sealed })
+        let (created_at, created_by) = (secret.updated_at, Some(secret.last_updated_by));
+        Ok(Version { number: secret.version, created_at, created_by, sealed })
     }
 
     /// A secret's current value, in clear.
-    async fn value_of(&self, caller: &Caller, secret: &Secret) -> Result<SecretValue> {
+    pub(super) async fn value_of(&self, caller: &Caller, secret: &Secret) -> Result<SecretValue> {
         let version = self.version_current(caller, secret).await?;
+        self.value_in(caller, secret, &version).await
+    }
+
+    /// What is in a version of a secret, in clear.
+    pub(super) async fn value_in(
+        &self,
+        caller: &Caller,
+        secret: &Secret,
+        version: &Version,
+    ) -> Result<SecretValue> {
         let vault = self.vault_of_secret(caller, secret).await?;
-        let place = secret.place(caller.account, secret.version);
-        Ok(self.open_vault_key(&vault)?.open(&version.sealed, &place)?)
+        self.open_with(caller, &self.open_vault_key(&vault)?, secret, version).await
+    }
+
+    /// What is in a version of a secret, opened with the key of its vault.
+    ///
+    /// # Errors
+    /// `Stale` when it does not open and the secret changed since it was read: it may have moved, and then each of its
+    /// versions is sealed for another vault.
+    pub(super) async fn open_with(
+        &self,
+        caller: &Caller,
+        key: &VaultKey,
+        secret: &Secret,
+        version: &Version,
+    ) -> Result<SecretValue> {
+        let opened = key.open(&version.sealed, &secret.place(caller.account, version.number));
+        let Err(error) = opened else { return Ok(opened?) };
+        let now = self.store.secret_find(caller.account, secret.id).await?;
+        let same = now.is_some_and(|now| now.revision == secret.revision);
+        Err(if same { error.into() } else { Error::Stale })
     }
 
     /// A secret's current version.
@@ -342,7 +382,7 @@ impl App {
 }
 
 /// Refuses a name or a vault that the caller may not manage, or whose value it could then read.
-fn check_new_place(caller: &Caller, old: &Secret, new: &Secret) -> Result<()> {
+pub(super) fn check_new_place(caller: &Caller, old: &Secret, new: &Secret) -> Result<()> {
     if (&old.vault_name, &old.name) == (&new.vault_name, &new.name) {
         return Ok(());
     }

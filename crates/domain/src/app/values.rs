@@ -243,7 +243,7 @@ impl App {
                 None => {
                     let key = vault_keys.get(&secret.vault_id).ok_or(Error::Stale)?;
                     // Opened for the caller, who asked for it and has the grant.
-                    let value = Arc::new(key.open(&sealed.sealed, &secret.place(caller.account, version))?);
+                    let value = Arc::new(self.open_with(caller, key, secret, sealed).await?);
                     let (stamp, actor) = (self.stamper.stamp()?, Actor::from(caller));
                     let of = (&**secret, version);
                     events.push(Event::resolved(stamp, caller.account, actor, of, client.clone()));

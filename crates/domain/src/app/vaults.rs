@@ -9,6 +9,7 @@ use crate::audit::Action;
 use crate::caller::Caller;
 use crate::error::{Error, Missing, Noun, Result};
 use crate::ids::VaultId;
+use crate::keep::VaultKeep;
 use crate::page::{Listing, Query};
 use crate::text::{Description, Metadata, Name};
 use crate::vault::Vault;
@@ -70,6 +71,7 @@ impl App {
             last_updated_by: caller.principal,
             revision: 1,
             wrapped_key: strongroom_crypto::WrappedKey::from_bytes(Vec::new()),
+            keep: VaultKeep::default(),
         };
         let key = VaultKey::make(&*self.rng)?;
         vault.wrapped_key = self.root_key.wrap_vault_key(&key, &vault.place(caller.account), &*self.rng)?;
@@ -136,7 +138,7 @@ impl App {
         .await
     }
 
-    /// Removes an empty vault and destroys its key.
+    /// Removes an empty vault. Its key is kept, and it can be brought back, for as long as deleted things are kept.
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`, `NotEmpty`.
@@ -146,7 +148,8 @@ impl App {
             let vault = self.vault_seen(caller, id).await?;
             caller.must_manage_vault(&vault.name)?;
             let event = self.event(caller, &*vault, Action::Deleted)?;
-            self.store.vault_delete(caller.account, id, vault.revision, event).await
+            let (deletion, keep) = self.deletion(caller)?;
+            self.store.vault_delete(caller.account, vault, deletion, keep, event).await
         })
         .await
     }

@@ -38,6 +38,11 @@ impl Fields {
         Self::known(fields, supported, lenient)
     }
 
+    /// The fields of a request that has no body.
+    pub(crate) fn none() -> Self {
+        Self(Vec::new())
+    }
+
     fn known(fields: Vec<(String, Given)>, supported: &[&str], lenient: bool) -> Result<Self, Protocol> {
         if let Some((name, _)) = fields.iter().find(|(name, _)| !supported.contains(&name.as_str()))
             && !lenient
@@ -97,9 +102,20 @@ impl Fields {
     /// # Errors
     /// [`Protocol::InvalidField`] when it is anything else.
     pub fn count(&mut self, name: &'static str) -> Result<Option<u32>, Protocol> {
+        match self.number(name)? {
+            Some(0) => Err(Protocol::InvalidField(name)),
+            number => Ok(number),
+        }
+    }
+
+    /// A whole number from 0; `None` when it is left out or null.
+    ///
+    /// # Errors
+    /// [`Protocol::InvalidField`] when it is anything else.
+    pub fn number(&mut self, name: &'static str) -> Result<Option<u32>, Protocol> {
         match self.take(name) {
             Given::Null => Ok(None),
-            Given::Number(number @ 1..) => {
+            Given::Number(number) => {
                 u32::try_from(number).map(Some).map_err(|_| Protocol::InvalidField(name))
             }
             _ => Err(Protocol::InvalidField(name)),

@@ -26,6 +26,9 @@ pub(crate) const PARAMETERS: &[&str] = &["before_id", "limit", "filter", "before
 /// Our own list of secrets can also be narrowed to a vault, and to secrets that were not used of late.
 pub(crate) const PARAMETERS_OF_DETAILS: &[&str] = &["before_id", "limit", "filter", "vault", "unused_since"];
 
+/// The list of deleted things is narrowed by nothing.
+pub(crate) const PARAMETERS_OF_DELETED: &[&str] = &["before_id", "limit"];
+
 /// The TypeScript and Rust SDKs send the vault's id along when they list its secrets.
 pub(crate) const PARAMETERS_WITH_ID: &[&str] = &["before_id", "limit", "filter", "beforeId", "id"];
 

@@ -10,8 +10,8 @@ use http::{HeaderMap, header};
 use jiff::Timestamp;
 use strongroom_domain::SecretValue;
 use strongroom_domain::app::{
-    ApiKeyChange, ApiKeyDraft, Owner, SecretChange, SecretDraft, ServiceUserChange, ServiceUserDraft,
-    ValueRef, VaultChange, VaultDraft, VaultRef,
+    ApiKeyChange, ApiKeyDraft, KeepChange, Owner, SecretChange, SecretDraft, ServiceUserChange,
+    ServiceUserDraft, ValueRef, VaultChange, VaultDraft, VaultRef,
 };
 use strongroom_domain::error::{Error, Missing, Noun, Rule};
 use strongroom_domain::grant::{Action, BadGrant, Grant, Grants, Pattern, Target};
@@ -32,6 +32,9 @@ pub(crate) mod fields {
         &["name", "value", "vault_id", "vault_name", "description", "metadata"];
     pub(crate) const SECRET_UPDATE: &[&str] = &["name", "value", "description", "metadata"];
     pub(crate) const SECRET_MOVE: &[&str] = &["vault_id", "vault_name", "name"];
+    pub(crate) const UNDELETE: &[&str] = &["name"];
+    pub(crate) const ROLLBACK: &[&str] = &["version"];
+    pub(crate) const VAULT_KEEP: &[&str] = &["keep_versions", "keep_versions_for"];
     pub(crate) const API_KEY_CREATE: &[&str] =
         &["description", "metadata", "owner_id", "owner_email", "grants", "expires_at"];
     pub(crate) const API_KEY_UPDATE: &[&str] = &["description", "metadata", "grants", "expires_at"];
@@ -189,6 +192,25 @@ pub(crate) fn secret_move(mut body: Fields, limits: &Limits) -> Result<(VaultRef
     let to = vault_ref(body.non_empty("vault_id")?, body.non_empty("vault_name")?)?;
     let name = given(body.non_empty("name")?, |text| Name::parse(Noun::Secret, text, limits))?;
     Ok((to, name))
+}
+
+/// Another name for what is brought back.
+pub(crate) fn undelete(mut body: Fields, noun: Noun, limits: &Limits) -> Result<Option<Name>> {
+    given(body.non_empty("name")?, |text| Name::parse(noun, text, limits))
+}
+
+/// The number of the version that is to be current again.
+pub(crate) fn rollback(mut body: Fields) -> Result<u32> {
+    Ok(body.count("version")?.ok_or(Rule::Parameter("version"))?)
+}
+
+/// How many values a vault is to keep, and how long; 0 is as the server is set.
+pub(crate) fn vault_keep(mut body: Fields) -> Result<KeepChange> {
+    let own = |number: u32| (number > 0).then_some(number);
+    Ok(KeepChange {
+        versions: body.number("keep_versions")?.map(own),
+        versions_for: body.number("keep_versions_for")?.map(own),
+    })
 }
 
 /// What is to be resolved.

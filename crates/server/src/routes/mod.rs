@@ -1,6 +1,7 @@
 //! The routes. A handler extracts, parses, calls one use case, and views what it gave.
 
 mod api_keys;
+mod deleted;
 mod details;
 mod explain;
 mod health;
@@ -9,6 +10,7 @@ mod secrets;
 mod service_users;
 mod values;
 mod vaults;
+mod versions;
 
 use std::sync::Arc;
 
@@ -19,6 +21,7 @@ use crate::Shared;
 use crate::error::{Problem, Protocol};
 
 pub(crate) use api_keys::*;
+pub(crate) use deleted::*;
 pub(crate) use details::*;
 pub(crate) use explain::*;
 pub(crate) use health::*;
@@ -27,6 +30,7 @@ pub(crate) use secrets::*;
 pub(crate) use service_users::*;
 pub(crate) use values::*;
 pub(crate) use vaults::*;
+pub(crate) use versions::*;
 
 /// A path, and what can be done there.
 pub struct Route {
@@ -71,6 +75,14 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/strongroom/secrets", methods: READ },
     Route { path: "/strongroom/secrets/{id}", methods: READ },
     Route { path: "/strongroom/secrets/{id}/move", methods: ACT },
+    Route { path: "/strongroom/secrets/{id}/versions", methods: READ },
+    Route { path: "/strongroom/secrets/{id}/rollback", methods: ACT },
+    Route { path: "/strongroom/vaults/{id}", methods: &["GET", "PATCH"] },
+    Route { path: "/strongroom/deleted", methods: READ },
+    Route { path: "/strongroom/secrets/{id}/undelete", methods: ACT },
+    Route { path: "/strongroom/secrets/{id}/purge", methods: ACT },
+    Route { path: "/strongroom/vaults/{id}/undelete", methods: ACT },
+    Route { path: "/strongroom/vaults/{id}/purge", methods: ACT },
     Route { path: "/metrics", methods: READ },
 ];
 
@@ -108,6 +120,14 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/strongroom/secrets", get(detail_list))
         .route("/strongroom/secrets/{id}", get(detail_get))
         .route("/strongroom/secrets/{id}/move", post(secret_move))
+        .route("/strongroom/secrets/{id}/versions", get(version_list))
+        .route("/strongroom/secrets/{id}/rollback", post(version_rollback))
+        .route("/strongroom/vaults/{id}", get(vault_detail_get).patch(vault_detail_update))
+        .route("/strongroom/deleted", get(deleted_list))
+        .route("/strongroom/secrets/{id}/undelete", post(secret_undelete))
+        .route("/strongroom/secrets/{id}/purge", post(secret_purge))
+        .route("/strongroom/vaults/{id}/undelete", post(vault_undelete))
+        .route("/strongroom/vaults/{id}/purge", post(vault_purge))
         .route("/metrics", get(metrics_get))
         .route("/healthz", get(health_get))
         .route("/readyz", get(ready_get))

@@ -106,6 +106,15 @@ fn event_object(object: Object, origin: &Origin) -> strongroom_domain::Result<se
             vault_name,
             version,
         }),
+        Object::VaultKeep { id, name, keep_versions, keep_versions_for } => {
+            serde_json::to_value(wire::VaultKept {
+                uri: format!("{origin}/vaults/{id}"),
+                id: id.to_string(),
+                name,
+                keep_versions,
+                keep_versions_for,
+            })
+        }
         Object::ServiceUser { id, name, active, created_at } => serde_json::to_value(service_user(
             &ServiceUser { id, name, active, created_at, revision: 0 },
             // The form that `owner_id` and the principal have.

@@ -25,12 +25,16 @@ use strongroom_wire as wire;
 use crate::origin::Origin;
 
 mod audit;
+mod deleted;
 mod explain;
 mod values;
+mod versions;
 
 pub use audit::event;
+pub use deleted::deleted;
 pub use explain::explanation;
 pub use values::{etag, values};
+pub use versions::{vault_detail, versions};
 
 /// Escaped in a query's value: all that is not unreserved in RFC 3986.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -280,7 +284,12 @@ pub fn details(page: &Listing<Detail>, next: &Next, origin: &Origin) -> wire::Se
 
 /// Never the URL of an empty page: the TypeScript SDK fails on one.
 fn next_page<T>(page: &Listing<T>, collection: &str, last: Option<&String>, next: &Next) -> Option<String> {
-    let last = last.filter(|_| page.more)?;
+    following(page.more, collection, last, next)
+}
+
+/// The URL of the page that follows one that ends with that id, if there is one.
+fn following(more: bool, collection: &str, last: Option<&String>, next: &Next) -> Option<String> {
+    let last = last.filter(|_| more)?;
     let mut uri = format!("{collection}?before_id={last}&limit={}", next.limit.get());
     for (name, value) in &next.repeated {
         uri.extend(["&", name, "="]);

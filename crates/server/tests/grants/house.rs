@@ -124,8 +124,13 @@ impl House {
     /// The status that came, and what the answer names, as far as the reference knows what that should be.
     pub(crate) async fn ask(&mut self, request: &Request, own: ApiKeyId, token: &str) -> Expected {
         let mut call = self.call(request, own).bearer(token);
+        if let Request::UndeleteDeleted(of, _) | Request::PurgeDeleted(of) = request {
+            let path = format!("/vault_secrets/{}", self.secret(*of).id);
+            self.undo("DELETE", &path, None).await;
+        }
         let answer = self.world.answer(&call).await;
         let status = answer.status().as_u16();
+        self.make_whole(request, status).await;
         if status >= 300 {
             let body: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
             let named = body["details"]["missing"].as_str().or(body["details"]["denied"].as_str());
@@ -160,6 +165,27 @@ impl House {
                 self.undo_request(request, &body, status).await;
                 Expected(status, None)
             }
+        }
+    }
+
+    /// Puts a secret back that was deleted for the request.
+    async fn make_whole(&mut self, request: &Request, status: u16) {
+        match (request, status) {
+            (Request::UndeleteDeleted(of, Some(_)), 200) => {
+                let Secret { name, id } = self.secret(*of);
+                self.undo("PATCH", &format!("/vault_secrets/{id}"), Some(json!({"name": name}))).await;
+            }
+            (Request::UndeleteDeleted(..), 200) => {}
+            (Request::UndeleteDeleted(of, _) | Request::PurgeDeleted(of), 300..) => {
+                let path = format!("/strongroom/secrets/{}/undelete", self.secret(*of).id);
+                self.undo("POST", &path, Some(json!({}))).await;
+            }
+            (Request::PurgeDeleted(of), _) => {
+                let name = self.secret(*of).name.clone();
+                let id = self.make_secret(of.0, &name).await;
+                self.vaults[of.0].secrets[of.1].id = id;
+            }
+            _ => {}
         }
     }
 

@@ -144,7 +144,7 @@ impl Key {
                 200,
                 Some(house.vault_names(|vault| self.allows("read", |grant| grant.is_about_vault(vault)))),
             ),
-            Request::VaultGet(of) => {
+            Request::VaultGet(of) | Request::VaultDetail(of) => {
                 let name = &house.vaults[*of].name;
                 let reads = self.allows("read", |grant| grant.is_about_vault(name));
                 first(&[(!self.sees_vault(name), 404), (!reads, 403)], 200)
@@ -161,6 +161,7 @@ impl Key {
                 ];
                 first(&[&old_vault(of)[..], &new].concat(), 200)
             }
+            Request::VaultKeep(of) => first(&old_vault(of), 200),
             Request::VaultRemove(of) => {
                 let full = (!house.vaults[*of].secrets.is_empty(), 400);
                 first(&[&old_vault(of)[..], &[full]].concat(), 204)
@@ -170,7 +171,7 @@ impl Key {
                 Expected(200, Some(house.secret_names(listed)))
             }
             Request::SecretListOfVault(_) | Request::DetailList(_) => self.expected_list(house, request),
-            Request::SecretGet(of) | Request::DetailGet(of) => {
+            Request::SecretGet(of) | Request::DetailGet(of) | Request::VersionList(of) => {
                 let (vault, secret) = house.names(*of);
                 first(&[(!self.sees(vault, secret), 404), (!self.may("read", vault, secret), 403)], 200)
             }
@@ -190,6 +191,19 @@ impl Key {
                 first(&[&old(of)[..], &new].concat(), 200)
             }
             Request::SecretRemove(of) => first(&old(of), 204),
+            Request::Rollback(of) => first(&old(of), 200),
+            Request::DeletedList => Expected(200, None),
+            // It is not deleted.
+            Request::Undelete(of) | Request::Purge(of) => first(&old(of), 409),
+            Request::VaultPurge(of) => first(&old_vault(of), 409),
+            Request::UndeleteDeleted(of, name) => {
+                let (vault, secret) = house.names(*of);
+                let name = name.unwrap_or(secret);
+                let new = new(of, vault, name)
+                    .map(|(fails, status)| (fails, if status == 400 { 409 } else { status }));
+                first(&[&old(of)[..], &new].concat(), 200)
+            }
+            Request::PurgeDeleted(of) => first(&old(of), 204),
             Request::Move(of, to, name) => {
                 let vault = &house.vaults[*to].name;
                 let there = [(!self.sees_vault(vault), 404), (*to == of.0, 400)];

@@ -54,6 +54,19 @@ pub(crate) enum Request {
     SecretRemove(Of),
     DetailList(Option<&'static str>),
     DetailGet(Of),
+    VersionList(Of),
+    /// To the version that it has.
+    Rollback(Of),
+    VaultDetail(usize),
+    VaultKeep(usize),
+    DeletedList,
+    /// Of something that is not deleted.
+    Undelete(Of),
+    Purge(Of),
+    VaultPurge(usize),
+    /// Of what is deleted just before by the maker.
+    UndeleteDeleted(Of, Option<&'static str>),
+    PurgeDeleted(Of),
     Move(Of, usize, Option<&'static str>),
     Resolve(Vec<Ref>),
     /// With an `If-None-Match` that matches whatever there is, or without.
@@ -112,7 +125,7 @@ impl House {
         let (some_vault_name, some_name) = (dice.some(vault_name), dice.some(name));
         let whose = dice.pick(&[Whose::Own, Whose::Sibling, Whose::Foreign]);
         let users = dice.pick(&COLLECTIONS);
-        match dice.below(46) {
+        match dice.below(66) {
             0 => Request::Root,
             1 => Request::Own,
             2 => Request::Metrics,
@@ -131,7 +144,7 @@ impl House {
             27 => Request::DetailGet(secret),
             28..31 => Request::Move(secret, vault, some_name),
             31..35 => Request::Resolve((0..=dice.below(3)).map(|_| self.draw_reference(dice)).collect()),
-            35 | 36 => {
+            35 | 36 | 61..64 => {
                 // A query names no id.
                 let by_name = Ref::Name(vault_name, name);
                 let reference = if dice.below(2) == 0 { Ref::Vault(vault_name) } else { by_name };
@@ -140,7 +153,7 @@ impl House {
             37 => Request::Explain(whose, vault_name, name),
             38 => Request::KeyList,
             39 => Request::KeyGet(whose),
-            40 => Request::KeyMake(dice.pick(&[
+            40 | 64 => Request::KeyMake(dice.pick(&[
                 Gift::Nothing,
                 Gift::Read,
                 Gift::Resolve,
@@ -153,6 +166,17 @@ impl House {
             42 => Request::KeyRemove(dice.pick(&[Whose::Sibling, Whose::Foreign])),
             43 => dice.pick_owned([Request::UserList(users), Request::UserGet(users)]),
             44 => Request::UserMake(users),
+            45 | 46 => Request::VersionList(secret),
+            47 | 48 => Request::Rollback(secret),
+            49 => Request::VaultDetail(vault),
+            50 => Request::VaultKeep(vault),
+            53 => Request::DeletedList,
+            54 => Request::Undelete(secret),
+            55 => Request::Purge(secret),
+            56 => Request::VaultPurge(vault),
+            57..60 => Request::UndeleteDeleted(secret, some_name),
+            60 => Request::PurgeDeleted(secret),
+            51 | 52 => Request::Resolve(vec![self.draw_reference(dice)]),
             _ => dice.pick_owned([Request::UserChange(users), Request::UserRemove(users)]),
         }
     }
@@ -190,6 +214,17 @@ impl House {
             Request::DetailList(None) => get("/strongroom/secrets?limit=8".to_owned()),
             Request::DetailList(Some(name)) => get(format!("/strongroom/secrets?vault={name}")),
             Request::DetailGet(of) => get(detail(of)),
+            Request::VersionList(of) => get(detail(of) + "/versions"),
+            Request::Rollback(of) => ("POST", detail(of) + "/rollback", Some(json!({"version": 1}))),
+            Request::VaultDetail(of) => get(format!("/strongroom{}", vault(of))),
+            Request::VaultKeep(of) => {
+                ("PATCH", format!("/strongroom{}", vault(of)), Some(json!({"keep_versions": 7})))
+            }
+            Request::DeletedList => get("/strongroom/deleted".to_owned()),
+            Request::Undelete(of) => ("POST", detail(of) + "/undelete", Some(json!({}))),
+            Request::UndeleteDeleted(of, name) => ("POST", detail(of) + "/undelete", named(name)),
+            Request::Purge(of) | Request::PurgeDeleted(of) => ("POST", detail(of) + "/purge", None),
+            Request::VaultPurge(of) => ("POST", format!("/strongroom{}/purge", vault(of)), None),
             Request::Move(of, to, name) => {
                 let body = json!({"vault_id": self.vaults[*to].id, "name": name});
                 ("POST", detail(of) + "/move", Some(body))

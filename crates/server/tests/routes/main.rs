@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod api_keys;
+mod deleted;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod health;
@@ -12,6 +13,7 @@ mod secrets;
 mod service_users;
 mod values;
 mod vaults;
+mod versions;
 
 use std::fmt::Write as _;
 

@@ -5,6 +5,8 @@ mod api_keys;
 mod audit;
 mod backup;
 mod checkpoint;
+mod deleted;
+mod erase;
 mod error;
 mod list;
 mod readers;
@@ -15,6 +17,7 @@ mod secrets;
 mod service_users;
 mod tally;
 mod vaults;
+mod versions;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -27,10 +30,12 @@ use rusqlite::Connection;
 use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::audit::{Event, Head, Record};
 use strongroom_domain::caller::Credential;
+use strongroom_domain::deleted::{Deleted, Deletion, Leftovers};
 use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
+use strongroom_domain::keep::Keep;
 use strongroom_domain::page::{Listing, PageLimit, Query};
 use strongroom_domain::principal::{Account, ServiceUser, User};
-use strongroom_domain::secret::{Detail, Resolved, Secret, Version};
+use strongroom_domain::secret::{Detail, Due, Kept, Resolved, Secret, Version, Walked};
 use strongroom_domain::store::{ApiKeysOf, Counts, Store};
 use strongroom_domain::vault::Vault;
 use strongroom_domain::{Error, Result};
@@ -39,6 +44,7 @@ pub use backup::{BackupError, copy_store};
 pub use schema::OpenError;
 
 use checkpoint::Checkpoints;
+use erase::Erase;
 use readers::{Lane, Readers};
 use resolved::Latest;
 use writer::{Step, Writer};
@@ -54,6 +60,8 @@ pub struct SqliteStore {
     writer: Option<Writer>,
     /// When values were last given out, as far as it is not in its table yet.
     latest: Arc<Latest>,
+    /// Whether a copy of what was destroyed may be left in the log.
+    erase: Arc<Erase>,
     /// The account and its number, once there is one: it never changes.
     account: OnceLock<(i64, AccountId)>,
 }
@@ -83,8 +91,9 @@ impl SqliteStore {
         let unread = |source| OpenError::Sqlite { path: path.to_owned(), source };
         let latest = Arc::new(Latest::read(&connection).map_err(unread)?);
         let checkpoints = Checkpoints::start(path, &mut connection).map_err(unread)?;
-        let writer = Writer::start(connection, checkpoints, latest.clone()).map_err(failed)?;
-        let store = Self { writer: Some(writer), latest, ..Self::over(path) };
+        let erase = Arc::default();
+        let writer = Writer::start(connection, checkpoints, latest.clone(), Arc::clone(&erase));
+        let store = Self { writer: Some(writer.map_err(failed)?), latest, erase, ..Self::over(path) };
         store.readers.warm().map_err(unread)?;
         Ok(store)
     }
@@ -105,6 +114,7 @@ impl SqliteStore {
             readers: Readers::new(path),
             writer: None,
             latest: Arc::default(),
+            erase: Arc::default(),
             account: OnceLock::new(),
         }
     }
@@ -160,6 +170,27 @@ impl SqliteStore {
                 Ok(done)
             })
             .await
+    }
+}
+
+/// What was destroyed is still in the log, as somebody reads from it for long: the backup of a very large store, say.
+const LATE_ERASE: &str =
+    "what was destroyed is still in the store's log: it goes with one of the next changes";
+
+impl SqliteStore {
+    /// Waits until no copy is left of what was destroyed, but not for ever.
+    async fn erased(&self) -> Result<()> {
+        const TRIES: u32 = 20;
+        const PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+        for _ in 0..TRIES {
+            if !self.erase.is_due() {
+                return Ok(());
+            }
+            tokio::time::sleep(PAUSE).await;
+            self.change(Vec::new(), |_| Ok(())).await?;
+        }
+        tracing::warn!(LATE_ERASE);
+        Ok(())
     }
 }
 
@@ -225,9 +256,17 @@ impl Store for SqliteStore {
         self.change(vec![event], move |step| vaults::update(step, number, &vault)).await
     }
 
-    async fn vault_delete(&self, account: AccountId, id: VaultId, revision: u64, event: Event) -> Result<()> {
+    async fn vault_delete(
+        &self,
+        account: AccountId,
+        vault: Arc<Vault>,
+        deletion: Deletion,
+        keep: bool,
+        event: Event,
+    ) -> Result<()> {
         let number = self.number(account)?;
-        self.change(vec![event], move |step| vaults::delete(step, number, id, revision)).await
+        self.change(vec![event], move |step| vaults::delete(step, number, &vault, deletion, keep)).await?;
+        self.erased().await
     }
 
     async fn secret_insert(
@@ -275,10 +314,14 @@ impl Store for SqliteStore {
         account: AccountId,
         secret: Secret,
         version: Option<Version>,
+        keep: u32,
         event: Event,
     ) -> Result<()> {
         let number = self.number(account)?;
-        self.change(vec![event], move |step| secrets::update(step, number, &secret, version.as_ref())).await
+        self.change(vec![event], move |step| {
+            secrets::update(step, number, &secret, version.as_ref().map(|version| (version, keep)))
+        })
+        .await
     }
 
     async fn secret_move(
@@ -287,12 +330,12 @@ impl Store for SqliteStore {
         from: Arc<Secret>,
         vault: Arc<Vault>,
         secret: Secret,
-        version: Version,
+        versions: Vec<Version>,
         event: Event,
     ) -> Result<()> {
         let number = self.number(account)?;
         self.change(vec![event], move |step| {
-            secrets::relocate(step, number, (&from, &vault), &secret, &version)
+            secrets::relocate(step, number, (&from, &vault), &secret, &versions)
         })
         .await
     }
@@ -351,9 +394,90 @@ impl Store for SqliteStore {
         }
     }
 
-    async fn secret_delete(&self, account: AccountId, secret: Arc<Secret>, event: Event) -> Result<()> {
+    async fn secret_delete(
+        &self,
+        account: AccountId,
+        secret: Arc<Secret>,
+        deletion: Deletion,
+        keep: bool,
+        event: Event,
+    ) -> Result<()> {
         let number = self.number(account)?;
-        self.change(vec![event], move |step| secrets::delete(step, number, &secret)).await
+        let kept = keep.then_some(deletion);
+        self.change(vec![event], move |step| secrets::delete(step, number, &secret, kept)).await?;
+        if keep { Ok(()) } else { self.erased().await }
+    }
+
+    async fn deleted_list(&self, account: AccountId, query: Query) -> Result<Leftovers> {
+        let number = self.number(account)?;
+        self.readers.scan(Lane::of(&query), move |connection| deleted::list(connection, number, &query)).await
+    }
+
+    async fn deleted_due(&self, account: AccountId, by: Timestamp, limit: usize) -> Result<Leftovers> {
+        let number = self.number(account)?;
+        self.readers.work_through(move |connection| deleted::due(connection, number, by, limit)).await
+    }
+
+    async fn deleted_secrets_of(
+        &self,
+        account: AccountId,
+        vault: VaultId,
+        limit: usize,
+    ) -> Result<Vec<Deleted<Secret>>> {
+        let number = self.number(account)?;
+        self.readers
+            .work_through(move |connection| deleted::secrets_of(connection, number, vault, limit))
+            .await
+    }
+
+    async fn deleted_secret_find(&self, account: AccountId, id: SecretId) -> Result<Option<Deleted<Secret>>> {
+        let number = self.number(account)?;
+        self.readers.lookup(|connection| deleted::find_secret(connection, number, id))
+    }
+
+    async fn deleted_vault_find(&self, account: AccountId, id: VaultId) -> Result<Option<Deleted<Vault>>> {
+        let number = self.number(account)?;
+        self.readers.lookup(|connection| deleted::find_vault(connection, number, id))
+    }
+
+    async fn secret_undelete(
+        &self,
+        account: AccountId,
+        vault: Arc<Vault>,
+        secret: Secret,
+        max: Option<u64>,
+        event: Event,
+    ) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(vec![event], move |step| secrets::undelete(step, number, &vault, &secret, max)).await
+    }
+
+    async fn vault_undelete(
+        &self,
+        account: AccountId,
+        vault: Vault,
+        max: Option<u64>,
+        event: Event,
+    ) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(vec![event], move |step| vaults::undelete(step, number, &vault, max)).await
+    }
+
+    async fn secrets_purge(
+        &self,
+        account: AccountId,
+        which: Vec<(SecretId, u64)>,
+        events: Vec<Event>,
+    ) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(events, move |step| deleted::purge_secrets(step, number, &which)).await?;
+        self.erased().await
+    }
+
+    async fn vault_purge(&self, account: AccountId, id: VaultId, revision: u64, event: Event) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(vec![event], move |step| deleted::purge_vault(step, number, id, revision)).await?;
+        self.erased().await
     }
 
     async fn version_find(
@@ -363,7 +487,7 @@ impl Store for SqliteStore {
         number: u32,
     ) -> Result<Option<Version>> {
         let account = self.number(account)?;
-        self.readers.lookup(|connection| secrets::version_find(connection, account, secret, number))
+        self.readers.lookup(|connection| versions::find(connection, account, secret, number))
     }
 
     async fn version_list(
@@ -374,13 +498,37 @@ impl Store for SqliteStore {
         let account = self.number(account)?;
         let few = which.len() <= LOOKUPS_IN_PLACE;
         let read = move |connection: &Connection| {
-            let find = |(secret, number)| secrets::version_find(connection, account, secret, number);
+            let find = |(secret, number)| versions::find(connection, account, secret, number);
             which.iter().map(|which| Ok(find(*which)?.map(Arc::new))).collect()
         };
         if few {
             return self.readers.lookup(read);
         }
         self.readers.scan(Lane::Indexed, read).await
+    }
+
+    async fn version_kept(&self, account: AccountId, secret: SecretId) -> Result<Vec<Kept>> {
+        let number = self.number(account)?;
+        self.readers.lookup(|connection| versions::kept(connection, number, secret))
+    }
+
+    async fn version_due(
+        &self,
+        account: AccountId,
+        keep: Keep,
+        now: Timestamp,
+        after: Option<Walked>,
+        limit: usize,
+    ) -> Result<Due> {
+        let number = self.number(account)?;
+        self.readers
+            .work_through(move |connection| versions::due(connection, number, keep, now, after, limit))
+            .await
+    }
+
+    async fn version_prune(&self, account: AccountId, which: Vec<(SecretId, u32)>) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(Vec::new(), move |step| versions::prune(step, number, &which)).await
     }
 
     async fn api_key_insert(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()> {

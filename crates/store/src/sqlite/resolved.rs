@@ -61,10 +61,11 @@ impl Latest {
 
     /// Writes them to their table. They stay here until that is committed.
     pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
-        // A secret may have been deleted since.
+        // A secret may have been destroyed since.
         let mut insert = connection.prepare_cached(
             "INSERT OR REPLACE INTO resolved (account, secret, at, api_key) SELECT ?1, ?2, ?3, ?4 \
-             WHERE EXISTS (SELECT 1 FROM secret WHERE account = ?1 AND id = ?2)",
+             WHERE EXISTS (SELECT 1 FROM secret WHERE account = ?1 AND id = ?2) \
+             OR EXISTS (SELECT 1 FROM deleted_secret WHERE account = ?1 AND id = ?2)",
         )?;
         // Copied, so that nobody who asks waits for the writing.
         let times: Vec<_> = self.times().iter().map(|(key, resolved)| (*key, *resolved)).collect();

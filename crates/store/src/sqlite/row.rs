@@ -41,6 +41,15 @@ impl FromSql for Col<Option<Timestamp>> {
     }
 }
 
+impl FromSql for Col<Option<PrincipalId>> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value {
+            ValueRef::Null => Ok(Self(None)),
+            value => Col::<PrincipalId>::column_result(value).map(|col| Self(Some(col.0))),
+        }
+    }
+}
+
 impl FromSql for Col<TokenHash> {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         array(value).map(|bytes| Self(TokenHash::from_bytes(bytes)))

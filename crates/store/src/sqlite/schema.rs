@@ -6,14 +6,17 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 /// The migrations, in order; each is run once, in a transaction of its own. Numbers are never reused and nothing goes back.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../../migrations/0001_first.sql"), include_str!("../../migrations/0002_grants.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_first.sql"),
+    include_str!("../../migrations/0002_grants.sql"),
+    include_str!("../../migrations/0003_versions.sql"),
+];
 
 /// Marks the file as Strongroom's: `SRm1`.
 const APPLICATION_ID: i32 = 0x5352_6d31;
 
 /// How long SQLite waits for a lock that another process holds (a backup, a verification).
-const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Prepared statements that each connection keeps.
 const STATEMENTS: usize = 64;

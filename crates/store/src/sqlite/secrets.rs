@@ -1,12 +1,12 @@
-//! Secrets and their versions.
+//! Secrets: all of them but their values.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row};
-use strongroom_crypto::{SealedValue, WrappedKey};
-use strongroom_domain::error::Noun;
+use strongroom_domain::deleted::Deletion;
+use strongroom_domain::error::{Noun, Rule};
 use strongroom_domain::ids::{ApiKeyId, SecretId, VaultId};
 use strongroom_domain::page::{Listing, Query};
 use strongroom_domain::secret::{Detail, Resolved, Secret, Version};
@@ -17,6 +17,7 @@ use super::error;
 use super::list::{self, Select};
 use super::row::get;
 use super::writer::Step;
+use super::{deleted, versions};
 
 const COLUMNS: &str = "secret.id, secret.vault, vault.name, secret.name, secret.description, secret.metadata, \
                        secret.created_at, secret.created_by, secret.updated_at, secret.last_updated_by, \
@@ -25,7 +26,7 @@ const COLUMNS: &str = "secret.id, secret.vault, vault.name, secret.name, secret.
 /// The vault is joined to the secrets and never the other way round, so that a page's order comes from the secrets.
 const JOIN: &str = "CROSS JOIN vault ON vault.account = secret.account AND vault.id = secret.vault";
 
-fn view(row: &Row<'_>) -> rusqlite::Result<Secret> {
+pub(super) fn view(row: &Row<'_>) -> rusqlite::Result<Secret> {
     Ok(Secret {
         id: SecretId::new(get(row, 0)?),
         vault_id: VaultId::new(get(row, 1)?),
@@ -50,6 +51,26 @@ pub(super) fn insert(
     version: &Version,
     max: Option<u64>,
 ) -> Result<()> {
+    if deleted::has_id(step, account, Noun::Secret, secret.id.ksuid())? {
+        return Err(Rule::Parameter("id").into());
+    }
+    add(step, account, vault, secret, max)?;
+    versions::insert(step, account, secret.id, version)
+}
+
+/// Brings a deleted secret back; its versions are where they were.
+pub(super) fn undelete(
+    step: &mut Step<'_>,
+    account: i64,
+    vault: &Vault,
+    secret: &Secret,
+    max: Option<u64>,
+) -> Result<()> {
+    deleted::take_secret(step, account, secret)?;
+    add(step, account, vault, secret, max)
+}
+
+fn add(step: &mut Step<'_>, account: i64, vault: &Vault, secret: &Secret, max: Option<u64>) -> Result<()> {
     check_vault(step, account, vault)?;
     if let Some(max) = max
         && step.tallies.of(account).secrets >= max
@@ -78,7 +99,6 @@ pub(super) fn insert(
             ))
         })
         .map_err(error::writing(Noun::Secret))?;
-    version_insert(step, account, secret.id, version)?;
     step.tallies.count(account, |tally| tally.secrets += 1);
     Ok(())
 }
@@ -95,26 +115,6 @@ fn check_vault(step: &Step<'_>, account: i64, vault: &Vault) -> Result<()> {
         })
         .map_err(error::plain)?;
     if same { Ok(()) } else { Err(Error::Stale) }
-}
-
-fn version_insert(step: &Step<'_>, account: i64, secret: SecretId, version: &Version) -> Result<()> {
-    step.connection
-        .prepare_cached(
-            "INSERT INTO version (account, secret, number, created_at, wrapped_key, ciphertext) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )
-        .and_then(|mut insert| {
-            insert.execute((
-                account,
-                secret.ksuid().as_bytes(),
-                version.number,
-                version.created_at.as_second(),
-                version.sealed.wrapped_key.as_bytes(),
-                &version.sealed.ciphertext,
-            ))
-        })
-        .map_err(error::plain)?;
-    Ok(())
 }
 
 pub(super) fn find(
@@ -145,25 +145,6 @@ pub(super) fn find_by_name(
         .query_row((account, name, vault.ksuid().as_bytes()), view)
         .optional()
         .map(|found| found.map(Arc::new))
-}
-
-pub(super) fn version_find(
-    connection: &Connection,
-    account: i64,
-    secret: SecretId,
-    number: u32,
-) -> rusqlite::Result<Option<Version>> {
-    connection
-        .prepare_cached(
-            "SELECT number, created_at, wrapped_key, ciphertext FROM version \
-             WHERE account = ?1 AND secret = ?2 AND number = ?3",
-        )?
-        .query_row((account, secret.ksuid().as_bytes(), number), |row| {
-            let wrapped_key = WrappedKey::from_bytes(row.get(2)?);
-            let sealed = SealedValue { wrapped_key, ciphertext: row.get(3)? };
-            Ok(Version { number: row.get(0)?, created_at: get(row, 1)?, sealed })
-        })
-        .optional()
 }
 
 pub(super) fn list(
@@ -238,7 +219,7 @@ pub(super) fn update(
     step: &mut Step<'_>,
     account: i64,
     secret: &Secret,
-    version: Option<&Version>,
+    version: Option<(&Version, u32)>,
 ) -> Result<()> {
     let changed = step
         .connection
@@ -267,20 +248,19 @@ pub(super) fn update(
     if changed == 0 {
         return Err(Error::Stale);
     }
-    if let Some(version) = version {
-        versions_delete(step, account, secret.id)?;
-        version_insert(step, account, secret.id, version)?;
+    match version {
+        Some((version, keep)) => versions::replace(step, account, secret.id, version, keep),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-/// Moves a secret to a vault, which must be as it was when the value was sealed for it.
+/// Moves a secret to a vault, which must be as it was when its versions were sealed for it.
 pub(super) fn relocate(
     step: &mut Step<'_>,
     account: i64,
     (from, vault): (&Secret, &Vault),
     secret: &Secret,
-    version: &Version,
+    versions: &[Version],
 ) -> Result<()> {
     check_vault(step, account, vault)?;
     check_place(step, account, from)?;
@@ -306,8 +286,7 @@ pub(super) fn relocate(
     if moved == 0 {
         return Err(Error::Stale);
     }
-    versions_delete(step, account, secret.id)?;
-    version_insert(step, account, secret.id, version)
+    versions::reseal(step, account, secret.id, versions)
 }
 
 /// The secret's vault must still be called as the secret says: what was allowed, and is told, goes by that name.
@@ -323,8 +302,17 @@ fn check_place(step: &Step<'_>, account: i64, secret: &Secret) -> Result<()> {
     if same { Ok(()) } else { Err(Error::Stale) }
 }
 
-pub(super) fn delete(step: &mut Step<'_>, account: i64, secret: &Secret) -> Result<()> {
+/// Removes a secret; with a mark of its deletion it is kept among the deleted ones.
+pub(super) fn delete(
+    step: &mut Step<'_>,
+    account: i64,
+    secret: &Secret,
+    kept: Option<Deletion>,
+) -> Result<()> {
     check_place(step, account, secret)?;
+    if let Some(deletion) = kept {
+        deleted::put_secret(step, account, secret, deletion)?;
+    }
     let (id, revision) = (secret.id, secret.revision);
     let deleted = step
         .connection
@@ -334,21 +322,16 @@ pub(super) fn delete(step: &mut Step<'_>, account: i64, secret: &Secret) -> Resu
     if deleted == 0 {
         return Err(Error::Stale);
     }
-    versions_delete(step, account, id)?;
-    resolved_delete(step, account, id)?;
+    if kept.is_none() {
+        versions::delete(step, account, id)?;
+        resolved_delete(step, account, id)?;
+        step.erase();
+    }
     step.tallies.count(account, |tally| tally.secrets -= 1);
     Ok(())
 }
 
-fn versions_delete(step: &Step<'_>, account: i64, secret: SecretId) -> Result<()> {
-    step.connection
-        .prepare_cached("DELETE FROM version WHERE account = ?1 AND secret = ?2")
-        .and_then(|mut delete| delete.execute((account, secret.ksuid().as_bytes())))
-        .map_err(error::plain)?;
-    Ok(())
-}
-
-fn resolved_delete(step: &Step<'_>, account: i64, secret: SecretId) -> Result<()> {
+pub(super) fn resolved_delete(step: &Step<'_>, account: i64, secret: SecretId) -> Result<()> {
     step.connection
         .prepare_cached("DELETE FROM resolved WHERE account = ?1 AND secret = ?2")
         .and_then(|mut delete| delete.execute((account, secret.ksuid().as_bytes())))

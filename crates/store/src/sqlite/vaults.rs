@@ -5,21 +5,23 @@ use std::sync::Arc;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row};
 use strongroom_crypto::WrappedKey;
-use strongroom_domain::error::Noun;
+use strongroom_domain::deleted::Deletion;
+use strongroom_domain::error::{Noun, Rule};
 use strongroom_domain::ids::VaultId;
+use strongroom_domain::keep::VaultKeep;
 use strongroom_domain::page::{Listing, Query};
 use strongroom_domain::vault::Vault;
 use strongroom_domain::{Error, Result};
 
-use super::error;
 use super::list::{self, Select};
 use super::row::get;
 use super::writer::Step;
+use super::{deleted, error};
 
 const SELECT: &str = "SELECT id, name, description, metadata, created_at, created_by, updated_at, last_updated_by, \
-                      revision, wrapped_key FROM vault";
+                      revision, wrapped_key, keep_versions, keep_versions_for FROM vault";
 
-fn view(row: &Row<'_>) -> rusqlite::Result<Vault> {
+pub(super) fn view(row: &Row<'_>) -> rusqlite::Result<Vault> {
     Ok(Vault {
         id: VaultId::new(get(row, 0)?),
         name: row.get(1)?,
@@ -31,10 +33,24 @@ fn view(row: &Row<'_>) -> rusqlite::Result<Vault> {
         last_updated_by: get(row, 7)?,
         revision: row.get(8)?,
         wrapped_key: WrappedKey::from_bytes(row.get(9)?),
+        keep: VaultKeep { versions: row.get(10)?, versions_for: row.get(11)? },
     })
 }
 
 pub(super) fn insert(step: &mut Step<'_>, account: i64, vault: &Vault, max: Option<u64>) -> Result<()> {
+    if deleted::has_id(step, account, Noun::Vault, vault.id.ksuid())? {
+        return Err(Rule::Parameter("id").into());
+    }
+    add(step, account, vault, max)
+}
+
+/// Brings a deleted vault back.
+pub(super) fn undelete(step: &mut Step<'_>, account: i64, vault: &Vault, max: Option<u64>) -> Result<()> {
+    deleted::take_vault(step, account, vault)?;
+    add(step, account, vault, max)
+}
+
+fn add(step: &mut Step<'_>, account: i64, vault: &Vault, max: Option<u64>) -> Result<()> {
     if let Some(max) = max
         && step.tallies.of(account).vaults >= max
     {
@@ -43,7 +59,8 @@ pub(super) fn insert(step: &mut Step<'_>, account: i64, vault: &Vault, max: Opti
     step.connection
         .prepare_cached(
             "INSERT INTO vault (account, id, name, description, metadata, created_at, created_by, updated_at, \
-             last_updated_by, revision, wrapped_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             last_updated_by, revision, wrapped_key, keep_versions, keep_versions_for) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )
         .and_then(|mut insert| {
             insert.execute((
@@ -58,6 +75,8 @@ pub(super) fn insert(step: &mut Step<'_>, account: i64, vault: &Vault, max: Opti
                 vault.last_updated_by.to_bytes(),
                 vault.revision,
                 vault.wrapped_key.as_bytes(),
+                vault.keep.versions,
+                vault.keep.versions_for,
             ))
         })
         .map_err(error::writing(Noun::Vault))?;
@@ -114,7 +133,8 @@ pub(super) fn update(step: &mut Step<'_>, account: i64, vault: &Vault) -> Result
         .connection
         .prepare_cached(
             "UPDATE vault SET name = ?4, description = ?5, metadata = ?6, updated_at = ?7, last_updated_by = ?8, \
-             wrapped_key = ?9, revision = ?3 WHERE account = ?1 AND id = ?2 AND revision = ?3 - 1",
+             wrapped_key = ?9, keep_versions = ?10, keep_versions_for = ?11, revision = ?3 \
+             WHERE account = ?1 AND id = ?2 AND revision = ?3 - 1",
         )
         .and_then(|mut update| {
             update.execute((
@@ -127,13 +147,23 @@ pub(super) fn update(step: &mut Step<'_>, account: i64, vault: &Vault) -> Result
                 vault.updated_at.as_second(),
                 vault.last_updated_by.to_bytes(),
                 vault.wrapped_key.as_bytes(),
+                vault.keep.versions,
+                vault.keep.versions_for,
             ))
         })
         .map_err(error::writing(Noun::Vault))?;
     if changed == 1 { Ok(()) } else { Err(Error::Stale) }
 }
 
-pub(super) fn delete(step: &mut Step<'_>, account: i64, id: VaultId, revision: u64) -> Result<()> {
+/// Removes a vault. With `keep`, or if deleted secrets of it are kept, it is kept among the deleted ones.
+pub(super) fn delete(
+    step: &mut Step<'_>,
+    account: i64,
+    vault: &Vault,
+    deletion: Deletion,
+    keep: bool,
+) -> Result<()> {
+    let (id, revision) = (vault.id, vault.revision);
     let occupied: bool = step
         .connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM secret WHERE account = ?1 AND vault = ?2)")
@@ -141,6 +171,11 @@ pub(super) fn delete(step: &mut Step<'_>, account: i64, id: VaultId, revision: u
         .map_err(error::plain)?;
     if occupied {
         return Err(Error::NotEmpty);
+    }
+    if keep || deleted::has_secrets_of(step, account, id)? {
+        deleted::put_vault(step, account, vault, deletion)?;
+    } else {
+        step.erase();
     }
     let deleted = step
         .connection

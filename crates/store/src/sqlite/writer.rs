@@ -20,6 +20,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint::Checkpoints;
+use super::erase::Erase;
 use super::error;
 use super::resolved::{self, Latest, Note};
 use super::tally::Tallies;
@@ -47,6 +48,7 @@ pub(super) struct Step<'a> {
     pub(super) tallies: &'a mut Tallies,
     head: &'a mut Head,
     resolved: &'a mut Vec<Note>,
+    erase: &'a mut bool,
 }
 
 impl Step<'_> {
@@ -62,6 +64,11 @@ impl Step<'_> {
             *self.head = next;
         }
         Ok(())
+    }
+
+    /// Notes that sealed bytes or keys are destroyed, of which no copy is to be left behind.
+    pub(super) fn erase(&mut self) {
+        *self.erase = true;
     }
 
     /// Notes that a secret's value is given out.
@@ -136,13 +143,14 @@ impl Writer {
         connection: Connection,
         checkpoints: Checkpoints,
         latest: Arc<Latest>,
+        erase: Arc<Erase>,
     ) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let written = Arc::new(Written::default());
         let counters = written.clone();
         let runtime = Handle::try_current().ok();
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
-            Batches { connection, checkpoints, notes: None, latest, written: counters, runtime }.run(queue)
+            Batches { connection, checkpoints, notes: None, latest, erase, written: counters, runtime }.run(queue)
         })?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread), written })
     }
@@ -184,14 +192,16 @@ struct Notes {
     head: Head,
     tallies: Tallies,
     resolved: Vec<Note>,
+    /// Whether the batch destroys what is to leave no copy behind.
+    erase: bool,
     /// Up to which event the table of last times is up to date.
     resolved_upto: u64,
 }
 
 impl Notes {
     fn step<'a>(&'a mut self, connection: &'a Connection) -> Step<'a> {
-        let Self { head, tallies, resolved, .. } = self;
-        Step { connection, tallies, head, resolved }
+        let Self { head, tallies, resolved, erase, .. } = self;
+        Step { connection, tallies, head, resolved, erase }
     }
 }
 
@@ -202,6 +212,7 @@ struct Batches {
     notes: Option<Notes>,
     /// When values were last given out, as far as it is not in its table yet.
     latest: Arc<Latest>,
+    erase: Arc<Erase>,
     written: Arc<Written>,
     /// Where the answers are told: waking a hundred tasks is left to those who run them.
     runtime: Option<Handle>,
@@ -302,6 +313,10 @@ impl Batches {
             self.latest.forget();
         }
         self.latest.add(notes.resolved.drain(..));
+        if std::mem::take(&mut notes.erase) {
+            self.erase.note();
+        }
+        self.erase.run(connection);
         self.notes = Some(notes);
         self.written.count(changes);
         Ok(taken)
@@ -367,6 +382,7 @@ fn read_notes(connection: &Connection) -> rusqlite::Result<Notes> {
         head: super::audit::head(connection)?,
         tallies: Tallies::read(connection)?,
         resolved: Vec::new(),
+        erase: false,
         resolved_upto: resolved::upto(connection)?,
     })
 }

@@ -130,10 +130,10 @@ async fn another_account_changes_nothing(store: &dyn Store) {
         (vault.clone(), secret.clone(), key.clone(), user.clone());
     (new_vault.revision, new_secret.revision, new_key.revision, new_user.revision) = (2, 2, 2, 2);
     let (updated, deleted) = (Action::Updated, Action::Deleted);
-    let version = house.version(&secret);
+    let (version, mark) = (house.version(&secret), house.deletion());
     let results = [
         store.vault_update(other, new_vault, house.event(&vault, updated)).await,
-        store.vault_delete(other, empty.id, 1, house.event(&empty, deleted)).await,
+        store.vault_delete(other, Arc::new(empty.clone()), mark, true, house.event(&empty, deleted)).await,
         store
             .secret_insert(
                 other,
@@ -144,8 +144,8 @@ async fn another_account_changes_nothing(store: &dyn Store) {
                 house.event(&secret, Action::Created),
             )
             .await,
-        store.secret_update(other, new_secret, Some(version), house.event(&secret, updated)).await,
-        store.secret_delete(other, Arc::new(secret.clone()), house.event(&secret, deleted)).await,
+        store.secret_update(other, new_secret, Some(version), 10, house.event(&secret, updated)).await,
+        store.secret_delete(other, Arc::new(secret.clone()), mark, true, house.event(&secret, deleted)).await,
         store.api_key_update(other, new_key, house.event(&key, updated)).await,
         store.api_key_delete(other, key.id, 1, house.event(&key, deleted)).await,
         store.service_user_update(other, new_user, house.event(&user, updated)).await,

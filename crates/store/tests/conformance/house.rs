@@ -8,12 +8,14 @@ use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::audit::{Action, Actor, Event, Head, Object};
 use strongroom_domain::caller::Role;
 use strongroom_domain::clock::Clock;
+use strongroom_domain::deleted::Deletion;
 use strongroom_domain::error::Rule;
 use strongroom_domain::filter::{Field, Filter};
 use strongroom_domain::grant::Grants;
 use strongroom_domain::ids::{
     AccountId, ApiKeyId, Ksuid, PrincipalId, SecretId, ServiceUserId, UserId, VaultId,
 };
+use strongroom_domain::keep::VaultKeep;
 use strongroom_domain::page::{Listing, Page, PageLimit, Query};
 use strongroom_domain::principal::{Account, ServiceUser, User};
 use strongroom_domain::secret::{Secret, Version};
@@ -110,6 +112,7 @@ impl<'a> House<'a> {
             last_updated_by: self.user,
             revision: 1,
             wrapped_key: WrappedKey::from_bytes(name.as_bytes().to_vec()),
+            keep: VaultKeep::default(),
         }
     }
 
@@ -131,7 +134,12 @@ impl<'a> House<'a> {
 
     pub(crate) async fn vault_delete(&self, vault: &Vault) -> Result<()> {
         let event = self.event(vault, Action::Deleted);
-        self.store.vault_delete(self.account, vault.id, vault.revision, event).await
+        let vault = Arc::new(vault.clone());
+        self.store.vault_delete(self.account, vault, self.deletion(), false, event).await
+    }
+
+    pub(crate) fn deletion(&self) -> Deletion {
+        Deletion { at: self.stamp().at, by: self.user }
     }
 
     pub(crate) fn secret(&self, vault: &Vault, name: &str) -> Secret {
@@ -159,6 +167,7 @@ impl<'a> House<'a> {
         Version {
             number: secret.version,
             created_at: secret.updated_at,
+            created_by: Some(secret.last_updated_by),
             sealed: SealedValue { wrapped_key, ciphertext: text },
         }
     }
@@ -176,13 +185,23 @@ impl<'a> House<'a> {
     }
 
     pub(crate) async fn secret_update(&self, secret: &Secret, version: Option<Version>) -> Result<()> {
+        self.secret_update_keeping(secret, version, 10).await
+    }
+
+    pub(crate) async fn secret_update_keeping(
+        &self,
+        secret: &Secret,
+        version: Option<Version>,
+        keep: u32,
+    ) -> Result<()> {
         let event = self.event(secret, Action::Updated);
-        self.store.secret_update(self.account, secret.clone(), version, event).await
+        self.store.secret_update(self.account, secret.clone(), version, keep, event).await
     }
 
     pub(crate) async fn secret_delete(&self, secret: &Secret) -> Result<()> {
         let event = self.event(secret, Action::Deleted);
-        self.store.secret_delete(self.account, Arc::new(secret.clone()), event).await
+        let secret = Arc::new(secret.clone());
+        self.store.secret_delete(self.account, secret, self.deletion(), false, event).await
     }
 
     pub(crate) fn api_key(&self, owner: PrincipalId, description: &str) -> ApiKey {

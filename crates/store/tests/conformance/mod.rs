@@ -8,11 +8,13 @@ mod api_keys;
 mod audit;
 mod coherence;
 mod concurrency;
+pub(crate) mod deleted;
 pub(crate) mod house;
 mod secrets;
 mod service_users;
 pub(crate) mod values;
 mod vaults;
+mod versions;
 
 use std::pin::Pin;
 
@@ -44,6 +46,8 @@ pub(crate) fn every_case() -> impl Iterator<Item = &'static Case> {
         vaults::CASES,
         values::CASES,
         secrets::CASES,
+        versions::CASES,
+        deleted::CASES,
         api_keys::CASES,
         service_users::CASES,
         audit::CASES,

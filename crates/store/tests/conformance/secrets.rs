@@ -1,4 +1,4 @@
-//! Secrets and their versions.
+//! Secrets and their values.
 
 use std::sync::Arc;
 
@@ -20,7 +20,6 @@ pub(crate) const CASES: &[Case] = cases![
     no_more_than_allowed,
     a_vault_that_changed_takes_no_value,
     an_update_without_a_value_keeps_the_value,
-    a_new_value_destroys_the_one_before,
     updates_are_based_on_the_last_revision,
     a_deleted_one_is_gone_with_its_value,
     listed_newest_first_in_all_and_in_one_vault,
@@ -118,21 +117,6 @@ async fn an_update_without_a_value_keeps_the_value(store: &dyn Store) {
     assert_eq!(store.secret_find(house.account, old.id).await.unwrap().as_deref(), Some(&new));
     let version = store.version_find(house.account, old.id, 1).await.unwrap();
     assert_eq!(version, Some(house.version(&old)));
-}
-
-async fn a_new_value_destroys_the_one_before(store: &dyn Store) {
-    let house = House::build(store).await;
-    let vault = house.add_vault("vault").await;
-    let mut secret = house.add_secret(&vault, "secret").await;
-    for number in 2..5 {
-        (secret.revision, secret.version) = (u64::from(number), number);
-        let version = house.version(&secret);
-        house.secret_update(&secret, Some(version.clone())).await.unwrap();
-        let found = store.version_find(house.account, secret.id, number).await.unwrap();
-        assert_eq!(found, Some(version));
-        let before = store.version_find(house.account, secret.id, number - 1).await.unwrap();
-        assert_eq!(before, None, "version {} is still there", number - 1);
-    }
 }
 
 async fn updates_are_based_on_the_last_revision(store: &dyn Store) {

@@ -5,16 +5,18 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use strongroom_crypto::SealedValue;
 use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::audit::{Action, Actor, Client, Event};
 use strongroom_domain::grant::{Grant, Target};
 use strongroom_domain::page::Query;
-use strongroom_domain::secret::{Resolved, Secret};
+use strongroom_domain::secret::{Resolved, Secret, Version};
 use strongroom_domain::store::Store;
 use strongroom_domain::vault::Vault;
 use strongroom_domain::{Error, Result};
 
 use super::house::{House, page, stale};
+use super::versions::written;
 use super::{Case, cases};
 
 pub(crate) const CASES: &[Case] = cases![
@@ -22,6 +24,7 @@ pub(crate) const CASES: &[Case] = cases![
     versions_come_in_the_order_asked,
     lists_are_limited_to_a_scope,
     a_moved_secret_is_in_the_other_vault_alone,
+    a_move_takes_each_version_along_or_leaves_it,
     a_move_is_based_on_what_was_read,
     the_last_use_is_kept,
     unused_secrets_are_listed,
@@ -124,36 +127,71 @@ async fn relocate(house: &House<'_>, secret: &Secret, vault: &Vault, name: &str)
         vault_name: vault.name.clone(),
         name: name.to_owned(),
         revision: secret.revision + 1,
-        version: secret.version + 1,
         ..secret.clone()
     };
-    let (version, event) = (house.version(&moved), house.event(&moved, Action::Updated));
+    let (versions, event) = (resealed(house, &moved, 1), house.event(&moved, Action::Updated));
     let (from, to) = (Arc::new(secret.clone()), Arc::new(vault.clone()));
-    house.store.secret_move(house.account, from, to, moved.clone(), version, event).await.map(|()| moved)
+    house.store.secret_move(house.account, from, to, moved.clone(), versions, event).await.map(|()| moved)
+}
+
+/// The versions from one on, newest first, in other bytes than those that they were written with.
+fn resealed(house: &House<'_>, secret: &Secret, oldest: u32) -> Vec<Version> {
+    let number = |number| {
+        let version = house.version(&Secret { version: number, ..secret.clone() });
+        let ciphertext = [&version.sealed.ciphertext[..], b" moved"].concat();
+        Version { sealed: SealedValue { ciphertext, ..version.sealed }, ..version }
+    };
+    (oldest..=secret.version).rev().map(number).collect()
 }
 
 async fn a_moved_secret_is_in_the_other_vault_alone(store: &dyn Store) {
     let house = House::build(store).await;
     let (one, two) = (house.add_vault("one").await, house.add_vault("two").await);
-    let secret = house.add_secret(&one, "name").await;
+    let secret = written(&house, &one, "name", 3, 10).await;
     store.secret_find(house.account, secret.id).await.unwrap();
     let sealed = async |number| {
-        store.version_list(house.account, vec![(secret.id, number)]).await.unwrap().pop().unwrap()
+        let which = vec![(secret.id, number)];
+        let found = store.version_list(house.account, which).await.unwrap().pop().unwrap();
+        found.map(|version| version.sealed.clone())
     };
-    assert!(sealed(1).await.is_some());
+    let told = store.version_kept(house.account, secret.id).await.unwrap();
+    let before = [sealed(1).await, sealed(2).await, sealed(3).await];
     let moved = relocate(&house, &secret, &two, "other").await.unwrap();
-    assert_eq!((sealed(1).await, sealed(2).await.as_deref()), (None, Some(&house.version(&moved))));
+    for (number, version) in (1..).zip(resealed(&house, &moved, 1).into_iter().rev()) {
+        assert_ne!(sealed(number).await, before[number as usize - 1], "sealed for the vault before");
+        assert_eq!(sealed(number).await, Some(version.sealed), "version {number}");
+    }
+    assert_eq!(store.version_kept(house.account, secret.id).await.unwrap(), told, "who wrote it, and when");
     assert_eq!(store.secret_find(house.account, secret.id).await.unwrap().as_deref(), Some(&moved));
-    assert_eq!(
-        store.version_find(house.account, secret.id, 1).await.unwrap(),
-        None,
-        "sealed for the other vault"
-    );
-    assert_eq!(store.version_find(house.account, secret.id, 2).await.unwrap(), Some(house.version(&moved)));
     let listed = async |vault: &Vault| house.secrets(Some(vault.id), page(None, 100)).await.unwrap().items;
     assert_eq!((listed(&one).await, listed(&two).await), (vec![], vec![moved]));
-    let (account, event) = (house.account, house.event(&one, Action::Deleted));
-    store.vault_delete(account, one.id, one.revision, event).await.expect("the vault is empty now");
+    house.vault_delete(&one).await.expect("the vault is empty now");
+}
+
+/// A version that was not sealed for the other vault could not be opened there.
+async fn a_move_takes_each_version_along_or_leaves_it(store: &dyn Store) {
+    let house = House::build(store).await;
+    let (one, two) = (house.add_vault("one").await, house.add_vault("two").await);
+    let secret = written(&house, &one, "name", 4, 10).await;
+    let moved = Secret {
+        vault_id: two.id,
+        vault_name: two.name.clone(),
+        revision: secret.revision + 1,
+        ..secret.clone()
+    };
+    let go = async |versions| {
+        let (from, to) = (Arc::new(secret.clone()), Arc::new(two.clone()));
+        let event = house.event(&moved, Action::Updated);
+        store.secret_move(house.account, from, to, moved.clone(), versions, event).await
+    };
+    let mut gap = resealed(&house, &moved, 2);
+    gap.remove(1);
+    house.refuses("one is left out", stale, go(gap)).await;
+    store.version_prune(house.account, vec![(secret.id, 1)]).await.unwrap();
+    house.refuses("one is gone", stale, go(resealed(&house, &moved, 1))).await;
+    go(resealed(&house, &moved, 3)).await.unwrap();
+    let kept = store.version_kept(house.account, secret.id).await.unwrap();
+    assert_eq!(kept.iter().map(|kept| kept.number).collect::<Vec<_>>(), [4, 3]);
 }
 
 async fn a_move_is_based_on_what_was_read(store: &dyn Store) {

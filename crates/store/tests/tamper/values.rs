@@ -37,14 +37,15 @@ async fn furnished() -> Furnished {
 }
 
 fn sealed(connection: &Connection, secret: &Secret) -> Sealed {
-    let sql = "SELECT wrapped_key, ciphertext FROM version WHERE secret = ?1";
+    let sql = "SELECT wrapped_key, ciphertext FROM version WHERE secret = ?1 AND number = ?2";
     let id = secret.id.ksuid();
-    connection.query_row(sql, [id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    connection.query_row(sql, (id.as_bytes(), secret.version), |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
 }
 
 fn put(connection: &Connection, secret: &Secret, (wrapped_key, ciphertext): &Sealed) {
-    let sql = "UPDATE version SET wrapped_key = ?2, ciphertext = ?3 WHERE secret = ?1";
-    let changed = connection.execute(sql, (secret.id.ksuid().as_bytes(), wrapped_key, ciphertext)).unwrap();
+    let sql = "UPDATE version SET wrapped_key = ?2, ciphertext = ?3 WHERE secret = ?1 AND number = ?4";
+    let id = secret.id.ksuid();
+    let changed = connection.execute(sql, (id.as_bytes(), wrapped_key, ciphertext, secret.version)).unwrap();
     assert_eq!(changed, 1);
 }
 
@@ -109,6 +110,7 @@ async fn a_value_opens_in_its_own_place_only() {
         ("a version given another number", &["a"], |connection, it| {
             let id = it.secrets[0].0.id.ksuid();
             let renumber = [
+                "DELETE FROM version WHERE secret = ?1 AND number = 1",
                 "UPDATE secret SET version = 1 WHERE id = ?1",
                 "UPDATE version SET number = 1 WHERE secret = ?1",
             ];
@@ -128,6 +130,26 @@ async fn a_value_opens_in_its_own_place_only() {
         tamper(&furnished.house.backdoor(), &furnished);
         furnished.assert_refuses(victims, what).await;
     }
+}
+
+/// Going back to a version opens what is in its place: that must be that very value.
+#[tokio::test]
+async fn an_earlier_value_opens_under_its_own_number_only() {
+    let it = furnished().await;
+    let (house, a) = (&it.house, &it.secrets[0].0);
+    let third = (*house.set(a.id, "value of a, the third").await.unwrap()).clone();
+    let rollback = async |to| house.app.version_rollback(&house.caller, a.id, to).await;
+    let connection = house.backdoor();
+    let second = sealed(&connection, a);
+    put(&connection, a, &it.first_value);
+    assert_refused(rollback(2).await, "the first in the place of the second");
+    put(&connection, a, &sealed(&connection, &it.secrets[1].0));
+    assert_refused(rollback(2).await, "another secret's value");
+    put(&connection, a, &second);
+    let back = rollback(2).await.unwrap();
+    assert_eq!(back.version, third.version + 1);
+    let same = house.set(a.id, "value of a").await.unwrap();
+    assert_eq!(same.revision, back.revision, "it has the second value again");
 }
 
 /// Swaps the keys of the two vaults.

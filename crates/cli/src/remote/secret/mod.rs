@@ -3,6 +3,7 @@
 mod get;
 mod list;
 mod set;
+mod versions;
 
 use std::process::ExitCode;
 
@@ -14,7 +15,7 @@ use strongroom_wire as wire;
 pub(super) use list::print;
 
 use super::output::Output;
-use super::{Remote, find, input};
+use super::{Remote, deleted, find, input};
 use crate::failure::{Failure, Kind};
 
 #[derive(Args)]
@@ -47,6 +48,14 @@ enum Command {
     /// Show a secret, but not its value
     #[command(after_help = "Example:\n  strongroom secret show prod:db-password")]
     Show(Named),
+    /// List the versions of a secret's value, but not the values
+    #[command(
+        after_help = "Example:\n  strongroom secret versions prod:db-password\n\nstrongroom secret get prod:db-password@3 prints the value of one."
+    )]
+    Versions(Named),
+    /// Make an earlier value the current one again, as a new version
+    #[command(after_help = "Example:\n  strongroom secret rollback prod:db-password --to 3")]
+    Rollback(versions::Rollback),
     /// Give a secret another name in its vault
     #[command(after_help = "Example:\n  strongroom secret rename prod:db-password db-password-old")]
     Rename(Rename),
@@ -55,9 +64,22 @@ enum Command {
         after_help = "Examples:\n  strongroom secret move prod:db-password staging\n  strongroom secret move prod:db-password staging:postgres-password"
     )]
     Move(Move),
-    /// Remove a secret
-    #[command(after_help = "Example:\n  strongroom secret delete prod:db-password --yes")]
+    /// Remove a secret; it can be brought back for a while
+    #[command(
+        after_help = "Example:\n  strongroom secret delete prod:db-password --yes\n\nHow long it can be brought back is the server's setting keep_deleted_for, 7 days as a rule."
+    )]
     Delete(Delete),
+    /// List deleted secrets that can be brought back
+    #[command(after_help = "Examples:\n  strongroom secret deleted\n  strongroom secret deleted prod")]
+    Deleted(deleted::Secrets),
+    /// Bring a deleted secret back, with all versions that were kept
+    #[command(
+        after_help = "Examples:\n  strongroom secret undelete prod:db-password\n  strongroom secret undelete prod:db-password --name db-password-old\n\nIf its vault is deleted too, bring that back first: strongroom vault undelete"
+    )]
+    Undelete(deleted::UndeleteSecret),
+    /// Destroy a deleted secret and its values for good
+    #[command(after_help = "Example:\n  strongroom secret purge prod:db-password")]
+    Purge(deleted::PurgeSecret),
 }
 
 #[derive(Args)]
@@ -106,8 +128,13 @@ impl Secret {
                 let detail = client.detail(&find::secret(&client, &named.secret)?.id)?;
                 output.print(&detail, || list::view(&detail))
             }
+            Command::Versions(named) => versions::list(&named, &client, output),
+            Command::Rollback(rollback) => rollback.run(&client, output),
             Command::Rename(rename) => rename.run(&client, output),
             Command::Move(moving) => moving.run(&client, output),
+            Command::Deleted(deleted) => deleted.run(&client, output),
+            Command::Undelete(undelete) => undelete.run(&client, output),
+            Command::Purge(purge) => purge.run(&client, output),
             Command::Delete(Delete { named, yes }) => {
                 let secret = find::secret(&client, &named.secret)?;
                 input::confirm(&format!("Remove the secret {}?", name(&secret)), yes)?;

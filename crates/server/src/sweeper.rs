@@ -1,0 +1,37 @@
+//! What time alone brings about: values and deleted things that are not to be kept any longer go. Work on the side, a little at a time, at the
+//! start and every hour.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::Shared;
+
+/// From one sweep to the next.
+const PAUSE: Duration = Duration::from_secs(60 * 60);
+
+/// Sweeps until it is dropped. A sweep that fails is told in the log, and the next one goes on where it was.
+pub async fn run(shared: Arc<Shared>) {
+    loop {
+        sweep(&shared).await;
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// One sweep.
+pub async fn sweep(shared: &Shared) {
+    match shared.app.versions_sweep().await {
+        Ok(0) => {}
+        Ok(versions) => tracing::info!(versions, "earlier values were destroyed, as they are set to be"),
+        Err(error) => told(&error),
+    }
+    match shared.app.deleted_sweep().await {
+        Ok(0) => {}
+        Ok(things) => tracing::info!(things, "deleted things were destroyed, as their time was over"),
+        Err(error) => told(&error),
+    }
+}
+
+fn told(error: &strongroom_domain::Error) {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    tracing::warn!(%error, cause, "a sweep failed; the next one is in an hour");
+}
