@@ -70,6 +70,31 @@ pub(crate) struct Valued {
     version: u32,
 }
 
+/// What is to be shown to be in the audit log.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes a query; crate::parse reads it")]
+pub(crate) struct Included {
+    /// The event's number, from 1.
+    #[param(minimum = 1)]
+    sequence: u64,
+    /// The log when it had so many events; the log as it is when it is left out.
+    #[param(required = false)]
+    size: u64,
+}
+
+/// Which log is to be shown to continue which.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes a query; crate::parse reads it")]
+pub(crate) struct Continued {
+    /// The earlier log: the one that had so many events.
+    from: u64,
+    /// The later one; the log as it is when it is left out.
+    #[param(required = false)]
+    size: u64,
+}
+
 /// What every call can be refused with.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes answers; crate::error writes them")]
@@ -118,6 +143,7 @@ pub(crate) enum Errors {
         routes::bot_user_delete,
         routes::value_resolve, routes::value_get, routes::explain, routes::detail_list, routes::detail_get,
         routes::secret_move,
+        routes::audit_checkpoint, routes::audit_inclusion, routes::audit_consistency,
         routes::root_get, routes::self_get, routes::health_get, routes::ready_get, routes::metrics_get, routes::openapi_get,
     ),
     security(("token" = [])),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use quick_cache::sync::Cache;
+use strongroom_crypto::WrappedKey;
 use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::audit::{Event, Head, Record};
 use strongroom_domain::caller::Credential;
@@ -19,7 +20,7 @@ use strongroom_domain::principal::{Account, ServiceUser, User};
 use strongroom_domain::secret::{Detail, Resolved, Secret, Version};
 use strongroom_domain::store::{ApiKeysOf, Counts, Store};
 use strongroom_domain::vault::Vault;
-use strongroom_domain::{Error, Result};
+use strongroom_domain::{Digest, Error, Result};
 
 /// Bytes of memory for secrets' metadata, about.
 const SECRETS_WEIGHT: u64 = 24 << 20;
@@ -265,6 +266,14 @@ impl Store for CachedStore {
         events: Vec<Event>,
     ) -> Result<()> {
         self.store.account_insert(account, user, key, events).await
+    }
+
+    async fn log_key_find(&self, account: AccountId) -> Result<Option<WrappedKey>> {
+        self.store.log_key_find(account).await
+    }
+
+    async fn log_key_insert(&self, account: AccountId, key: WrappedKey) -> Result<()> {
+        self.store.log_key_insert(account, key).await
     }
 
     async fn credential_find(&self, id: ApiKeyId) -> Result<Option<Arc<Credential>>> {
@@ -546,6 +555,10 @@ impl Store for CachedStore {
 
     async fn audit_list(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
         self.store.audit_list(after, limit).await
+    }
+
+    async fn audit_hashes(&self, level: u32, first: u64, count: u64) -> Result<Vec<Digest>> {
+        self.store.audit_hashes(level, first, count).await
     }
 
     async fn audit_head(&self) -> Result<Head> {

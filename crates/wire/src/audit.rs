@@ -22,7 +22,7 @@ pub struct Event<O> {
     pub client: Option<EventClient>,
     /// Its number in the log, from 1.
     pub sequence: u64,
-    /// Its chain value, in hexadecimal.
+    /// Its hash in the log's tree, in hexadecimal.
     pub hash: String,
 }
 

@@ -1,6 +1,7 @@
 //! The routes. A handler extracts, parses, calls one use case, and views what it gave.
 
 mod api_keys;
+mod audit;
 mod details;
 mod explain;
 mod health;
@@ -19,6 +20,7 @@ use crate::Shared;
 use crate::error::{Problem, Protocol};
 
 pub(crate) use api_keys::*;
+pub(crate) use audit::*;
 pub(crate) use details::*;
 pub(crate) use explain::*;
 pub(crate) use health::*;
@@ -71,6 +73,9 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/strongroom/secrets", methods: READ },
     Route { path: "/strongroom/secrets/{id}", methods: READ },
     Route { path: "/strongroom/secrets/{id}/move", methods: ACT },
+    Route { path: "/strongroom/audit/checkpoint", methods: READ },
+    Route { path: "/strongroom/audit/inclusion", methods: READ },
+    Route { path: "/strongroom/audit/consistency", methods: READ },
     Route { path: "/metrics", methods: READ },
 ];
 
@@ -108,6 +113,9 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/strongroom/secrets", get(detail_list))
         .route("/strongroom/secrets/{id}", get(detail_get))
         .route("/strongroom/secrets/{id}/move", post(secret_move))
+        .route("/strongroom/audit/checkpoint", get(audit_checkpoint))
+        .route("/strongroom/audit/inclusion", get(audit_inclusion))
+        .route("/strongroom/audit/consistency", get(audit_consistency))
         .route("/metrics", get(metrics_get))
         .route("/healthz", get(health_get))
         .route("/readyz", get(ready_get))

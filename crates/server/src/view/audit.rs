@@ -34,7 +34,7 @@ pub fn event(record: &Record, origin: &Origin) -> strongroom_domain::Result<wire
             user_agent: client.user_agent,
         }),
         sequence: record.sequence,
-        hash: hex(&record.hash),
+        hash: hex(&record.hash()),
     })
 }
 

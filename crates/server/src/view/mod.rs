@@ -25,10 +25,12 @@ use crate::origin::Origin;
 
 mod audit;
 mod explain;
+mod log;
 mod values;
 
 pub use audit::event;
 pub use explain::explanation;
+pub use log::{consistency, inclusion};
 pub use values::{etag, values};
 
 /// Escaped in a query's value: all that is not unreserved in RFC 3986.
