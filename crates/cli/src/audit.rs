@@ -18,6 +18,7 @@ use strongroom_store::sqlite::SqliteStore;
 
 use crate::failure::Failure;
 use crate::folder;
+use crate::remote;
 use crate::settings::{Place, Settings};
 
 #[derive(Subcommand)]
@@ -25,11 +26,21 @@ pub(crate) enum Command {
     /// Walk the whole log and name the first bad record
     #[command(after_help = verify::HELP)]
     Verify(verify::Verify),
-    /// Print the events as JSON lines, oldest first
+    /// Print the events of a data folder as JSON lines, oldest first
     #[command(
         after_help = "Examples:\n  strongroom audit list\n  strongroom audit list --after 1000 --limit 50"
     )]
     List(list::List),
+    /// Print the events of a running server as JSON lines, the newest first
+    #[command(
+        after_help = "Examples:\n  strongroom audit events --limit 20\n  strongroom audit events --oldest-first --filter 'obj.principal.subject == \"ci\"'\n\nIt takes an admin's key or one with the grant audit. A filter may ask about event_id, event_type, event_timestamp,\nprincipal.id, principal.subject and object.id."
+    )]
+    Events(remote::events::Events),
+    /// Print the last events of a running server, and with --follow those that come
+    #[command(
+        after_help = "Examples:\n  strongroom audit tail\n  strongroom audit tail -f --filter 'obj.event_type == \"secret_resolved.v0\"'"
+    )]
+    Tail(remote::events::Tail),
     /// Print the public key that checkpoints are checked with
     #[command(after_help = "Example:\n  strongroom audit key > audit-key.txt")]
     Key {
@@ -75,6 +86,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Verify(verify) => verify.run(),
         Command::List(list) => list.run(),
+        Command::Events(events) => events.run(),
+        Command::Tail(tail) => tail.run(),
         Command::Key { place } => {
             let house = block_on(ReadHouse::open(place))?;
             crate::out(&format!("{}\n", house.log().public_key()))

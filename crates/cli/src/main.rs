@@ -62,7 +62,7 @@ enum Command {
         #[command(flatten)]
         options: Box<Options>,
     },
-    /// Read and verify the audit log, with the server running or stopped
+    /// Read, verify and prove the audit log
     #[command(after_help = "Example:\n  strongroom audit verify")]
     Audit {
         #[command(subcommand)]

@@ -203,3 +203,44 @@ fn a_checkpoint_shows_what_the_store_cannot() {
         .audit(&["verify", "--checkpoint", text(&logged.keep("forged.txt", &forged)), "--key", &key])
         .expect_refusal();
 }
+
+/// The log of a server, for whoever may read it: by page, by filter, and as it grows.
+#[test]
+fn a_server_lists_its_log() {
+    let data = private_folder();
+    let server = Server::start(data.path());
+    let mut client = server.client();
+    for n in 0..130 {
+        make_vault(&mut client, &format!("v{n}"));
+    }
+    let key_file = data.path().join("first-api-key");
+    let ask = |args: &[&str]| {
+        let remote = ["--url", server.url.as_str(), "--api-key-file", text(&key_file)];
+        let ran = run(&[&["audit"], args, &remote].concat());
+        assert!(ran.success(), "{args:?}: {}", ran.stderr);
+        ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+    };
+    let numbers =
+        |events: &[Value]| events.iter().map(|e| e["sequence"].as_u64().unwrap()).collect::<Vec<_>>();
+    let oldest = ask(&["events", "--oldest-first"]);
+    assert_eq!(numbers(&oldest), (1..=131).collect::<Vec<_>>());
+    // The URLs apart, which hold the server's address.
+    let logged = harness::audit_events(data.path());
+    let bare = |event: &Value| event.to_string().replace(&server.url, "");
+    assert_eq!(oldest.iter().map(bare).collect::<Vec<_>>(), logged.iter().map(bare).collect::<Vec<_>>());
+    assert_eq!(numbers(&ask(&["events", "--limit", "105"])), (27..=131).rev().collect::<Vec<_>>());
+    let filter = "obj.event_type == \"api_key_created.v0\"";
+    assert_eq!(numbers(&ask(&["events", "--filter", filter])), [1]);
+    assert_eq!(numbers(&ask(&["tail", "-n", "3"])), [129, 130, 131]);
+    assert_eq!(numbers(&ask(&["tail", "--filter", filter])), [1]);
+
+    let token = harness::first_key(data.path());
+    let env = [("STRONGROOM_API_KEY", token.as_str())];
+    let tail = harness::Process::spawn(&["audit", "tail", "-n", "1", "-f", "--url", &server.url], &env);
+    harness::poll("the last event", || tail.stdout().contains("\"sequence\":131").then_some(()));
+    make_vault(&mut client, "later");
+    harness::poll("the new event", || tail.stdout().contains("\"sequence\":132").then_some(()));
+    assert_eq!(tail.stdout().lines().count(), 2);
+    drop(tail);
+    server.stop();
+}

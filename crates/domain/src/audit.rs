@@ -7,6 +7,7 @@ mod canonical;
 pub mod chain;
 pub mod checkpoint;
 pub mod proof;
+mod query;
 pub mod tree;
 mod verify;
 
@@ -26,6 +27,7 @@ use crate::secret::{Resolved, Secret};
 use crate::stamp::Stamp;
 use crate::vault::Vault;
 
+pub use query::{EventQuery, Order};
 pub use verify::{Broken, Entry, Head, Record, StoredHashes, Verifier};
 
 /// What was done to an object.

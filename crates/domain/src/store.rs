@@ -15,7 +15,7 @@ use strongroom_crypto::WrappedKey;
 
 use crate::Digest;
 use crate::api_key::ApiKey;
-use crate::audit::{Event, Head, Record};
+use crate::audit::{Event, EventQuery, Head, Record};
 use crate::caller::Credential;
 use crate::error::Result;
 use crate::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
@@ -250,6 +250,9 @@ pub trait Store: Send + Sync {
 
     /// Up to `limit` audit records after a number, oldest first.
     async fn audit_list(&self, after: u64, limit: usize) -> Result<Vec<Record>>;
+
+    /// A page of audit records.
+    async fn audit_page(&self, query: EventQuery) -> Result<Listing<Record>>;
 
     /// Hashes of one level of the audit log's tree, from an index on: as many as there are without a gap, up to `count`.
     /// A level's hash is that of the subtree over 16 to the power of the level records, and there is one for each such

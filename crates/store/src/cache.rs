@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use quick_cache::sync::Cache;
 use strongroom_crypto::WrappedKey;
 use strongroom_domain::api_key::ApiKey;
-use strongroom_domain::audit::{Event, Head, Record};
+use strongroom_domain::audit::{Event, EventQuery, Head, Record};
 use strongroom_domain::caller::Credential;
 use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
 use strongroom_domain::page::{Listing, Query};
@@ -555,6 +555,10 @@ impl Store for CachedStore {
 
     async fn audit_list(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
         self.store.audit_list(after, limit).await
+    }
+
+    async fn audit_page(&self, query: EventQuery) -> Result<Listing<Record>> {
+        self.store.audit_page(query).await
     }
 
     async fn audit_hashes(&self, level: u32, first: u64, count: u64) -> Result<Vec<Digest>> {

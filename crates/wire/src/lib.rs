@@ -13,7 +13,7 @@ mod value;
 mod vault;
 
 pub use api_key::{ApiKey, ApiKeyCreate, ApiKeyList, ApiKeyUpdate, Grant};
-pub use audit::{Credential, Event, EventClient, Principal, ResolvedRef};
+pub use audit::{AuditEventList, Credential, Event, EventClient, Principal, ResolvedRef};
 pub use detail::{SecretDetail, SecretDetailList, SecretMove};
 pub use error::Error;
 pub use explain::{Explain, Explanation, Ruling};

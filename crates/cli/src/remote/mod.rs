@@ -5,6 +5,7 @@ pub(crate) mod api_key;
 pub(crate) mod completions;
 mod connection;
 pub(crate) mod diff;
+pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod export;
 mod find;

@@ -8,10 +8,11 @@ use crate::Digest;
 use crate::audit::checkpoint::{self, LogPublicKey};
 use crate::audit::proof::{self, Range};
 use crate::audit::tree::{joined, perfect_root, subtrees};
-use crate::audit::{Broken, Head, StoredHashes, Verifier};
+use crate::audit::{Broken, EventQuery, Head, Record, StoredHashes, Verifier};
 use crate::caller::Caller;
 use crate::error::{Error, Missing, Noun, Result, Rule};
 use crate::ids::AccountId;
+use crate::page::Listing;
 use crate::store::Store;
 
 /// How many records are read at a time: a power of sixteen, so that each stretch of them has whole blocks of hashes.
@@ -51,6 +52,15 @@ pub struct Consistency {
 struct HashesMissing;
 
 impl App {
+    /// A page of the log's records.
+    ///
+    /// # Errors
+    /// `Forbidden` for who may not read the log.
+    pub async fn audit_list(&self, caller: &Caller, query: EventQuery) -> Result<Listing<Record>> {
+        caller.must_audit()?;
+        self.store.audit_page(query).await
+    }
+
     /// A signed checkpoint of the log as it is now.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The one door in: what clients send, made into words of the domain.
 
+pub(crate) mod audit;
 pub mod body;
 pub mod list;
 pub mod query;
@@ -40,6 +41,7 @@ pub(crate) mod fields {
     pub(crate) const REFERENCE: &[&str] = &["id", "vault", "name", "version"];
     pub(crate) const VALUES: &[&str] = &["vault", "name", "version"];
     pub(crate) const EXPLAIN: &[&str] = &["api_key", "vault", "name"];
+    pub(crate) const AUDIT_EVENTS: &[&str] = &["order", "before", "after", "limit", "filter"];
     pub(crate) const INCLUSION: &[&str] = &["sequence", "size"];
     pub(crate) const CONSISTENCY: &[&str] = &["from", "size"];
     pub(crate) const SERVICE_USER: &[&str] = &["name", "active"];

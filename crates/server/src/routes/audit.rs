@@ -6,6 +6,17 @@ use crate::parse::{self, fields};
 use crate::session::{Bare, Listed, Session};
 use crate::view::{self, json};
 
+/// List audit events, the newest or the oldest first
+#[utoipa::path(get, path = "/strongroom/audit_events", tag = "Audit", operation_id = "AuditEventsList",
+    params(crate::openapi::Version, crate::openapi::Events),
+    responses((status = 200, description = "A page of events", body = strongroom_wire::AuditEventList), crate::openapi::Errors))]
+pub(crate) async fn audit_list(session: Session, listed: Listed) -> Result<Response, Problem> {
+    let given = session.query(&listed, fields::AUDIT_EVENTS)?;
+    let query = parse::audit::events(&given, session.app().clock())?;
+    let page = session.app().audit_list(&session.caller, query.clone()).await?;
+    Ok(json(StatusCode::OK, &view::events(&page, &query, given.get("filter"), &session.origin)?))
+}
+
 /// Get a signed checkpoint of the audit log: how long it is, and the root of its tree
 #[utoipa::path(get, path = "/strongroom/audit/checkpoint", tag = "Audit", operation_id = "AuditCheckpoint",
     params(crate::openapi::Version),

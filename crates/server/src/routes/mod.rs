@@ -73,6 +73,7 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/strongroom/secrets", methods: READ },
     Route { path: "/strongroom/secrets/{id}", methods: READ },
     Route { path: "/strongroom/secrets/{id}/move", methods: ACT },
+    Route { path: "/strongroom/audit_events", methods: READ },
     Route { path: "/strongroom/audit/checkpoint", methods: READ },
     Route { path: "/strongroom/audit/inclusion", methods: READ },
     Route { path: "/strongroom/audit/consistency", methods: READ },
@@ -113,6 +114,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/strongroom/secrets", get(detail_list))
         .route("/strongroom/secrets/{id}", get(detail_get))
         .route("/strongroom/secrets/{id}/move", post(secret_move))
+        .route("/strongroom/audit_events", get(audit_list))
         .route("/strongroom/audit/checkpoint", get(audit_checkpoint))
         .route("/strongroom/audit/inclusion", get(audit_inclusion))
         .route("/strongroom/audit/consistency", get(audit_consistency))

@@ -28,7 +28,7 @@ mod explain;
 mod log;
 mod values;
 
-pub use audit::event;
+pub use audit::{event, events};
 pub use explain::explanation;
 pub use log::{consistency, inclusion};
 pub use values::{etag, values};

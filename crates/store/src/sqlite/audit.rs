@@ -4,7 +4,8 @@ use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, OptionalExtension};
 use strongroom_domain::Digest;
 use strongroom_domain::audit::tree::{BLOCK, Block, Tree};
-use strongroom_domain::audit::{Head, Record};
+use strongroom_domain::audit::{Event, EventQuery, Head, Order, Record};
+use strongroom_domain::page::Listing;
 
 use super::error::Corrupt;
 
@@ -32,6 +33,40 @@ pub(super) fn list(connection: &Connection, after: u64, limit: usize) -> rusqlit
         )?
         .query_map((after, limit), |row| Ok(Record { sequence: row.get(0)?, canonical: row.get(1)? }))?
         .collect()
+}
+
+/// A page of records. What a filter asks about stands in no column: each record is read and looked at.
+pub(super) fn page(connection: &Connection, query: &EventQuery) -> rusqlite::Result<Listing<Record>> {
+    let (sql, start) = match query.order {
+        Order::NewestFirst => {
+            ("SELECT sequence, canonical FROM audit WHERE sequence < ?1 ORDER BY sequence DESC", i64::MAX)
+        }
+        Order::OldestFirst => {
+            ("SELECT sequence, canonical FROM audit WHERE sequence > ?1 ORDER BY sequence", 0)
+        }
+    };
+    // What is beyond every record is where the list starts, or ends.
+    let past = query.past.map_or(start, |past| i64::try_from(past).unwrap_or(i64::MAX));
+    let mut select = connection.prepare_cached(sql)?;
+    let mut rows = select.query([past])?;
+    let mut found = Vec::new();
+    while found.len() <= query.limit.get()
+        && let Some(row) = rows.next()?
+    {
+        let record = Record { sequence: row.get(0)?, canonical: row.get(1)? };
+        if passes(&record, query)? {
+            found.push(record);
+        }
+    }
+    Ok(Listing::from_lookahead(found, query.limit))
+}
+
+fn passes(record: &Record, query: &EventQuery) -> rusqlite::Result<bool> {
+    let Some(filter) = &query.filter else { return Ok(true) };
+    let event = Event::from_canonical(&record.canonical);
+    event
+        .map(|event| event.passes(filter))
+        .map_err(|_| FromSqlError::Other(Box::new(Corrupt("audit log"))).into())
 }
 
 pub(super) fn insert_block(connection: &Connection, block: &Block<'_>) -> rusqlite::Result<()> {

@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use strongroom_crypto::WrappedKey;
 use strongroom_domain::api_key::ApiKey;
-use strongroom_domain::audit::{Entry, Event, Head, Record};
+use strongroom_domain::audit::{Entry, Event, EventQuery, Head, Record};
 use strongroom_domain::caller::Credential;
 use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
 use strongroom_domain::page::{Listing, PageLimit, Query};
@@ -472,6 +472,11 @@ impl Store for SqliteStore {
 
     async fn audit_list(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
         self.readers.scan(Lane::Indexed, move |connection| audit::list(connection, after, limit)).await
+    }
+
+    async fn audit_page(&self, query: EventQuery) -> Result<Listing<Record>> {
+        let lane = if query.filter.is_some() { Lane::Walking } else { Lane::Indexed };
+        self.readers.scan(lane, move |connection| audit::page(connection, &query)).await
     }
 
     async fn audit_hashes(&self, level: u32, first: u64, count: u64) -> Result<Vec<Digest>> {
