@@ -10,6 +10,7 @@ mod house;
 mod hygiene;
 mod logging;
 mod remote;
+mod second_place;
 mod seed;
 mod serve;
 mod settings;

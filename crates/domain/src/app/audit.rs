@@ -98,6 +98,42 @@ impl App {
         self.log().consistency(from, size).await
     }
 
+    /// The key that the log's checkpoints are checked with; it is for everybody.
+    #[must_use]
+    pub fn audit_key(&self) -> LogPublicKey {
+        self.log().public_key()
+    }
+
+    /// The end of the log, for the one who runs the server.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn audit_head(&self) -> Result<Head> {
+        self.store.audit_head().await
+    }
+
+    /// A signed checkpoint of the log as it is now, for the one who runs the server.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn audit_checkpoint_now(&self) -> Result<(Head, String)> {
+        let head = self.store.audit_head().await?;
+        Ok((head, self.log().checkpoint(&head)))
+    }
+
+    /// Whether the log leads past a head that a checkpoint tells of.
+    ///
+    /// # Errors
+    /// Those of the store. What is wrong with the log is in the value.
+    pub async fn audit_leads_past(&self, expected: &Head) -> Result<Result<(), Broken>> {
+        let (sequence, found) = (expected.sequence, self.store.audit_head().await?.sequence);
+        if found < sequence {
+            return Ok(Err(Broken::BeforeCheckpoint { expected: sequence, found }));
+        }
+        let same = root_over(&*self.store, 0..sequence).await? == expected.root;
+        Ok(if same { Ok(()) } else { Err(Broken::NotCheckpoint { sequence }) })
+    }
+
     fn log(&self) -> Log<'_> {
         Log { store: &*self.store, account: self.account.id, key: &self.log_key }
     }

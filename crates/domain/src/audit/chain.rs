@@ -6,16 +6,10 @@ use strongroom_crypto::{Digest, chain_digest};
 use super::Broken;
 
 /// How far a chain was walked.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Chain {
     sequence: u64,
     hash: Digest,
-}
-
-impl Default for Chain {
-    fn default() -> Self {
-        Self { sequence: 0, hash: [0; 32] }
-    }
 }
 
 impl Chain {
