@@ -97,7 +97,6 @@ async fn a_resolve_event_takes_at_most_400_bytes_on_disk() {
 /// How fast the one thread that writes appends: `cargo test --release … -- --ignored --nocapture`.
 #[tokio::test]
 #[ignore = "measures, and shows nothing that could be right or wrong"]
-#[expect(clippy::print_stderr, reason = "what it measures is for whoever runs it")]
 async fn appending_is_fast() {
     const EVENTS: u64 = 200_000;
     let folder = tempfile::tempdir().unwrap();
@@ -112,7 +111,7 @@ const LENGTH: u64 = 100_000;
 struct Dice(u64);
 
 impl Dice {
-    fn from_to(&mut self, from: u64, to: u64) -> u64 {
+    fn between(&mut self, from: u64, to: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -167,14 +166,14 @@ fn cover_up(connection: &Connection) {
 
 /// What is done to a log, and what is to be found.
 fn tamper(connection: &Connection, how: u64, dice: &mut Dice) -> (&'static str, Broken) {
-    let one = dice.from_to(1, LENGTH - 1);
-    let other = dice.from_to(one + 1, LENGTH + 1);
+    let one = dice.between(1, LENGTH - 1);
+    let other = dice.between(one + 1, LENGTH + 1);
     let altered = Broken::Altered { sequence: one };
     match how {
         0 => {
             let mut canonical = bytes(connection, one);
-            let at = dice.from_to(0, canonical.len() as u64) as usize;
-            canonical[at] ^= 1 << dice.from_to(0, 8);
+            let at = dice.between(0, canonical.len() as u64) as usize;
+            canonical[at] ^= 1 << dice.between(0, 8);
             set(connection, one, &canonical);
             ("edited", altered)
         }

@@ -45,7 +45,7 @@ fn walk(step: &Connection, sequence: u64, hash: &Digest) -> Result<Tree, Failed>
         let record = Record { sequence: row.get(0)?, canonical: row.get(2)? };
         chain.check(record.sequence, &row.get(1)?, &record.canonical).map_err(Failed::Broken)?;
         tree.append(record.hash(), |block| audit::insert_block(step, &block))?;
-        if record.sequence % BETWEEN_LINES == 0 {
+        if record.sequence.is_multiple_of(BETWEEN_LINES) {
             tracing::info!(done = record.sequence, of = sequence, "the audit log gets its tree");
         }
     }
