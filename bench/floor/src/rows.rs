@@ -12,6 +12,11 @@ use crate::{Result, say};
 /// Transactions after which the log has the size that tells what one of them adds.
 const MEASURED: u64 = 50;
 
+/// Records whose hashes are a row of the log's tree.
+const BLOCK: i64 = 16;
+/// Hashes of the tree that are in no row yet, on average.
+const EDGE: usize = 32;
+
 /// Writes for so long, and says how many rows a second became durable and how many bytes a commit wrote.
 pub(crate) fn run(store: &Path, batch: u64, length: Duration) -> Result {
     let connection = open(store)?;
@@ -111,24 +116,31 @@ impl Rows {
             self.created_at,
             &self.created_by,
         ))?;
-        let version = "INSERT INTO version (account, secret, number, created_at, wrapped_key, ciphertext) \
-                       VALUES (?1, ?2, 1, ?3, ?4, ?5)";
+        let version = "INSERT INTO version (account, secret, number, created_at, wrapped_key, ciphertext, created_by) \
+                       VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6)";
         connection.prepare_cached(version)?.execute((
             self.account,
             id,
             self.created_at,
             &self.wrapped_key,
             &self.ciphertext,
+            &self.created_by,
         ))?;
-        let event = "INSERT INTO audit (sequence, hash, canonical) VALUES (?1, ?2, ?3)";
-        connection.prepare_cached(event)?.execute((self.sequence, hash(self.sequence), &self.canonical))?;
+        let event = "INSERT INTO audit (sequence, canonical) VALUES (?1, ?2)";
+        connection.prepare_cached(event)?.execute((self.sequence, &self.canonical))?;
+        if self.sequence % BLOCK == 0 {
+            let block = "INSERT INTO audit_tree (id, hashes) VALUES (?1, ?2)";
+            let hashes = hash(self.sequence).repeat(BLOCK as usize);
+            connection.prepare_cached(block)?.execute((self.sequence / BLOCK - 1, hashes))?;
+        }
         Ok(())
     }
 
     /// What a batch writes once.
     fn finish(&self, connection: &Connection) -> Result {
-        let head = "UPDATE audit_head SET sequence = ?1, hash = ?2";
-        connection.prepare_cached(head)?.execute((self.sequence, hash(self.sequence)))?;
+        let head = "UPDATE audit_head SET sequence = ?1, root = ?2, edge = ?3";
+        let root = hash(self.sequence);
+        connection.prepare_cached(head)?.execute((self.sequence, root, root.repeat(EDGE)))?;
         let tally = "UPDATE account SET secrets = ?2 WHERE number = ?1";
         connection.prepare_cached(tally)?.execute((self.account, self.secrets))?;
         Ok(())

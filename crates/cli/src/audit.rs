@@ -1,56 +1,161 @@
 //! `strongroom audit`.
 
-use std::io::{IsTerminal, Write};
+mod export;
+mod list;
+mod verify;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use strongroom_domain::app::audit;
+use strongroom_crypto::LogKey;
+use strongroom_domain::app::audit::Log;
+use strongroom_domain::ids::AccountId;
 use strongroom_domain::store::Store;
-use strongroom_server::origin::Origin;
 use strongroom_server::view;
 use strongroom_store::sqlite::SqliteStore;
 
 use crate::failure::Failure;
 use crate::folder;
-use crate::settings::Place;
+use crate::remote;
+use crate::settings::{Place, Settings};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Walk the whole chain and name the first bad record
-    #[command(after_help = "Example:\n  strongroom audit verify --data-dir /var/lib/strongroom")]
-    Verify {
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Print the events as JSON lines, oldest first
+    /// Walk the whole log and name the first bad record
+    #[command(after_help = verify::HELP)]
+    Verify(verify::Verify),
+    /// Print the events of a data folder as JSON lines, oldest first
     #[command(
         after_help = "Examples:\n  strongroom audit list\n  strongroom audit list --after 1000 --limit 50"
     )]
-    List(List),
+    List(list::List),
+    /// Print the events of a running server as JSON lines, the newest first
+    #[command(
+        after_help = "Examples:\n  strongroom audit events --limit 20\n  strongroom audit events --oldest-first --filter 'obj.principal.subject == \"ci\"'\n\nIt takes an admin's key or one with the grant audit. A filter may ask about event_id, event_type, event_timestamp,\nprincipal.id, principal.subject and object.id."
+    )]
+    Events(remote::events::Events),
+    /// Print the last events of a running server, and with --follow those that come
+    #[command(
+        after_help = "Examples:\n  strongroom audit tail\n  strongroom audit tail -f --filter 'obj.event_type == \"secret_resolved.v0\"'"
+    )]
+    Tail(remote::events::Tail),
+    /// Print the public key that checkpoints are checked with
+    #[command(after_help = "Example:\n  strongroom audit key > audit-key.txt")]
+    Key {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Print a signed checkpoint: how long the log is, and the root of its tree
+    #[command(
+        after_help = "Example:\n  strongroom audit checkpoint > checkpoint-$(date +%F).txt\n\nKeep it in another place: audit verify --checkpoint compares with it. It is a C2SP tlog-checkpoint."
+    )]
+    Checkpoint {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Prove that an event is in the log, or that the log of now continues that of then
+    #[command(
+        after_help = "Examples:\n  strongroom audit prove 1042\n  strongroom audit prove 1042 --size 2000\n  strongroom audit prove --from 1000 --size 2000\n\nThe proof is that of RFC 6962, as JSON, with a signed checkpoint of the log that it leads to."
+    )]
+    Prove(Prove),
+    /// Write the whole log into a file that can be verified alone
+    #[command(
+        after_help = "Example:\n  strongroom audit export audit.jsonl\n  strongroom audit verify --export audit.jsonl --key \"$(strongroom audit key)\""
+    )]
+    Export(export::Export),
 }
 
 #[derive(Args)]
-pub(crate) struct List {
+pub(crate) struct Prove {
     #[command(flatten)]
     place: Place,
-    /// Only events after this number
-    #[arg(long, default_value_t = 0, value_name = "NUMBER")]
-    after: u64,
-    /// At most so many events [default: all]
+    /// The event's number
+    #[arg(value_name = "NUMBER", required_unless_present = "from", conflicts_with = "from")]
+    event: Option<u64>,
+    /// The length of the log then
     #[arg(long, value_name = "NUMBER")]
-    limit: Option<usize>,
+    from: Option<u64>,
+    /// The length of the log that is proved about [default: as it is now]
+    #[arg(long, value_name = "NUMBER")]
+    size: Option<u64>,
 }
-
-/// Events that are read at a time.
-const STEP: usize = 1000;
 
 pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Verify { place } => block_on(verify(&open(place)?)),
-        Command::List(list) => {
-            let (after, limit) = (list.after, list.limit.unwrap_or(usize::MAX));
-            block_on(print(&open(list.place)?, after, limit))
+        Command::Verify(verify) => verify.run(),
+        Command::List(list) => list.run(),
+        Command::Events(events) => events.run(),
+        Command::Tail(tail) => tail.run(),
+        Command::Key { place } => {
+            let house = block_on(ReadHouse::open(place))?;
+            crate::out(&format!("{}\n", house.log().public_key()))
         }
+        Command::Checkpoint { place } => block_on(async {
+            let house = ReadHouse::open(place).await?;
+            let head = house.store.audit_head().await.map_err(unreadable)?;
+            crate::out(&house.log().checkpoint(&head))
+        }),
+        Command::Prove(prove) => block_on(prove.run()),
+        Command::Export(export) => export.run(),
+    }
+}
+
+impl Prove {
+    async fn run(self) -> Result<ExitCode, Failure> {
+        let house = ReadHouse::open(self.place).await?;
+        let refused = |error| Failure::new("there is no such proof").because(error);
+        let proof = match (self.event, self.from) {
+            (Some(event), _) => {
+                let proof = house.log().inclusion(event, self.size).await.map_err(refused)?;
+                serde_json::to_string_pretty(&view::inclusion(proof))
+            }
+            (None, from) => {
+                let from = from.unwrap_or_default();
+                let proof = house.log().consistency(from, self.size).await.map_err(refused)?;
+                serde_json::to_string_pretty(&view::consistency(proof))
+            }
+        };
+        let text = proof.map_err(|error| Failure::new("the proof cannot be printed").because(error))?;
+        crate::out(&(text + "\n"))
+    }
+}
+
+/// A store that is read, with the key that signs for its log.
+struct ReadHouse {
+    store: SqliteStore,
+    account: AccountId,
+    key: LogKey,
+}
+
+impl ReadHouse {
+    async fn open(place: Place) -> Result<Self, Failure> {
+        let settings = place.resolve()?;
+        let store = open_store(&settings)?;
+        let account = store.account_find().await.map_err(unreadable)?;
+        let account = account.ok_or_else(|| Failure::new("the store is empty"))?;
+        let file = settings.root_key_file.display();
+        let root_key = folder::root_key_read(&settings.root_key_file)?
+            .filter(|key| key.id() == account.root_key)
+            .ok_or_else(|| {
+                Failure::new(format!(
+                    "{file} is not there or not the store's root key, which is {}",
+                    account.root_key
+                ))
+                .todo("name the right file with --root-key-file")
+            })?;
+        let wrapped = store.log_key_find(account.id).await.map_err(unreadable)?.ok_or_else(|| {
+            Failure::new("the store has no key for checkpoints yet").todo("start the server on it once")
+        })?;
+        let key = root_key.open_log_key(&wrapped, account.id.ksuid().as_bytes());
+        let key =
+            key.map_err(|error| Failure::new("the key of the audit log does not open").because(error))?;
+        Ok(Self { store, account: account.id, key })
+    }
+
+    fn log(&self) -> Log<'_> {
+        Log { store: &self.store, account: self.account, key: &self.key }
     }
 }
 
@@ -61,29 +166,26 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
 }
 
 pub(crate) fn open(place: Place) -> Result<SqliteStore, Failure> {
-    let settings = place.resolve()?;
+    open_store(&place.resolve()?)
+}
+
+fn open_store(settings: &Settings) -> Result<SqliteStore, Failure> {
     let path = folder::store_path(&settings.data_dir);
     if !path.exists() {
         return Err(Failure::new(format!("there is no store in {}", settings.data_dir.display()))
             .todo("name the data folder with --data-dir"));
     }
-    SqliteStore::open_to_read(&path).map_err(|error| Failure::new("the store cannot be read").because(error))
+    SqliteStore::open_current_to_read(&path)
+        .map_err(|error| Failure::new("the store cannot be read").because(error))
 }
 
 fn unreadable(error: strongroom_domain::Error) -> Failure {
     Failure::new("the store cannot be read").because(error)
 }
 
-async fn verify(store: &SqliteStore) -> Result<ExitCode, Failure> {
-    let walked = audit::verify(store, progress("events checked")).await.map_err(unreadable)?;
-    match walked {
-        Ok(head) => {
-            let hash: String = head.hash.iter().map(|byte| format!("{byte:02x}")).collect();
-            crate::out(&format!("{} audit events, the chain is intact, its head is {hash}\n", head.sequence))
-        }
-        Err(broken) => Err(Failure::new(format!("the audit log was tampered with or damaged: {broken}"))
-            .todo("compare with a backup: strongroom audit verify on a restored one tells when it was still whole")),
-    }
+fn read_text(what: &str, path: &PathBuf) -> Result<String, Failure> {
+    std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("{what} {} cannot be read", path.display())).because(error))
 }
 
 /// Tells how far long work is, on a terminal.
@@ -97,26 +199,4 @@ pub(crate) fn progress(what: &'static str) -> impl FnMut(u64) {
             eprintln!("{done} {what}");
         }
     }
-}
-
-async fn print(store: &SqliteStore, mut after: u64, mut limit: usize) -> Result<ExitCode, Failure> {
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    while limit > 0 {
-        let records = store.audit_list(after, limit.min(STEP)).await.map_err(unreadable)?;
-        let Some(last) = records.last() else { break };
-        after = last.sequence;
-        limit -= records.len();
-        for record in &records {
-            let event = view::event(record, &Origin::none()).map_err(unreadable)?;
-            let line = serde_json::to_string(&event)
-                .map_err(|error| Failure::new("an event cannot be printed").because(error))?;
-            if writeln!(out, "{line}").is_err() {
-                // Whoever read has seen enough.
-                return Ok(ExitCode::SUCCESS);
-            }
-        }
-    }
-    // A reader that went away has seen enough here too.
-    let _ = out.flush();
-    Ok(ExitCode::SUCCESS)
 }

@@ -107,7 +107,7 @@ async fn store(settings: &Settings, key: Option<&RootKey>) -> Vec<Finding> {
             "strongroom serve makes one".into(),
         )];
     }
-    let store = match SqliteStore::open_to_read(&path) {
+    let store = match SqliteStore::open_current_to_read(&path) {
         Ok(store) => store,
         Err(error) => return vec![unreadable("the store", error)],
     };
@@ -160,7 +160,7 @@ async fn keys(store: &SqliteStore, key: Option<&RootKey>) -> Finding {
 
 async fn log(store: &SqliteStore) -> Finding {
     match audit::verify(store, |_| ()).await {
-        Ok(Ok(head)) => Good(format!("the audit log of {} events is intact", head.sequence)),
+        Ok(Ok(head)) => Good(format!("the audit log of {} events is whole", head.sequence)),
         Ok(Err(broken)) => Bad(
             format!("the audit log was tampered with or damaged: {broken}"),
             "compare with a backup: strongroom audit verify tells when it was still whole".into(),

@@ -55,11 +55,16 @@ impl Folder {
     }
 }
 
+/// Makes a file that only its owner may read, where there is none.
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)
+}
+
 /// Writes a file that only its owner may read, whole or not at all, and on disk when this returns.
 pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let part = path.with_added_extension("part");
     let _ = fs::remove_file(&part);
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&part)?;
+    let mut file = create_private(&part)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&part, path)?;

@@ -10,6 +10,7 @@ mod house;
 mod hygiene;
 mod logging;
 mod remote;
+mod second_place;
 mod seed;
 mod serve;
 mod settings;
@@ -62,7 +63,7 @@ enum Command {
         #[command(flatten)]
         options: Box<Options>,
     },
-    /// Read and verify the audit log, with the server running or stopped
+    /// Read, verify and prove the audit log
     #[command(after_help = "Example:\n  strongroom audit verify")]
     Audit {
         #[command(subcommand)]

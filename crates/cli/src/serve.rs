@@ -53,6 +53,9 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
         None => None,
     };
     let house = house::open(&settings).await?;
+    if let Some(place) = &settings.second_place {
+        place.open(&house.app, settings.allow_rolled_back_log).await?;
+    }
     let address =
         listener.local_addr().map_err(|error| Failure::new("the address is unknown").because(error))?;
     let external = settings.server.external_url.as_ref().map(ToString::to_string);
@@ -74,14 +77,22 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     let metrics = async {
         if let Some(listener) = metrics_listener {
             let answers = Answers::Metrics(front.clone());
-            listen::serve(listener, None, answers, settings.connections, stopped(stop)).await;
+            listen::serve(listener, None, answers, settings.connections, stopped(stop.clone())).await;
+        }
+    };
+    let checkpoints = async {
+        if let Some(place) = &settings.second_place {
+            place.keep(front.shared().app(), stopped(stop.clone())).await;
         }
     };
     crate::out(&greeting(&settings, &url, metrics_url, house.first_token))?;
     tracing::info!(%address, "serving");
     let sweeper = tokio::spawn(sweeper::run(shared));
-    tokio::join!(api, metrics);
+    tokio::join!(api, metrics, checkpoints);
     sweeper.abort();
+    if let Some(place) = &settings.second_place {
+        place.write_last(front.shared().app()).await;
+    }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

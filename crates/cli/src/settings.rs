@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
@@ -14,6 +15,7 @@ use strongroom_server::listen;
 use strongroom_server::origin::Origin;
 
 use crate::failure::Failure;
+use crate::second_place::SecondPlace;
 use crate::units::{self, Age, Bytes, Span, Time};
 
 const DATA_DIR: &str = "strongroom-data";
@@ -112,6 +114,16 @@ pub(crate) struct Options {
     /// Time for the TLS handshake [default: 10s]
     #[arg(long, env = "STRONGROOM_HANDSHAKE_TIMEOUT", value_name = "TIME", hide_env_values = true)]
     pub(crate) handshake_timeout: Option<Time>,
+    /// A file in another place than the store, for signed checkpoints of the audit log
+    #[arg(long, env = "STRONGROOM_AUDIT_CHECKPOINT_TO", value_name = "FILE", hide_env_values = true)]
+    pub(crate) audit_checkpoint_to: Option<PathBuf>,
+    /// Time between two of those checkpoints [default: 1m]
+    #[arg(long, env = "STRONGROOM_AUDIT_CHECKPOINT_EVERY", value_name = "TIME", hide_env_values = true)]
+    pub(crate) audit_checkpoint_every: Option<Time>,
+    /// Serve a store whose audit log is not the one of the last checkpoint, this once
+    #[arg(long)]
+    #[serde(skip)]
+    pub(crate) allow_rolled_back_log: bool,
     /// Time that running requests have to finish on SIGTERM [default: 30s]
     #[arg(long, env = "STRONGROOM_DRAIN_TIMEOUT", value_name = "TIME", hide_env_values = true)]
     pub(crate) drain_timeout: Option<Time>,
@@ -155,6 +167,9 @@ impl Options {
             body_timeout: self.body_timeout.or(file.body_timeout),
             handshake_timeout: self.handshake_timeout.or(file.handshake_timeout),
             drain_timeout: self.drain_timeout.or(file.drain_timeout),
+            audit_checkpoint_to: self.audit_checkpoint_to.or(file.audit_checkpoint_to),
+            audit_checkpoint_every: self.audit_checkpoint_every.or(file.audit_checkpoint_every),
+            allow_rolled_back_log: self.allow_rolled_back_log,
             config: Some(path),
         })
     }
@@ -194,6 +209,8 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) server: strongroom_server::Settings,
     pub(crate) connections: listen::Limits,
+    pub(crate) second_place: Option<SecondPlace>,
+    pub(crate) allow_rolled_back_log: bool,
 }
 
 impl Settings {
@@ -216,6 +233,8 @@ impl Settings {
             limits: limits(&options)?,
             server: server(&options)?,
             connections: connections(&options),
+            second_place: second_place(&options),
+            allow_rolled_back_log: options.allow_rolled_back_log,
             data_dir,
         })
     }
@@ -274,6 +293,12 @@ fn server(options: &Options) -> Result<strongroom_server::Settings, Failure> {
     })
 }
 
+fn second_place(options: &Options) -> Option<SecondPlace> {
+    const EVERY: Duration = Duration::from_secs(60);
+    let every = options.audit_checkpoint_every.map_or(EVERY, |time| time.0);
+    options.audit_checkpoint_to.clone().map(|file| SecondPlace { file, every })
+}
+
 fn connections(options: &Options) -> listen::Limits {
     let default = listen::Limits::default();
     let or = |given: Option<Time>, default| given.map_or(default, |time| time.0);
@@ -304,7 +329,7 @@ pub(crate) fn show(options: Options, given: Option<&ArgMatches>) -> Result<Strin
     };
     let mut out = String::new();
     for (name, value) in rows(&Settings::resolve(options)?) {
-        out += &format!("{name:<20} {value:<36} # {}\n", source(name));
+        out += &format!("{name:<22} {value:<36} # {}\n", source(name));
     }
     Ok(out)
 }
@@ -316,6 +341,7 @@ fn rows(settings: &Settings) -> Vec<(&'static str, String)> {
     let Settings { limits, server, connections, .. } = settings;
     let url = server.external_url.as_ref().map_or_else(|| "each request's own".to_owned(), Origin::to_string);
     let none = || "none".to_owned();
+    let place = settings.second_place.as_ref();
     vec![
         ("data_dir", path(&settings.data_dir)),
         ("root_key_file", path(&settings.root_key_file)),
@@ -343,6 +369,8 @@ fn rows(settings: &Settings) -> Vec<(&'static str, String)> {
         ("body_timeout", format!("{:?}", server.body_timeout)),
         ("handshake_timeout", format!("{:?}", connections.handshake)),
         ("drain_timeout", format!("{:?}", connections.drain)),
+        ("audit_checkpoint_to", place.map_or_else(none, |place| path(&place.file))),
+        ("audit_checkpoint_every", place.map_or_else(none, |place| format!("{:?}", place.every))),
     ]
 }
 
@@ -381,7 +409,11 @@ mod tests {
     #[test]
     fn every_flag_has_its_variable() {
         let command: Command = Flags::command();
-        for arg in command.get_arguments().filter(|arg| arg.get_long().is_some_and(|long| long != "help")) {
+        // What is for one start alone must not stay on in a variable.
+        let once = ["help", "allow-rolled-back-log"];
+        for arg in
+            command.get_arguments().filter(|arg| arg.get_long().is_some_and(|long| !once.contains(&long)))
+        {
             let expected = format!("STRONGROOM_{}", arg.get_id().as_str().to_uppercase());
             assert_eq!(arg.get_env().and_then(|name| name.to_str()), Some(expected.as_str()));
         }

@@ -76,7 +76,7 @@ fn every_change_has_its_event() {
 
 /// The events are numbered without a gap, and each hash is another.
 #[test]
-fn the_chain_is_numbered_from_one() {
+fn the_log_is_numbered_from_one() {
     let data = private_folder();
     let server = Server::start(data.path());
     for n in 0..20 {

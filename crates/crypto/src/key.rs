@@ -5,7 +5,8 @@ use zeroize::Zeroize;
 
 use crate::context::{self, RawId, ValuePlace, VaultPlace};
 use crate::envelope::{self, SealedValue, WrappedKey};
-use crate::{CryptoError, Rng, SecretValue, TokenKey};
+use crate::signing::log_key_context;
+use crate::{CryptoError, LogKey, Rng, SecretValue, TokenKey};
 
 /// Length of every key, in bytes: AES-256.
 pub(crate) const KEY_LENGTH: usize = 32;
@@ -173,6 +174,27 @@ impl RootKey {
     pub fn open_token_key(&self, wrapped: &WrappedKey, account: &RawId) -> Result<TokenKey, CryptoError> {
         let context = context::token_key_context(account, self.id);
         Ok(TokenKey::from_bytes(envelope::unwrap(&self.bytes, self.id, wrapped, &context)?))
+    }
+    /// Wraps the key that signs an account's checkpoints.
+    ///
+    /// # Errors
+    /// [`CryptoError::Random`].
+    pub fn wrap_log_key(
+        &self,
+        key: &LogKey,
+        account: &RawId,
+        rng: &dyn Rng,
+    ) -> Result<WrappedKey, CryptoError> {
+        envelope::wrap(&self.bytes, self.id, key.bytes(), &log_key_context(account, self.id), rng)
+    }
+
+    /// Opens the key that signs an account's checkpoints.
+    ///
+    /// # Errors
+    /// [`CryptoError::Refused`].
+    pub fn open_log_key(&self, wrapped: &WrappedKey, account: &RawId) -> Result<LogKey, CryptoError> {
+        let context = log_key_context(account, self.id);
+        LogKey::from_bytes(envelope::unwrap(&self.bytes, self.id, wrapped, &context)?)
     }
 }
 

@@ -7,15 +7,17 @@ mod envelope;
 mod key;
 mod rng;
 mod root_key_file;
+mod signing;
 mod token;
 mod value;
 
 pub use cache::CachePlace;
-pub use digest::{Digest, chain_digest};
+pub use digest::{Digest, chain_digest, empty_digest, leaf_digest, node_digest};
 pub use envelope::{SealedValue, WrappedKey};
 pub use key::{KeyId, MemoryLock, RootKey, VaultKey};
 pub use rng::{Rng, SystemRng};
 pub use root_key_file::{RootKeyFileError, parse_root_key_file, view_root_key_file};
+pub use signing::{LogKey, PublicKey, Signature, is_signed, note_key_id};
 pub use token::{TokenHash, TokenKey};
 pub use value::SecretValue;
 

@@ -23,7 +23,7 @@ impl Role {
     #[must_use]
     pub fn standing(self, action: Action) -> Standing {
         match (self, action) {
-            (_, Action::Resolve | Action::Audit) => Standing::ByGrant,
+            (_, Action::Resolve) | (Self::Developer | Self::Viewer, Action::Audit) => Standing::ByGrant,
             (Self::Admin, _) | (_, Action::Read) | (Self::Developer, Action::Manage) => Standing::Own,
             (Self::Developer, Action::Admin) | (Self::Viewer, Action::Manage | Action::Admin) => {
                 Standing::Never
@@ -147,6 +147,12 @@ impl Caller {
             self.grants.is_none() || self.is_admin() || self.ruling_at_large(Action::Audit).allows();
         let denied = Denial::NotGranted { action: Action::Audit, target: None };
         if allowed { Ok(()) } else { Err(Error::Forbidden(denied)) }
+    }
+
+    /// Refuses who may not read the audit log.
+    pub(crate) fn must_audit(&self) -> Result<()> {
+        let told = || Denial::NotGranted { action: Action::Audit, target: None };
+        self.ruling_at_large(Action::Audit).or_refuse(told)
     }
 
     /// Whether the caller may read any value at all.

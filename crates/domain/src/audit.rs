@@ -1,15 +1,21 @@
-//! The audit log: what happened, who did it, and a chain that shows when a record was altered, dropped or moved.
+//! The audit log: what happened, who did it, and a tree of hashes that shows when a record was altered, dropped or moved.
 //!
-//! An event's *canonical bytes* are its compact JSON in the order of the fields below. They are what is stored and what the
-//! chain is computed over. They hold no URL, so that they do not depend on where the server is reached; the envelope that
-//! people read (ngrok's, with URLs) is made from them.
+//! An event's *canonical bytes* are what is stored and what the tree is computed over. They hold no URL, so that they do not
+//! depend on where the server is reached; the envelope that people read (ngrok's, with URLs) is made from them.
+
+mod canonical;
+pub mod chain;
+pub mod checkpoint;
+pub mod proof;
+mod query;
+pub mod tree;
+mod verify;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use strongroom_crypto::{Digest, chain_digest};
 
 use crate::api_key::ApiKey;
 use crate::caller::Caller;
@@ -21,6 +27,9 @@ use crate::principal::ServiceUser;
 use crate::secret::{Resolved, Secret};
 use crate::stamp::Stamp;
 use crate::vault::Vault;
+
+pub use query::{EventQuery, Order};
+pub use verify::{Broken, Entry, Head, Record, StoredHashes, Verifier};
 
 /// What was done to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -329,9 +338,9 @@ impl Event {
     /// Its canonical bytes.
     ///
     /// # Errors
-    /// [`Error::Internal`] if it cannot be written as JSON, which no event is known to do.
+    /// [`Error::Internal`] if its object cannot be written as JSON, which no event is known to do.
     pub fn to_canonical(&self) -> Result<Vec<u8>> {
-        serde_json::to_vec(self).map_err(|error| Error::Internal(Box::new(error)))
+        canonical::write(self).map_err(|error| Error::Internal(Box::new(error)))
     }
 
     /// The event of canonical bytes.
@@ -339,184 +348,6 @@ impl Event {
     /// # Errors
     /// [`Error::Internal`] when the bytes are no event.
     pub fn from_canonical(bytes: &[u8]) -> Result<Self> {
-        serde_json::from_slice(bytes).map_err(|error| Error::Internal(Box::new(error)))
-    }
-}
-
-/// An event as it is kept: numbered from 1 without gaps, and chained to the one before it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// Its number.
-    pub sequence: u64,
-    /// Its chain value.
-    pub hash: Digest,
-    /// The event's canonical bytes.
-    pub canonical: Vec<u8>,
-}
-
-/// The end of the log: what the next record is chained to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head {
-    /// The number of the last record; 0 before the first.
-    pub sequence: u64,
-    /// Its chain value; zeros before the first.
-    pub hash: Digest,
-}
-
-impl Head {
-    /// The head of an empty log.
-    pub const EMPTY: Self = Self { sequence: 0, hash: [0; 32] };
-
-    /// The head once the record with these canonical bytes follows.
-    #[must_use]
-    pub fn advanced(&self, canonical: &[u8]) -> Self {
-        let sequence = self.sequence + 1;
-        Self { sequence, hash: chain_digest(&self.hash, sequence, canonical) }
-    }
-}
-
-/// What is wrong with a log, and where first.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Broken {
-    /// A record is missing, or one stands where it does not belong.
-    #[error("record {expected} is missing: record {found} stands in its place")]
-    Gap {
-        /// The number that should come.
-        expected: u64,
-        /// The number that comes.
-        found: u64,
-    },
-    /// A record's chain value is not that of its bytes and the record before it.
-    #[error("record {sequence} was altered: it does not match its chain value")]
-    Altered {
-        /// The record.
-        sequence: u64,
-    },
-    /// A record's bytes are no event.
-    #[error("record {sequence} is not an audit event")]
-    Unreadable {
-        /// The record.
-        sequence: u64,
-    },
-    /// The log ends elsewhere than the store says.
-    #[error("the log ends at record {found}, the store says that it ends at record {expected}")]
-    WrongEnd {
-        /// Where it should end.
-        expected: u64,
-        /// Where it ends.
-        found: u64,
-    },
-}
-
-/// Walks the chain from its start; feed it every record in order, then ask [`Verifier::finish`].
-#[derive(Debug)]
-pub struct Verifier {
-    head: Head,
-}
-
-impl Default for Verifier {
-    fn default() -> Self {
-        Self { head: Head::EMPTY }
-    }
-}
-
-impl Verifier {
-    /// Checks the next record.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn check(&mut self, record: &Record) -> Result<(), Broken> {
-        let expected = self.head.sequence + 1;
-        if record.sequence != expected {
-            return Err(Broken::Gap { expected, found: record.sequence });
-        }
-        let hash = chain_digest(&self.head.hash, expected, &record.canonical);
-        if hash != record.hash {
-            return Err(Broken::Altered { sequence: expected });
-        }
-        if Event::from_canonical(&record.canonical).is_err() {
-            return Err(Broken::Unreadable { sequence: expected });
-        }
-        self.head = Head { sequence: expected, hash };
-        Ok(())
-    }
-
-    /// Checks that the log ends where the store says.
-    ///
-    /// # Errors
-    /// [`Broken::WrongEnd`], or [`Broken::Altered`] when only the chain value differs.
-    pub fn finish(&self, head: &Head) -> Result<(), Broken> {
-        if self.head.sequence != head.sequence {
-            return Err(Broken::WrongEnd { expected: head.sequence, found: self.head.sequence });
-        }
-        if self.head.hash != head.hash {
-            return Err(Broken::Altered { sequence: head.sequence });
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::ids::{Ksuid, UserId};
-
-    fn log(length: u64) -> (Vec<Record>, Head) {
-        let mut head = Head::EMPTY;
-        let at = Timestamp::from_second(1_700_000_000).unwrap();
-        let account = AccountId::new(Ksuid::MIN);
-        let actor = Actor::on_machine(PrincipalId::User(UserId::new(Ksuid::MIN)), "admin".to_owned());
-        let records = (0..length).map(|number| {
-            let object = Object::ServiceUser {
-                id: ServiceUserId::new(Ksuid::from_parts(at, number.into())),
-                name: format!("user {number}"),
-                active: true,
-                created_at: at,
-            };
-            let stamp = Stamp { ksuid: Ksuid::from_parts(at, number.into()), at };
-            let event = Event::new(stamp, account, actor.clone(), object, Action::Created);
-            assert_eq!(Event::from_canonical(&event.to_canonical().unwrap()).unwrap(), event);
-            let canonical = event.to_canonical().unwrap();
-            head = head.advanced(&canonical);
-            Record { sequence: head.sequence, hash: head.hash, canonical }
-        });
-        let records = records.collect();
-        (records, head)
-    }
-
-    fn verify(records: &[Record], head: &Head) -> Result<(), Broken> {
-        let mut verifier = Verifier::default();
-        records.iter().try_for_each(|record| verifier.check(record))?;
-        verifier.finish(head)
-    }
-
-    #[test]
-    fn a_log_verifies() {
-        let (records, head) = log(10);
-        assert_eq!(verify(&records, &head), Ok(()));
-        assert_eq!(verify(&[], &Head::EMPTY), Ok(()));
-    }
-
-    #[test]
-    fn the_first_bad_record_is_named() {
-        let (records, head) = log(10);
-        let altered = |change: &dyn Fn(&mut Vec<Record>)| {
-            let mut records = records.clone();
-            change(&mut records);
-            verify(&records, &head)
-        };
-        assert_eq!(altered(&|r| r[3].canonical[20] ^= 1), Err(Broken::Altered { sequence: 4 }));
-        assert_eq!(altered(&|r| r[3].hash[0] ^= 1), Err(Broken::Altered { sequence: 4 }));
-        assert_eq!(altered(&|r| drop(r.remove(3))), Err(Broken::Gap { expected: 4, found: 5 }));
-        assert_eq!(altered(&|r| r.swap(3, 4)), Err(Broken::Gap { expected: 4, found: 5 }));
-        assert_eq!(altered(&|r| r.truncate(7)), Err(Broken::WrongEnd { expected: 10, found: 7 }));
-        assert_eq!(
-            altered(&|r| {
-                let copy = r[3].clone();
-                r.insert(4, copy);
-            }),
-            Err(Broken::Gap { expected: 5, found: 4 })
-        );
+        canonical::read(bytes).map_err(|error| Error::Internal(Box::new(error)))
     }
 }

@@ -24,6 +24,8 @@ pub enum Noun {
     ApiKey,
     /// A service user.
     ServiceUser,
+    /// An event of the audit log.
+    AuditEvent,
 }
 
 impl fmt::Display for Noun {
@@ -33,6 +35,7 @@ impl fmt::Display for Noun {
             Self::Secret => "Secret",
             Self::ApiKey => "API Key",
             Self::ServiceUser => "Service User",
+            Self::AuditEvent => "Audit Event",
         })
     }
 }

@@ -11,9 +11,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use strongroom_crypto::WrappedKey;
 
+use crate::Digest;
 use crate::api_key::ApiKey;
-use crate::audit::{Event, Head, Record};
+use crate::audit::{Event, EventQuery, Head, Record};
 use crate::caller::Credential;
 use crate::deleted::{Deleted, Deletion, Leftovers};
 use crate::error::Result;
@@ -77,6 +79,12 @@ pub trait Store: Send + Sync {
         key: ApiKey,
         events: Vec<Event>,
     ) -> Result<()>;
+
+    /// The key that signs the audit log's checkpoints, wrapped.
+    async fn log_key_find(&self, account: AccountId) -> Result<Option<WrappedKey>>;
+
+    /// Keeps the key that signs the audit log's checkpoints. `Stale` if there is one already.
+    async fn log_key_insert(&self, account: AccountId, key: WrappedKey) -> Result<()>;
 
     /// A key with its owner.
     async fn credential_find(&self, id: ApiKeyId) -> Result<Option<Arc<Credential>>>;
@@ -331,6 +339,14 @@ pub trait Store: Send + Sync {
 
     /// Up to `limit` audit records after a number, oldest first.
     async fn audit_list(&self, after: u64, limit: usize) -> Result<Vec<Record>>;
+
+    /// A page of audit records.
+    async fn audit_page(&self, query: EventQuery) -> Result<Listing<Record>>;
+
+    /// Hashes of one level of the audit log's tree, from an index on: as many as there are without a gap, up to `count`.
+    /// A level's hash is that of the subtree over 16 to the power of the level records, and there is one for each such
+    /// stretch that is full.
+    async fn audit_hashes(&self, level: u32, first: u64, count: u64) -> Result<Vec<Digest>>;
 
     /// The end of the audit log.
     async fn audit_head(&self) -> Result<Head>;

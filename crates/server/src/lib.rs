@@ -62,6 +62,12 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// The house that is served.
+    #[must_use]
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
     /// Puts a server together.
     #[must_use]
     pub fn new(app: App, settings: Settings) -> Arc<Self> {

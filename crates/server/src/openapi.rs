@@ -83,6 +83,54 @@ pub(crate) struct Valued {
     version: u32,
 }
 
+/// Which events are listed.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes a query; crate::parse reads it")]
+pub(crate) struct Events {
+    /// `newest` or `oldest` first.
+    #[param(required = false, default = "newest", pattern = "^(newest|oldest)$")]
+    order: String,
+    /// With the newest first: only events with a number below this one.
+    #[param(required = false)]
+    before: u64,
+    /// With the oldest first: only events with a number above this one.
+    #[param(required = false)]
+    after: u64,
+    /// Events on the page, 1 to 100.
+    #[param(required = false, minimum = 1, maximum = 100, default = 100)]
+    limit: u8,
+    /// A CEL expression over `obj`, such as `obj.event_type == "secret_resolved.v0"`. The fields are `event_id`, `event_type`,
+    /// `event_timestamp`, `principal.id`, `principal.subject` and `object.id`.
+    #[param(required = false)]
+    filter: String,
+}
+
+/// What is to be shown to be in the audit log.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes a query; crate::parse reads it")]
+pub(crate) struct Included {
+    /// The event's number, from 1.
+    #[param(minimum = 1)]
+    sequence: u64,
+    /// The log when it had so many events; the log as it is when it is left out.
+    #[param(required = false)]
+    size: u64,
+}
+
+/// Which log is to be shown to continue which.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes a query; crate::parse reads it")]
+pub(crate) struct Continued {
+    /// The earlier log: the one that had so many events.
+    from: u64,
+    /// The later one; the log as it is when it is left out.
+    #[param(required = false)]
+    size: u64,
+}
+
 /// What every call can be refused with.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes answers; crate::error writes them")]
@@ -136,6 +184,7 @@ pub(crate) enum Errors {
         routes::secret_move, routes::version_list, routes::version_rollback, routes::vault_detail_get,
         routes::vault_detail_update, routes::deleted_list, routes::secret_undelete, routes::secret_purge,
         routes::vault_undelete, routes::vault_purge,
+        routes::audit_list, routes::audit_checkpoint, routes::audit_inclusion, routes::audit_consistency,
         routes::root_get, routes::self_get, routes::health_get, routes::ready_get, routes::metrics_get, routes::openapi_get,
     ),
     security(("token" = [])),

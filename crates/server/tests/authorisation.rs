@@ -84,6 +84,10 @@ const ROWS: &[Row] = &[
     row("POST", "/strongroom/explain", [200, 200, 200], [200, 200, 200, 200, 200, 200, 200]),
     row("GET", "/strongroom/secrets", [200, 200, 200], [200, 200, 200, 200, 200, 200, 200]),
     row("GET", "/strongroom/secrets/{id}", [200, 200, 200], [200, 200, 403, 404, 404, 404, 404]),
+    row("GET", "/strongroom/audit_events", [403, 403, 200], [403, 403, 403, 200, 403, 403, 403]),
+    row("GET", "/strongroom/audit/checkpoint", [403, 403, 200], [403, 403, 403, 200, 403, 403, 403]),
+    row("GET", "/strongroom/audit/inclusion", [403, 403, 200], [403, 403, 403, 200, 403, 403, 403]),
+    row("GET", "/strongroom/audit/consistency", [403, 403, 200], [403, 403, 403, 200, 403, 403, 403]),
     row("POST", "/strongroom/secrets/{id}/move", [403, 200, 200], [403, 200, 403, 404, 404, 404, 404]),
     row("GET", "/strongroom/secrets/{id}/versions", [200, 200, 200], [200, 200, 403, 404, 404, 404, 404]),
     row("POST", "/strongroom/secrets/{id}/rollback", [403, 200, 200], [403, 200, 403, 404, 404, 404, 404]),
@@ -138,6 +142,8 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
     }
     let path = match row.path {
         "/strongroom/values" => format!("{path}?vault=v{name}&name={name}"),
+        "/strongroom/audit/inclusion" => format!("{path}?sequence=1"),
+        "/strongroom/audit/consistency" => format!("{path}?from=1"),
         _ => path,
     };
     let body = match (row.method, row.path) {

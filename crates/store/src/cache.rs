@@ -12,8 +12,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use quick_cache::sync::Cache;
+use strongroom_crypto::WrappedKey;
 use strongroom_domain::api_key::ApiKey;
-use strongroom_domain::audit::{Event, Head, Record};
+use strongroom_domain::audit::{Event, EventQuery, Head, Record};
 use strongroom_domain::caller::Credential;
 use strongroom_domain::deleted::{Deleted, Deletion, Leftovers};
 use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
@@ -23,7 +24,7 @@ use strongroom_domain::principal::{Account, ServiceUser, User};
 use strongroom_domain::secret::{Detail, Due, Kept, Resolved, Secret, Version, Walked};
 use strongroom_domain::store::{ApiKeysOf, Counts, Store};
 use strongroom_domain::vault::Vault;
-use strongroom_domain::{Error, Result};
+use strongroom_domain::{Digest, Error, Result};
 
 use coherent::{Coherent, ENTRY_WEIGHT, Pages};
 
@@ -204,6 +205,14 @@ impl Store for CachedStore {
         events: Vec<Event>,
     ) -> Result<()> {
         self.store.account_insert(account, user, key, events).await
+    }
+
+    async fn log_key_find(&self, account: AccountId) -> Result<Option<WrappedKey>> {
+        self.store.log_key_find(account).await
+    }
+
+    async fn log_key_insert(&self, account: AccountId, key: WrappedKey) -> Result<()> {
+        self.store.log_key_insert(account, key).await
     }
 
     async fn credential_find(&self, id: ApiKeyId) -> Result<Option<Arc<Credential>>> {
@@ -599,6 +608,14 @@ impl Store for CachedStore {
 
     async fn audit_list(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
         self.store.audit_list(after, limit).await
+    }
+
+    async fn audit_page(&self, query: EventQuery) -> Result<Listing<Record>> {
+        self.store.audit_page(query).await
+    }
+
+    async fn audit_hashes(&self, level: u32, first: u64, count: u64) -> Result<Vec<Digest>> {
+        self.store.audit_hashes(level, first, count).await
     }
 
     async fn audit_head(&self) -> Result<Head> {

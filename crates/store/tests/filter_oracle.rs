@@ -19,7 +19,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 use rusqlite::{Connection, params, params_from_iter, types::Value};
-use strongroom_domain::filter::{Field, Filter, Kind};
+use strongroom_domain::filter::{self, Field, Filter, Kind};
 use strongroom_store::filter_sql::compile;
 
 static FIELDS: [Field; 7] = [
@@ -75,6 +75,18 @@ struct Object {
 }
 
 impl Object {
+    fn value(&self, field: &str) -> filter::Value<'_> {
+        match field {
+            "name" => filter::Value::Text(&self.name),
+            "metadata" => filter::Value::Text(&self.metadata),
+            "id" => filter::Value::Id(vec![self.id]),
+            "vault.id" => filter::Value::Id(vec![self.vault_id]),
+            "created_at" => filter::Value::Time(self.created_at),
+            "updated_at" => filter::Value::Time(self.updated_at),
+            _ => filter::Value::Bool(self.active),
+        }
+    }
+
     fn cel(&self) -> cel::Value {
         let vault = HashMap::from([("id", cel::Value::from(encode(self.vault_id)))]);
         HashMap::from([
@@ -459,6 +471,10 @@ fn agrees_with_cel() {
         };
         table.fill(&objects);
         let passing = table.passing(&filter);
+        for (place, object) in objects.iter().enumerate() {
+            let held = filter.holds(&|field| object.value(field));
+            prop_assert_eq!(passing.contains(&place), held, "{} in memory on {:?}", ours, object);
+        }
         let Ok(Ok(program)) = catch_unwind(AssertUnwindSafe(|| cel::Program::compile(&oracle))) else {
             return Ok(());
         };

@@ -140,9 +140,11 @@ async fn the_log_stays_short_however_much_is_written() {
     let log = std::fs::metadata(folder.path().join("store.db-wal")).unwrap().len();
     let written = CHANGES * LENGTH as u64;
     assert!(log < written / 2, "{log} bytes of log after {written} bytes of changes");
+    let account = house.account;
+    drop(house);
     drop(store);
     let again = SqliteStore::open(&path).unwrap();
-    let found = again.secret_find(house.account, secret.id).await.unwrap().unwrap();
+    let found = again.secret_find(account, secret.id).await.unwrap().unwrap();
     assert_eq!((found.revision, found.description.len()), (CHANGES, LENGTH));
     assert_eq!(again.check().await.unwrap(), None);
 }

@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Ref;
 
@@ -22,8 +23,21 @@ pub struct Event<O> {
     pub client: Option<EventClient>,
     /// Its number in the log, from 1.
     pub sequence: u64,
-    /// Its chain value, in hexadecimal.
+    /// Its hash in the log's tree, in hexadecimal.
     pub hash: String,
+}
+
+/// A page of audit events.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AuditEventList {
+    /// The events, in ngrok's envelope.
+    #[schema(value_type = Vec<Object>)]
+    pub audit_events: Vec<Event<serde_json::Value>>,
+    /// The collection's URL.
+    pub uri: String,
+    /// The URL of the next page; null on the last.
+    #[schema(required)]
+    pub next_page_uri: Option<String>,
 }
 
 /// Who did it.

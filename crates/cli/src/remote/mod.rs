@@ -6,6 +6,7 @@ pub(crate) mod completions;
 mod connection;
 mod deleted;
 pub(crate) mod diff;
+pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod export;
 mod find;

@@ -33,6 +33,35 @@ pub(crate) fn queries(world: &World) -> Vec<Case> {
             cases.push(case(&format!("{list}?{query}"), world.get(&format!("{list}?{query}")), 400, codes));
         }
     }
+    let of_the_log: [(&str, &'static [&'static str]); 19] = [
+        ("/strongroom/audit_events?limit=0", &["ERR_NGROK_233"]),
+        ("/strongroom/audit_events?limit=ten", &["ERR_NGROK_244"]),
+        ("/strongroom/audit_events?order=sideways", &["ERR_NGROK_215"]),
+        ("/strongroom/audit_events?before=-1", &["ERR_NGROK_215"]),
+        ("/strongroom/audit_events?before=007", &["ERR_NGROK_215"]),
+        ("/strongroom/audit_events?after=1", &["ERR_NGROK_215"]),
+        ("/strongroom/audit_events?order=oldest&before=1", &["ERR_NGROK_215"]),
+        ("/strongroom/audit_events?before=99999999999999999999999", &["ERR_NGROK_215"]),
+        ("/strongroom/audit_events?before_id=ev_32ELIL9nzEhwlvjSpNSI6xXGNcE", &["ERR_NGROK_231"]),
+        ("/strongroom/audit_events?filter=obj.name%20==%20%22a%22", &["ERR_NGROK_250"]),
+        ("/strongroom/audit/checkpoint?size=1", &["ERR_NGROK_231"]),
+        ("/strongroom/audit/inclusion", &["ERR_NGROK_215"]),
+        ("/strongroom/audit/inclusion?sequence=", &["ERR_NGROK_215"]),
+        ("/strongroom/audit/inclusion?sequence=one", &["ERR_NGROK_215"]),
+        ("/strongroom/audit/inclusion?sequence=1&sequence=1", &["ERR_NGROK_232"]),
+        ("/strongroom/audit/inclusion?sequence=1&size=18446744073709551615", &["ERR_NGROK_215"]),
+        ("/strongroom/audit/inclusion?sequence=1&size=9000000000000000000", &["ERR_NGROK_215"]),
+        ("/strongroom/audit/consistency", &["ERR_NGROK_215"]),
+        ("/strongroom/audit/consistency?from=9000000000000000000", &["ERR_NGROK_215"]),
+    ];
+    for (query, codes) in of_the_log {
+        cases.push(case(query, world.get(query), 400, codes));
+    }
+    for query in
+        ["/strongroom/audit/inclusion?sequence=0", "/strongroom/audit/inclusion?sequence=9000000000000000000"]
+    {
+        cases.push(case(query, world.get(query), 404, &[""]));
+    }
     let create = world.post("/vaults?dry_run=true", &json!({"name": "n"}));
     cases.push(case("a query on a create", create, 400, &["ERR_NGROK_231"]));
     cases

@@ -47,7 +47,7 @@ pub(crate) fn audit_events(data: &Path) -> Vec<Value> {
     lines.map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e} in {line:?}"))).collect()
 }
 
-/// Fails unless `strongroom audit verify` finds the chain whole.
+/// Fails unless `strongroom audit verify` finds the log whole.
 pub(crate) fn assert_chain_holds(data: &Path) {
     let verified = run(&["audit", "verify", "--data-dir", text(data)]);
     assert!(verified.success(), "audit verify: {}{}", verified.stdout, verified.stderr);

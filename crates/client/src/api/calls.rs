@@ -121,6 +121,14 @@ impl Client {
         self.list::<wire::SecretDetailList>("/strongroom/secrets", &query)
     }
 
+    /// A page of audit events; the query is the route's own.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn audit_events(&self, query: &[(&str, &str)]) -> Result<wire::AuditEventList, Error> {
+        self.send::<()>(Method::Get, "/strongroom/audit_events", query, None)?.json()
+    }
+
     /// One secret in detail.
     ///
     /// # Errors

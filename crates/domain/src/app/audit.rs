@@ -1,33 +1,263 @@
-//! The audit log, for those who work on the machine itself.
+//! The audit log: proofs of what is in it for those who may read it, and a walk through all of it for those who work on the
+//! machine itself.
 
-use crate::audit::{Broken, Head, Verifier};
-use crate::error::Result;
+use strongroom_crypto::LogKey;
+
+use super::App;
+use crate::Digest;
+use crate::audit::checkpoint::{self, LogPublicKey};
+use crate::audit::proof::{self, Range};
+use crate::audit::tree::{joined, perfect_root, subtrees};
+use crate::audit::{Broken, EventQuery, Head, Record, StoredHashes, Verifier};
+use crate::caller::Caller;
+use crate::error::{Error, Missing, Noun, Result, Rule};
+use crate::ids::AccountId;
+use crate::page::Listing;
 use crate::store::Store;
 
-/// How many records are read at a time.
-const STEP: usize = 1000;
+/// How many records are read at a time: a power of sixteen, so that each stretch of them has whole blocks of hashes.
+const STEP: u64 = 4096;
+
+/// That a record is in the log.
+#[derive(Debug)]
+pub struct Inclusion {
+    /// The record's number.
+    pub sequence: u64,
+    /// Its hash.
+    pub hash: Digest,
+    /// What leads from the hash to the root.
+    pub proof: Vec<Digest>,
+    /// The log that it is in.
+    pub head: Head,
+    /// A signed checkpoint of that log.
+    pub checkpoint: String,
+}
+
+/// That a log is the start of a later one.
+#[derive(Debug)]
+pub struct Consistency {
+    /// The earlier log.
+    pub from: Head,
+    /// What leads from its root to the later one's.
+    pub proof: Vec<Digest>,
+    /// The later log.
+    pub head: Head,
+    /// A signed checkpoint of the later log.
+    pub checkpoint: String,
+}
+
+/// The hashes of a log's tree are not there.
+#[derive(Debug, thiserror::Error)]
+#[error("the audit log's tree lacks hashes that it must have")]
+struct HashesMissing;
+
+impl App {
+    /// A page of the log's records.
+    ///
+    /// # Errors
+    /// `Forbidden` for who may not read the log.
+    pub async fn audit_list(&self, caller: &Caller, query: EventQuery) -> Result<Listing<Record>> {
+        caller.must_audit()?;
+        self.store.audit_page(query).await
+    }
+
+    /// A signed checkpoint of the log as it is now.
+    ///
+    /// # Errors
+    /// `Forbidden` for who may not read the log.
+    pub async fn audit_checkpoint(&self, caller: &Caller) -> Result<String> {
+        caller.must_audit()?;
+        Ok(self.log().checkpoint(&self.store.audit_head().await?))
+    }
+
+    /// Shows that a record is in the log as it was when it had `size` records, or as it is now.
+    ///
+    /// # Errors
+    /// As [`Log::inclusion`]; `Forbidden` for who may not read the log.
+    pub async fn audit_inclusion(
+        &self,
+        caller: &Caller,
+        sequence: u64,
+        size: Option<u64>,
+    ) -> Result<Inclusion> {
+        caller.must_audit()?;
+        self.log().inclusion(sequence, size).await
+    }
+
+    /// Shows that the log as it was when it had `from` records is the start of the log when it had `size`, or as it is now.
+    ///
+    /// # Errors
+    /// As [`Log::consistency`]; `Forbidden` for who may not read the log.
+    pub async fn audit_consistency(
+        &self,
+        caller: &Caller,
+        from: u64,
+        size: Option<u64>,
+    ) -> Result<Consistency> {
+        caller.must_audit()?;
+        self.log().consistency(from, size).await
+    }
+
+    /// The key that the log's checkpoints are checked with; it is for everybody.
+    #[must_use]
+    pub fn audit_key(&self) -> LogPublicKey {
+        self.log().public_key()
+    }
+
+    /// The end of the log, for the one who runs the server.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn audit_head(&self) -> Result<Head> {
+        self.store.audit_head().await
+    }
+
+    /// A signed checkpoint of the log as it is now, for the one who runs the server.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn audit_checkpoint_now(&self) -> Result<(Head, String)> {
+        let head = self.store.audit_head().await?;
+        Ok((head, self.log().checkpoint(&head)))
+    }
+
+    /// Whether the log leads past a head that a checkpoint tells of.
+    ///
+    /// # Errors
+    /// Those of the store. What is wrong with the log is in the value.
+    pub async fn audit_leads_past(&self, expected: &Head) -> Result<Result<(), Broken>> {
+        let (sequence, found) = (expected.sequence, self.store.audit_head().await?.sequence);
+        if found < sequence {
+            return Ok(Err(Broken::BeforeCheckpoint { expected: sequence, found }));
+        }
+        let same = root_over(&*self.store, 0..sequence).await? == expected.root;
+        Ok(if same { Ok(()) } else { Err(Broken::NotCheckpoint { sequence }) })
+    }
+
+    fn log(&self) -> Log<'_> {
+        Log { store: &*self.store, account: self.account.id, key: &self.log_key }
+    }
+}
+
+/// A log, and the key that speaks for it.
+pub struct Log<'a> {
+    /// Where it is.
+    pub store: &'a dyn Store,
+    /// Whose it is.
+    pub account: AccountId,
+    /// The key that signs its checkpoints.
+    pub key: &'a LogKey,
+}
+
+impl Log<'_> {
+    /// The key that its checkpoints are checked with.
+    #[must_use]
+    pub fn public_key(&self) -> LogPublicKey {
+        LogPublicKey::new(self.account, self.key.public())
+    }
+
+    /// A signed checkpoint at a head of the log.
+    #[must_use]
+    pub fn checkpoint(&self, head: &Head) -> String {
+        checkpoint::sign(self.account, head, self.key)
+    }
+
+    /// Shows that a record is in the log.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such record; `Invalid` for a log that is longer than it is.
+    pub async fn inclusion(&self, sequence: u64, size: Option<u64>) -> Result<Inclusion> {
+        let head = self.head_at(size).await?;
+        if sequence == 0 || sequence > head.sequence {
+            return Err(Error::NotFound(Missing::Resource(Noun::AuditEvent)));
+        }
+        let leaf = sequence - 1;
+        let proof = self.hashes(proof::inclusion(leaf, head.sequence)).await?;
+        let hash = root_over(self.store, leaf..sequence).await?;
+        Ok(Inclusion { sequence, hash, proof, head, checkpoint: self.checkpoint(&head) })
+    }
+
+    /// Shows that an earlier log is the start of a later one.
+    ///
+    /// # Errors
+    /// `Invalid` for a log that is longer than it is, or an earlier one that is longer than the later.
+    pub async fn consistency(&self, from: u64, size: Option<u64>) -> Result<Consistency> {
+        let head = self.head_at(size).await?;
+        if from > head.sequence {
+            return Err(Rule::Parameter("from").into());
+        }
+        let between = if from == 0 || from == head.sequence {
+            Vec::new()
+        } else {
+            proof::consistency(from, head.sequence)
+        };
+        let proof = self.hashes(between).await?;
+        let from = Head { sequence: from, root: root_over(self.store, 0..from).await? };
+        Ok(Consistency { from, proof, head, checkpoint: self.checkpoint(&head) })
+    }
+
+    async fn head_at(&self, size: Option<u64>) -> Result<Head> {
+        let head = self.store.audit_head().await?;
+        match size {
+            None => Ok(head),
+            Some(size) if size > head.sequence => Err(Rule::Parameter("size").into()),
+            Some(size) => Ok(Head { sequence: size, root: root_over(self.store, 0..size).await? }),
+        }
+    }
+
+    async fn hashes(&self, ranges: Vec<Range>) -> Result<Vec<Digest>> {
+        let mut hashes = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            hashes.push(root_over(self.store, range).await?);
+        }
+        Ok(hashes)
+    }
+}
+
+/// The hash over some of a log's records, out of the hashes that its tree keeps.
+///
+/// # Errors
+/// Those of the store; `Internal` when hashes are missing.
+pub async fn root_over(store: &dyn Store, range: Range) -> Result<Digest> {
+    let mut hashes = Vec::new();
+    for node in subtrees(range.start, range.end) {
+        let (level, first, count) = node.place();
+        let kept = store.audit_hashes(level, first, count as u64).await?;
+        if kept.len() != count {
+            return Err(Error::Internal(Box::new(HashesMissing)));
+        }
+        hashes.push(perfect_root(&kept));
+    }
+    Ok(joined(&hashes))
+}
 
 /// Walks a store's whole audit log. `progress` is told how many records have been checked.
 ///
 /// # Errors
 /// Those of the store. What the walk found is in the value: the end of the log, or what is wrong first.
-pub async fn verify(store: &dyn Store, mut progress: impl FnMut(u64)) -> Result<Result<Head, Broken>> {
+pub async fn verify(store: &dyn Store, progress: impl FnMut(u64)) -> Result<Result<Head, Broken>> {
+    verify_against(store, &[], progress).await
+}
+
+/// The same, for a log that is to lead past the heads which checkpoints tell of.
+///
+/// # Errors
+/// As [`verify`].
+pub async fn verify_against(
+    store: &dyn Store,
+    expected: &[Head],
+    mut progress: impl FnMut(u64),
+) -> Result<Result<Head, Broken>> {
     // The head is read first: a server that writes meanwhile only adds records after it.
     let head = store.audit_head().await?;
-    let mut verifier = Verifier::default();
+    let mut verifier = Verifier::expecting(expected);
     let mut done = 0;
     while done < head.sequence {
-        let mut records = store.audit_list(done, STEP).await?;
-        records.retain(|record| record.sequence <= head.sequence);
-        if records.is_empty() {
-            break;
+        let upto = head.sequence.min(done + STEP);
+        if let Err(broken) = verify_stretch(store, &mut verifier, done, upto).await? {
+            return Ok(Err(broken));
         }
-        for record in &records {
-            if let Err(broken) = verifier.check(record) {
-                return Ok(Err(broken));
-            }
-        }
-        done += records.len() as u64;
+        done = upto;
         progress(done);
     }
     let walked = verifier.finish(&head).map(|()| head);
@@ -40,4 +270,34 @@ pub async fn verify(store: &dyn Store, mut progress: impl FnMut(u64)) -> Result<
         }
         _ => Ok(walked),
     }
+}
+
+/// Walks the records after one up to another.
+async fn verify_stretch(
+    store: &dyn Store,
+    verifier: &mut Verifier,
+    after: u64,
+    upto: u64,
+) -> Result<Result<(), Broken>> {
+    let mut kept = StoredHashes::default();
+    for (level, first, count) in StoredHashes::wanted(after, upto) {
+        kept.push(first, store.audit_hashes(level, first, count).await?);
+    }
+    let mut records = store.audit_list(after, (upto - after) as usize).await?;
+    records.retain(|record| record.sequence <= upto);
+    for record in &records {
+        if let Err(broken) = verifier.check(record, &kept) {
+            return Ok(Err(broken));
+        }
+    }
+    // What is missing at the end of a stretch shows by what comes after it.
+    let found = verifier.head().sequence;
+    if found == upto {
+        return Ok(Ok(()));
+    }
+    let next = store.audit_list(found, 1).await?;
+    Ok(Err(match next.first() {
+        Some(record) => Broken::Gap { expected: found + 1, found: record.sequence },
+        None => Broken::WrongEnd { expected: store.audit_head().await?.sequence, found },
+    }))
 }

@@ -14,6 +14,9 @@ pub enum Broken {
     /// The key of the token hashes: no API key can be checked.
     #[error("the key of the API tokens does not open: it was altered")]
     TokenKey,
+    /// The key that signs the audit log's checkpoints.
+    #[error("the key of the audit log does not open: it was altered")]
+    LogKey,
     /// A vault's key: none of its values can be read.
     #[error("the key of vault {0} does not open: it was altered")]
     VaultKey(VaultId),
@@ -26,6 +29,11 @@ pub enum Broken {
 pub async fn check(store: &dyn Store, account: &Account, root_key: &RootKey) -> Result<Result<u64, Broken>> {
     if root_key.open_token_key(&account.wrapped_token_key, account.id.ksuid().as_bytes()).is_err() {
         return Ok(Err(Broken::TokenKey));
+    }
+    if let Some(wrapped) = store.log_key_find(account.id).await?
+        && root_key.open_log_key(&wrapped, account.id.ksuid().as_bytes()).is_err()
+    {
+        return Ok(Err(Broken::LogKey));
     }
     let (mut before, mut count) = (None, 0);
     loop {

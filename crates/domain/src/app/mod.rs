@@ -19,7 +19,7 @@ mod versions;
 
 use std::sync::Arc;
 
-use strongroom_crypto::{KeyId, Rng, RootKey, TokenKey};
+use strongroom_crypto::{KeyId, LogKey, Rng, RootKey, TokenKey};
 
 use crate::audit::{Action, Actor, Event, Object};
 use crate::caller::Caller;
@@ -52,6 +52,7 @@ pub struct App {
     stamper: Stamper,
     root_key: RootKey,
     token_key: TokenKey,
+    log_key: LogKey,
     account: Account,
     limits: Limits,
 }
@@ -76,10 +77,10 @@ pub enum OpenError {
 }
 
 impl App {
-    /// Opens the house over a store that has an account.
+    /// Opens the house over a store that has an account. The first time, it gets the key that signs the log's checkpoints.
     ///
     /// # Errors
-    /// [`OpenError`]; the store is not touched.
+    /// [`OpenError`]; the store is not touched then.
     pub async fn open(
         store: Arc<dyn Store>,
         root_key: RootKey,
@@ -94,8 +95,9 @@ impl App {
         let token_key = root_key
             .open_token_key(&account.wrapped_token_key, account.id.ksuid().as_bytes())
             .map_err(Error::from)?;
+        let log_key = log_key(&*store, &account, &root_key, &*rng).await?;
         let stamper = Stamper::new(clock.clone(), rng.clone());
-        Ok(Self { store, rng, clock, stamper, root_key, token_key, account, limits })
+        Ok(Self { store, rng, clock, stamper, root_key, token_key, log_key, account, limits })
     }
 
     /// The limits in force.
@@ -135,6 +137,17 @@ impl App {
     fn event(&self, caller: &Caller, object: impl Into<Object>, action: Action) -> Result<Event> {
         Ok(Event::new(self.stamper.stamp()?, caller.account, Actor::from(caller), object, action))
     }
+}
+
+/// The key that signs the log's checkpoints. A store has none until it is first opened by a version that knows of it.
+async fn log_key(store: &dyn Store, account: &Account, root_key: &RootKey, rng: &dyn Rng) -> Result<LogKey> {
+    let place = account.id.ksuid();
+    if let Some(wrapped) = store.log_key_find(account.id).await? {
+        return Ok(root_key.open_log_key(&wrapped, place.as_bytes())?);
+    }
+    let key = LogKey::make(rng)?;
+    store.log_key_insert(account.id, root_key.wrap_log_key(&key, place.as_bytes(), rng)?).await?;
+    Ok(key)
 }
 
 /// Tries a change again for as long as another one came first.

@@ -18,6 +18,7 @@
 
 mod ast;
 mod check;
+mod holds;
 mod lexer;
 mod literal;
 mod parser;
@@ -27,6 +28,7 @@ mod time;
 mod tests;
 
 pub use ast::{Compare, Expr, Part};
+pub use holds::Value;
 
 /// The longest filter, in bytes of UTF-8.
 ///

@@ -56,7 +56,8 @@ pub(crate) fn query(
     Ok((Query { page: Page { before, limit }, filter: parsed, scope: None }, next))
 }
 
-fn limit(text: &str) -> Result<PageLimit, Protocol> {
+/// The size of a page.
+pub(super) fn limit(text: &str) -> Result<PageLimit, Protocol> {
     let number: i128 = text.parse().map_err(|_| Protocol::LimitNumber(text.to_owned()))?;
     let limit = u64::try_from(number).ok().and_then(PageLimit::new);
     limit.ok_or_else(|| Protocol::LimitRange(text.to_owned()))

@@ -1,5 +1,6 @@
 //! The one door in: what clients send, made into words of the domain.
 
+pub(crate) mod audit;
 pub mod body;
 pub mod list;
 pub mod query;
@@ -43,6 +44,9 @@ pub(crate) mod fields {
     pub(crate) const REFERENCE: &[&str] = &["id", "vault", "name", "version"];
     pub(crate) const VALUES: &[&str] = &["vault", "name", "version"];
     pub(crate) const EXPLAIN: &[&str] = &["api_key", "vault", "name"];
+    pub(crate) const AUDIT_EVENTS: &[&str] = &["order", "before", "after", "limit", "filter"];
+    pub(crate) const INCLUSION: &[&str] = &["sequence", "size"];
+    pub(crate) const CONSISTENCY: &[&str] = &["from", "size"];
     pub(crate) const SERVICE_USER: &[&str] = &["name", "active"];
 }
 
@@ -254,6 +258,20 @@ pub(crate) fn values(query: &Query, limits: &Limits) -> Result<ValueRef> {
         (Some(vault), None, None) => Ok(ValueRef::Vault(vault)),
         _ => Err(Rule::Reference.into()),
     }
+}
+
+/// A number in a query.
+pub(crate) fn number(query: &Query, name: &'static str) -> Result<Option<u64>> {
+    let Some(text) = query.given(name) else { return Ok(None) };
+    let number = text.parse::<u64>().ok().filter(|number| number.to_string() == text);
+    // What the store counts with is a number of 63 bits.
+    let number = number.filter(|number| i64::try_from(*number).is_ok());
+    number.map(Some).ok_or_else(|| Protocol::InvalidField(name).into())
+}
+
+/// A number that a query must have.
+pub(crate) fn needed_number(query: &Query, name: &'static str) -> Result<u64> {
+    number(query, name)?.ok_or_else(|| Protocol::InvalidField(name).into())
 }
 
 /// What is to be explained: of which key, and which secret by its vault's name and its own.

@@ -1,6 +1,7 @@
 //! The routes. A handler extracts, parses, calls one use case, and views what it gave.
 
 mod api_keys;
+mod audit;
 mod deleted;
 mod details;
 mod explain;
@@ -21,6 +22,7 @@ use crate::Shared;
 use crate::error::{Problem, Protocol};
 
 pub(crate) use api_keys::*;
+pub(crate) use audit::*;
 pub(crate) use deleted::*;
 pub(crate) use details::*;
 pub(crate) use explain::*;
@@ -83,6 +85,10 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/strongroom/secrets/{id}/purge", methods: ACT },
     Route { path: "/strongroom/vaults/{id}/undelete", methods: ACT },
     Route { path: "/strongroom/vaults/{id}/purge", methods: ACT },
+    Route { path: "/strongroom/audit_events", methods: READ },
+    Route { path: "/strongroom/audit/checkpoint", methods: READ },
+    Route { path: "/strongroom/audit/inclusion", methods: READ },
+    Route { path: "/strongroom/audit/consistency", methods: READ },
     Route { path: "/metrics", methods: READ },
 ];
 
@@ -128,6 +134,10 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/strongroom/secrets/{id}/purge", post(secret_purge))
         .route("/strongroom/vaults/{id}/undelete", post(vault_undelete))
         .route("/strongroom/vaults/{id}/purge", post(vault_purge))
+        .route("/strongroom/audit_events", get(audit_list))
+        .route("/strongroom/audit/checkpoint", get(audit_checkpoint))
+        .route("/strongroom/audit/inclusion", get(audit_inclusion))
+        .route("/strongroom/audit/consistency", get(audit_consistency))
         .route("/metrics", get(metrics_get))
         .route("/healthz", get(health_get))
         .route("/readyz", get(ready_get))

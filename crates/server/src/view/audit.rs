@@ -1,10 +1,14 @@
 //! The audit log, as people read it.
 
-use strongroom_domain::audit::{Event, Object, Record};
+use percent_encoding::utf8_percent_encode;
+use strongroom_domain::audit::{Event, EventQuery, Object, Order, Record};
+use strongroom_domain::page::Listing;
 use strongroom_domain::principal::ServiceUser;
 use strongroom_wire as wire;
 
-use super::{Flavour, grants as view_grants, hex, principal as principal_ref, service_user, time, vault_ref};
+use super::{
+    ESCAPED, Flavour, grants as view_grants, hex, principal as principal_ref, service_user, time, vault_ref,
+};
 use crate::origin::Origin;
 
 /// An audit record, in ngrok's envelope.
@@ -34,8 +38,34 @@ pub fn event(record: &Record, origin: &Origin) -> strongroom_domain::Result<wire
             user_agent: client.user_agent,
         }),
         sequence: record.sequence,
-        hash: hex(&record.hash),
+        hash: hex(&record.hash()),
     })
+}
+
+/// A page of audit events.
+///
+/// # Errors
+/// When a record is no event.
+pub fn events(
+    page: &Listing<Record>,
+    query: &EventQuery,
+    filter: Option<&str>,
+    origin: &Origin,
+) -> strongroom_domain::Result<wire::AuditEventList> {
+    let uri = format!("{origin}/strongroom/audit_events");
+    let last = page.items.last().filter(|_| page.more);
+    let next_page_uri = last.map(|record| {
+        let past = match query.order {
+            Order::NewestFirst => "before",
+            Order::OldestFirst => "order=oldest&after",
+        };
+        let filter = filter.map(|text| format!("&filter={}", utf8_percent_encode(text, ESCAPED)));
+        let (limit, filter) = (query.limit.get(), filter.unwrap_or_default());
+        format!("{uri}?{past}={}&limit={limit}{filter}", record.sequence)
+    });
+    let events: strongroom_domain::Result<Vec<_>> =
+        page.items.iter().map(|record| event(record, origin)).collect();
+    Ok(wire::AuditEventList { audit_events: events?, uri, next_page_uri })
 }
 
 fn event_object(object: Object, origin: &Origin) -> strongroom_domain::Result<serde_json::Value> {

@@ -27,12 +27,14 @@ use crate::origin::Origin;
 mod audit;
 mod deleted;
 mod explain;
+mod log;
 mod values;
 mod versions;
 
-pub use audit::event;
+pub use audit::{event, events};
 pub use deleted::deleted;
 pub use explain::explanation;
+pub use log::{consistency, inclusion};
 pub use values::{etag, values};
 pub use versions::{vault_detail, versions};
 

@@ -126,7 +126,12 @@ async fn keys_of(role: Role, name: &'static str) {
 fn changes(request: &Request) -> bool {
     let read = matches!(
         request,
-        Request::Root | Request::Own | Request::Metrics | Request::Explain(..) | Request::Values(_, true)
+        Request::Root
+            | Request::Own
+            | Request::Metrics
+            | Request::Checkpoint
+            | Request::Explain(..)
+            | Request::Values(_, true)
     );
     let kind = format!("{request:?}");
     !read && !["Get", "List"].iter().any(|word| kind.split('(').next().unwrap().ends_with(word))

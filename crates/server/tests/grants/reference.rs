@@ -58,8 +58,8 @@ impl Grant {
 impl Key {
     fn role_says(&self, action: &str) -> Says {
         match (self.role, action) {
-            (_, "resolve" | "audit") => Says::ByGrant,
-            (_, "read") | ("admin" | "developer", "manage") | ("admin", "admin") => Says::Own,
+            (_, "resolve") | ("developer" | "viewer", "audit") => Says::ByGrant,
+            (_, "read") | ("admin" | "developer", "manage") | ("admin", "admin" | "audit") => Says::Own,
             _ => Says::Never,
         }
     }
@@ -140,6 +140,7 @@ impl Key {
             Request::Metrics => {
                 first(&[(self.grants.is_some() && !admin && !self.allows("audit", |_| true), 403)], 200)
             }
+            Request::Checkpoint => first(&[(!self.allows("audit", |_| true), 403)], 200),
             Request::VaultList => Expected(
                 200,
                 Some(house.vault_names(|vault| self.allows("read", |grant| grant.is_about_vault(vault)))),

@@ -40,6 +40,7 @@ pub(crate) enum Request {
     Root,
     Own,
     Metrics,
+    Checkpoint,
     VaultList,
     VaultGet(usize),
     VaultMake(&'static str),
@@ -128,7 +129,9 @@ impl House {
         match dice.below(66) {
             0 => Request::Root,
             1 => Request::Own,
-            2 => Request::Metrics,
+            // Who may see one may as a rule see the other: one draw does for both.
+            2 if vault % 2 == 0 => Request::Metrics,
+            2 => Request::Checkpoint,
             3 | 4 => Request::VaultList,
             5 | 6 => Request::VaultGet(vault),
             7 | 8 => Request::VaultMake(vault_name),
@@ -194,6 +197,7 @@ impl House {
             Request::Root => get("/".to_owned()),
             Request::Own => get("/self".to_owned()),
             Request::Metrics => get("/metrics".to_owned()),
+            Request::Checkpoint => get("/strongroom/audit/checkpoint".to_owned()),
             Request::VaultList => get("/vaults?limit=4".to_owned()),
             Request::VaultGet(of) => get(vault(of)),
             Request::VaultMake(name) => ("POST", "/vaults".to_owned(), named(&Some(name))),

@@ -13,7 +13,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use strongroom_crypto::{CryptoError, Rng, RootKey, TokenKey};
+use strongroom_crypto::{CryptoError, LogKey, Rng, RootKey, TokenKey};
 use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::app::App;
 use strongroom_domain::audit::{Action, Actor, Event};
@@ -96,6 +96,10 @@ impl World {
         let (key, token) = new_key(&stamper, &*rng, &token_key, PrincipalId::User(user));
         let first = User { id: user, email, role, created_at: stamp.at };
         store.account_insert(account, first, key, Vec::new()).await.unwrap();
+        // With randomness of its own, so that what else is drawn does not hang on it.
+        let (log_key, apart) = (LogKey::make(&Counting::default()).unwrap(), Counting::default());
+        let wrapped = root_key.wrap_log_key(&log_key, id.ksuid().as_bytes(), &apart).unwrap();
+        store.log_key_insert(id, wrapped).await.unwrap();
         let app = App::open(store.clone(), root_key, limits, clock.clone(), rng.clone()).await.unwrap();
         let front = Front::new(Shared::new(app, settings));
         let first_user = PrincipalId::User(user);

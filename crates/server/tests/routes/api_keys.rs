@@ -1,5 +1,6 @@
 use insta::assert_snapshot;
 use serde_json::json;
+use strongroom_domain::audit::Event;
 use strongroom_domain::ids::PrincipalId;
 
 use crate::harness::{World, id};
@@ -56,7 +57,8 @@ async fn grants_and_an_end() {
     let never = json!({"grants": null, "expires_at": null});
     assert_snapshot!("update_grants_left_alone", seen(&world, "PATCH", &path, Some(never)).await);
     let event = world.store.audit_list(0, 100).await.unwrap().pop().unwrap();
-    assert_snapshot!("grants_event", String::from_utf8(event.canonical).unwrap());
+    let event = Event::from_canonical(&event.canonical).unwrap();
+    assert_snapshot!("grants_event", serde_json::to_string(&event).unwrap());
 }
 
 #[tokio::test]

@@ -62,6 +62,22 @@ pub(super) fn insert(step: &mut Step<'_>, account: &Account, user: &User, key: &
     Ok(number)
 }
 
+pub(super) fn log_key_find(connection: &Connection, account: i64) -> rusqlite::Result<Option<WrappedKey>> {
+    connection
+        .prepare_cached("SELECT wrapped_key FROM log_key WHERE account = ?1")?
+        .query_row([account], |row| Ok(WrappedKey::from_bytes(row.get(0)?)))
+        .optional()
+}
+
+pub(super) fn log_key_insert(step: &mut Step<'_>, account: i64, key: &WrappedKey) -> Result<()> {
+    let inserted = step
+        .connection
+        .prepare_cached("INSERT OR IGNORE INTO log_key (account, wrapped_key) VALUES (?1, ?2)")
+        .and_then(|mut insert| insert.execute((account, key.as_bytes())))
+        .map_err(error::plain)?;
+    if inserted == 1 { Ok(()) } else { Err(Error::Stale) }
+}
+
 pub(super) fn user_find(
     connection: &Connection,
     account: i64,

@@ -9,6 +9,7 @@ mod deleted;
 mod erase;
 mod error;
 mod list;
+mod log_tree;
 mod readers;
 mod resolved;
 mod row;
@@ -27,8 +28,9 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::Connection;
+use strongroom_crypto::WrappedKey;
 use strongroom_domain::api_key::ApiKey;
-use strongroom_domain::audit::{Event, Head, Record};
+use strongroom_domain::audit::{Entry, Event, EventQuery, Head, Record};
 use strongroom_domain::caller::Credential;
 use strongroom_domain::deleted::{Deleted, Deletion, Leftovers};
 use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
@@ -38,7 +40,7 @@ use strongroom_domain::principal::{Account, ServiceUser, User};
 use strongroom_domain::secret::{Detail, Due, Kept, Resolved, Secret, Version, Walked};
 use strongroom_domain::store::{ApiKeysOf, Counts, Store};
 use strongroom_domain::vault::Vault;
-use strongroom_domain::{Error, Result};
+use strongroom_domain::{Digest, Error, Result};
 
 pub use backup::{BackupError, copy_store};
 pub use schema::OpenError;
@@ -108,6 +110,17 @@ impl SqliteStore {
         Ok(Self::over(path))
     }
 
+    /// Opens a store for reading alone, if it needs no migration: only then can all of it be read.
+    ///
+    /// # Errors
+    /// [`OpenError`], of which [`OpenError::Older`] is the one for a store of an earlier version.
+    pub fn open_current_to_read(path: &Path) -> Result<Self, OpenError> {
+        let store = Self::open_to_read(path)?;
+        let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        schema::check_current(&schema::connect(path, schema::Access::Read).map_err(failed)?, path)?;
+        Ok(store)
+    }
+
     fn over(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
@@ -162,11 +175,11 @@ impl SqliteStore {
     ) -> Result<T> {
         let writer = self.writer.as_ref().ok_or_else(|| Error::Internal(Box::new(ReadOnly)))?;
         // Written out here, so that the one thread that writes need not.
-        let events = events.into_iter().map(|event| event.to_canonical()).collect::<Result<Vec<_>>>()?;
+        let entries = events.iter().map(Entry::new).collect::<Result<Vec<_>>>()?;
         writer
             .change(move |step| {
                 let done = work(step)?;
-                step.append(&events)?;
+                step.append(&entries)?;
                 Ok(done)
             })
             .await
@@ -208,6 +221,16 @@ impl Store for SqliteStore {
         events: Vec<Event>,
     ) -> Result<()> {
         self.change(events, move |step| accounts::insert(step, &account, &user, &key).map(drop)).await
+    }
+
+    async fn log_key_find(&self, account: AccountId) -> Result<Option<WrappedKey>> {
+        let number = self.number(account)?;
+        self.readers.lookup(|connection| accounts::log_key_find(connection, number))
+    }
+
+    async fn log_key_insert(&self, account: AccountId, key: WrappedKey) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(Vec::new(), move |step| accounts::log_key_insert(step, number, &key)).await
     }
 
     async fn credential_find(&self, id: ApiKeyId) -> Result<Option<Arc<Credential>>> {
@@ -600,6 +623,19 @@ impl Store for SqliteStore {
 
     async fn audit_list(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
         self.readers.scan(Lane::Indexed, move |connection| audit::list(connection, after, limit)).await
+    }
+
+    async fn audit_page(&self, query: EventQuery) -> Result<Listing<Record>> {
+        let lane = if query.filter.is_some() { Lane::Walking } else { Lane::Indexed };
+        self.readers.scan(lane, move |connection| audit::page(connection, &query)).await
+    }
+
+    async fn audit_hashes(&self, level: u32, first: u64, count: u64) -> Result<Vec<Digest>> {
+        let read = move |connection: &Connection| audit::hashes(connection, level, first, count);
+        if count <= LOOKUPS_IN_PLACE as u64 {
+            return self.readers.lookup(read);
+        }
+        self.readers.scan(Lane::Indexed, read).await
     }
 
     async fn audit_head(&self) -> Result<Head> {

@@ -3,14 +3,32 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Transaction};
+use strongroom_domain::audit::Broken;
+
+use super::log_tree::{self, Failed};
 
 /// The migrations, in order; each is run once, in a transaction of its own. Numbers are never reused and nothing goes back.
-const MIGRATIONS: &[&str] = &[
-    include_str!("../../migrations/0001_first.sql"),
-    include_str!("../../migrations/0002_grants.sql"),
-    include_str!("../../migrations/0003_versions.sql"),
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration::sql(include_str!("../../migrations/0001_first.sql")),
+    Migration::sql(include_str!("../../migrations/0002_grants.sql")),
+    Migration::sql(include_str!("../../migrations/0003_versions.sql")),
+    Migration { sql: include_str!("../../migrations/0004_log.sql"), then: log_tree::grow },
 ];
+
+/// From one shape of the file to the next.
+#[derive(Clone, Copy)]
+pub(super) struct Migration {
+    pub(super) sql: &'static str,
+    /// What SQL cannot do, after it and in the same transaction.
+    then: fn(&Transaction<'_>) -> Result<(), Failed>,
+}
+
+impl Migration {
+    const fn sql(sql: &'static str) -> Self {
+        Self { sql, then: |_| Ok(()) }
+    }
+}
 
 /// Marks the file as Strongroom's: `SRm1`.
 const APPLICATION_ID: i32 = 0x5352_6d31;
@@ -45,6 +63,30 @@ pub enum OpenError {
         found: usize,
         /// The last version that is known.
         known: usize,
+    },
+    /// The file was written by an earlier version of Strongroom, and is only to be read.
+    #[error(
+        "{path} was written by an older Strongroom (store version {found}, this one reads {known}); \
+         nothing was changed: start the server on it once"
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// The version that it has.
+        found: usize,
+        /// The version that is known.
+        known: usize,
+    },
+    /// The audit log of a store of an earlier version is not whole, so it gets no tree.
+    #[error(
+        "the audit log in {path} was tampered with or damaged: {broken}; nothing was changed: restore a backup, \
+         or start the older version"
+    )]
+    BrokenLog {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        broken: Broken,
     },
     /// SQLite refuses.
     #[error("{path} cannot be opened")]
@@ -111,7 +153,10 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     }
     let mut connection = connect(path, Access::Write).map_err(failed)?;
     configure_writer(&connection).map_err(failed)?;
-    migrate(&mut connection, path, MIGRATIONS).map_err(failed)?;
+    migrate(&mut connection, path, MIGRATIONS).map_err(|error| match error {
+        Failed::Sqlite(source) => failed(source),
+        Failed::Broken(broken) => OpenError::BrokenLog { path: path.to_owned(), broken },
+    })?;
     Ok(connection)
 }
 
@@ -148,12 +193,26 @@ pub(super) fn check_version(connection: &Connection, path: &Path) -> Result<(), 
     Ok(())
 }
 
+/// Refuses a file that has to be brought to the current shape before it can be read. An empty one need not.
+pub(super) fn check_current(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let found = version(connection).map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
+    let known = MIGRATIONS.len();
+    if (1..known).contains(&found) {
+        return Err(OpenError::Older { path: path.to_owned(), found, known });
+    }
+    Ok(())
+}
+
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<usize> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
 /// Runs the migrations that the file has not seen. A copy is made before a file with data in it is changed.
-fn migrate(connection: &mut Connection, path: &Path, migrations: &[&str]) -> rusqlite::Result<()> {
+pub(super) fn migrate(
+    connection: &mut Connection,
+    path: &Path,
+    migrations: &[Migration],
+) -> Result<(), Failed> {
     let done = version(connection)?;
     if (1..migrations.len()).contains(&done) {
         let copy = path.with_extension(format!("before-version-{}.db", done + 1));
@@ -163,7 +222,8 @@ fn migrate(connection: &mut Connection, path: &Path, migrations: &[&str]) -> rus
     }
     for (index, migration) in migrations.iter().enumerate().skip(done) {
         let step = connection.transaction()?;
-        step.execute_batch(migration)?;
+        step.execute_batch(migration.sql)?;
+        (migration.then)(&step)?;
         step.pragma_update(None, "application_id", APPLICATION_ID)?;
         step.pragma_update(None, "user_version", index + 1)?;
         step.commit()?;
@@ -182,8 +242,8 @@ mod tests {
         let path = folder.path().join("store.db");
         let mut connection = open_writer(&path).unwrap();
         connection.execute("UPDATE audit_head SET sequence = 7", []).unwrap();
-        let more: Vec<&str> =
-            MIGRATIONS.iter().copied().chain(["UPDATE audit_head SET sequence = 8"]).collect();
+        let next = Migration::sql("UPDATE audit_head SET sequence = 8");
+        let more: Vec<Migration> = MIGRATIONS.iter().copied().chain([next]).collect();
         for _ in 0..2 {
             migrate(&mut connection, &path, &more).unwrap();
         }
@@ -203,7 +263,7 @@ mod tests {
         let path = folder.path().join("store.db");
         let mut connection = open_writer(&path).unwrap();
         let mut bad = MIGRATIONS.to_vec();
-        bad.push("CREATE TABLE half (x); SELECT * FROM nowhere");
+        bad.push(Migration::sql("CREATE TABLE half (x); SELECT * FROM nowhere"));
         assert!(migrate(&mut connection, &path, &bad).is_err());
         assert_eq!(version(&connection).unwrap(), MIGRATIONS.len());
         assert!(connection.prepare("SELECT * FROM half").is_err());

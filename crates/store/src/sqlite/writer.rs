@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
-use strongroom_domain::audit::Head;
+use strongroom_domain::audit::Entry;
+use strongroom_domain::audit::tree::Tree;
 use strongroom_domain::store::BATCH_BUCKETS;
 use strongroom_domain::{Error, Result};
 use tokio::runtime::Handle;
@@ -21,9 +22,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint::Checkpoints;
 use super::erase::Erase;
-use super::error;
 use super::resolved::{self, Latest, Note};
 use super::tally::Tallies;
+use super::{audit, error};
 
 /// Changes in one transaction at most.
 const BATCH_MAX: usize = 256;
@@ -46,22 +47,23 @@ struct Closing;
 pub(super) struct Step<'a> {
     pub(super) connection: &'a Connection,
     pub(super) tallies: &'a mut Tallies,
-    head: &'a mut Head,
+    log: &'a mut Tree,
     resolved: &'a mut Vec<Note>,
     erase: &'a mut bool,
 }
 
 impl Step<'_> {
     /// Appends audit events to the log.
-    pub(super) fn append(&mut self, events: &[Vec<u8>]) -> Result<()> {
+    pub(super) fn append(&mut self, entries: &[Entry]) -> Result<()> {
         let mut insert = self
             .connection
-            .prepare_cached("INSERT INTO audit (sequence, hash, canonical) VALUES (?1, ?2, ?3)")
+            .prepare_cached("INSERT INTO audit (sequence, canonical) VALUES (?1, ?2)")
             .map_err(error::plain)?;
-        for canonical in events {
-            let next = self.head.advanced(canonical);
-            insert.execute((next.sequence, next.hash, canonical)).map_err(error::plain)?;
-            *self.head = next;
+        for Entry { canonical, hash } in entries {
+            insert.execute((self.log.size() + 1, canonical)).map_err(error::plain)?;
+            self.log
+                .append(*hash, |block| audit::insert_block(self.connection, &block))
+                .map_err(error::plain)?;
         }
         Ok(())
     }
@@ -186,10 +188,10 @@ impl Drop for Writer {
     }
 }
 
-/// What the writer knows of the store without asking: the end of the log, the tallies, and what the batch under way gives
+/// What the writer knows of the store without asking: the edge of the log's tree, the tallies, and what the batch under way gives
 /// out.
 struct Notes {
-    head: Head,
+    log: Tree,
     tallies: Tallies,
     resolved: Vec<Note>,
     /// Whether the batch destroys what is to leave no copy behind.
@@ -200,8 +202,8 @@ struct Notes {
 
 impl Notes {
     fn step<'a>(&'a mut self, connection: &'a Connection) -> Step<'a> {
-        let Self { head, tallies, resolved, erase, .. } = self;
-        Step { connection, tallies, head, resolved, erase }
+        let Self { log, tallies, resolved, erase, .. } = self;
+        Step { connection, tallies, log, resolved, erase }
     }
 }
 
@@ -284,8 +286,8 @@ impl Batches {
             Some(notes) => notes,
             None => read_notes(connection)?,
         };
-        let before = notes.head;
-        let due = before.sequence.saturating_sub(notes.resolved_upto) >= resolved::EVENTS_BETWEEN_WRITES;
+        let before = notes.log.size();
+        let due = before.saturating_sub(notes.resolved_upto) >= resolved::EVENTS_BETWEEN_WRITES;
         if due {
             self.latest.write(connection)?;
             notes.resolved_upto = resolved::set_upto(connection)?;
@@ -298,14 +300,12 @@ impl Batches {
             if connection.is_autocommit() {
                 return Err(undone().into());
             }
-            if notes.head.sequence - before.sequence >= BATCH_EVENTS {
+            if notes.log.size() - before >= BATCH_EVENTS {
                 break;
             }
         }
-        if notes.head != before {
-            connection
-                .prepare_cached("UPDATE audit_head SET sequence = ?1, hash = ?2")?
-                .execute((notes.head.sequence, notes.head.hash))?;
+        if notes.log.size() != before {
+            audit::set_head(connection, &notes.log)?;
         }
         notes.tallies.flush(connection)?;
         connection.prepare_cached("COMMIT")?.execute([])?;
@@ -324,7 +324,7 @@ impl Batches {
 
     /// Writes the last uses of secrets to their table before the store is closed.
     fn settle(&mut self) -> rusqlite::Result<()> {
-        if resolved::upto(&self.connection)? == super::audit::head(&self.connection)?.sequence {
+        if resolved::upto(&self.connection)? == audit::head(&self.connection)?.sequence {
             return Ok(());
         }
         let step = self.connection.transaction()?;
@@ -349,9 +349,9 @@ type Guard = fn(&Connection, &mut Notes, &mut dyn Job) -> Result<bool, Abandoned
 
 /// Without a guard: a change that fails must have written and noted nothing.
 fn unguarded(connection: &Connection, notes: &mut Notes, job: &mut dyn Job) -> Result<bool, Abandoned> {
-    let before = (connection.total_changes(), notes.head, notes.resolved.len());
+    let before = (connection.total_changes(), notes.log.size(), notes.resolved.len());
     let succeeded = job.run(&mut notes.step(connection));
-    if !succeeded && (connection.total_changes(), notes.head, notes.resolved.len()) != before {
+    if !succeeded && (connection.total_changes(), notes.log.size(), notes.resolved.len()) != before {
         return Err(Abandoned::Half);
     }
     Ok(succeeded)
@@ -359,13 +359,13 @@ fn unguarded(connection: &Connection, notes: &mut Notes, job: &mut dyn Job) -> R
 
 /// In a savepoint, which is undone when the change fails.
 fn savepoint(connection: &Connection, notes: &mut Notes, job: &mut dyn Job) -> Result<bool, Abandoned> {
-    let (head, tallies, resolved) = (notes.head, notes.tallies.clone(), notes.resolved.len());
+    let (log, tallies, resolved) = (notes.log.clone(), notes.tallies.clone(), notes.resolved.len());
     connection.execute_batch("SAVEPOINT change")?;
     let succeeded = job.run(&mut notes.step(connection));
     if succeeded {
         connection.execute_batch("RELEASE change")?;
     } else {
-        (notes.head, notes.tallies) = (head, tallies);
+        (notes.log, notes.tallies) = (log, tallies);
         notes.resolved.truncate(resolved);
         connection.execute_batch("ROLLBACK TO change; RELEASE change")?;
     }
@@ -379,7 +379,7 @@ fn undone() -> rusqlite::Error {
 
 fn read_notes(connection: &Connection) -> rusqlite::Result<Notes> {
     Ok(Notes {
-        head: super::audit::head(connection)?,
+        log: audit::tree(connection)?,
         tallies: Tallies::read(connection)?,
         resolved: Vec::new(),
         erase: false,

@@ -1,25 +1,33 @@
-//! The audit log: in the same step as what it tells of, numbered without gaps, chained.
+//! The audit log: in the same step as what it tells of, numbered without gaps, under its tree.
 
+use std::convert::Infallible;
+
+use strongroom_domain::Digest;
 use strongroom_domain::app::audit::verify;
-use strongroom_domain::audit::{Event, Head};
+use strongroom_domain::audit::tree::{BLOCK, Block, Tree};
+use strongroom_domain::audit::{Action, Event, Head};
 use strongroom_domain::ids::PrincipalId;
 use strongroom_domain::store::Store;
 
 use super::house::House;
 use super::{Case, cases};
 
-pub(crate) const CASES: &[Case] =
-    cases![an_empty_log_is_whole, every_change_appends_its_events, read_piece_by_piece];
+pub(crate) const CASES: &[Case] = cases![
+    an_empty_log_is_whole,
+    every_change_appends_its_events,
+    read_piece_by_piece,
+    hashes_are_read_by_level
+];
 
 async fn an_empty_log_is_whole(store: &dyn Store) {
-    assert_eq!(store.audit_head().await.unwrap(), Head::EMPTY);
+    assert_eq!(store.audit_head().await.unwrap(), Head::empty());
     assert_eq!(store.audit_list(0, 10).await.unwrap(), []);
-    assert_eq!(verify(store, |_| ()).await.unwrap(), Ok(Head::EMPTY));
+    assert_eq!(verify(store, |_| ()).await.unwrap(), Ok(Head::empty()));
 }
 
-/// The types of all events, after the chain was walked.
+/// The types of all events, after the log was walked.
 async fn logged(store: &dyn Store) -> Vec<String> {
-    let head = verify(store, |_| ()).await.unwrap().expect("the chain holds");
+    let head = verify(store, |_| ()).await.unwrap().expect("the log is whole");
     let records = store.audit_list(0, 1000).await.unwrap();
     let numbers: Vec<u64> = records.iter().map(|record| record.sequence).collect();
     assert_eq!(numbers, (1..=head.sequence).collect::<Vec<_>>());
@@ -49,7 +57,7 @@ async fn every_change_appends_its_events(store: &dyn Store) {
     house.service_user_update(&user).await.unwrap();
     let mut key = house.add_api_key(PrincipalId::ServiceUser(user.id), "key").await;
     key.revision = 2;
-    let event = house.event(&key, strongroom_domain::audit::Action::Updated);
+    let event = house.event(&key, Action::Updated);
     store.api_key_update(house.account, key.clone(), event).await.unwrap();
     house.api_key_delete(&key).await.unwrap();
     house.service_user_delete(&user, &[]).await.unwrap();
@@ -63,11 +71,11 @@ async fn read_piece_by_piece(store: &dyn Store) {
     let mut given = Vec::new();
     for number in 0..9 {
         let vault = house.vault(&number.to_string());
-        let event = house.event(&vault, strongroom_domain::audit::Action::Created);
+        let event = house.event(&vault, Action::Created);
         given.push(event.to_canonical().unwrap());
         store.vault_insert(house.account, vault, None, event).await.unwrap();
     }
-    // The bytes that are kept are those that were given: the chain is over them.
+    // The bytes that are kept are those that were given: the tree is over them.
     let kept = store.audit_list(1, 1000).await.unwrap();
     assert_eq!(kept.iter().map(|record| record.canonical.clone()).collect::<Vec<_>>(), given);
     let all = store.audit_list(0, 1000).await.unwrap();
@@ -83,7 +91,39 @@ async fn read_piece_by_piece(store: &dyn Store) {
         }
         assert_eq!(pieces, all, "in pieces of {limit}");
     }
-    let last = all.last().unwrap();
-    let head = Head { sequence: last.sequence, hash: last.hash };
-    assert_eq!(store.audit_head().await.unwrap(), head);
+    let mut tree = Tree::default();
+    for record in &all {
+        tree.append(record.hash(), |_| Ok::<_, Infallible>(())).unwrap();
+    }
+    assert_eq!(store.audit_head().await.unwrap(), Head::from(&tree));
+}
+
+/// Hashes of all levels, from blocks that are full and from the edge, from anywhere on.
+async fn hashes_are_read_by_level(store: &dyn Store) {
+    let house = House::build(store).await;
+    let mut levels: Vec<Vec<Digest>> = vec![Vec::new(); 3];
+    let mut tree = Tree::default();
+    let user = house.add_service_user("robot").await;
+    let events = |count| (0..count).map(|_| house.event(&user, Action::Updated)).collect::<Vec<_>>();
+    for count in [1, 10, 300, 7] {
+        store.secret_resolved(house.account, events(count)).await.unwrap();
+    }
+    for record in store.audit_list(0, 1000).await.unwrap() {
+        levels[0].push(record.hash());
+        let keep = |block: Block<'_>| {
+            levels[block.level as usize + 1].push(block.root);
+            Ok::<_, Infallible>(())
+        };
+        tree.append(record.hash(), keep).unwrap();
+    }
+    assert_eq!(levels.iter().map(Vec::len).collect::<Vec<_>>(), [320, 20, 1]);
+    for (level, hashes) in levels.iter().enumerate() {
+        for first in 0..hashes.len() + 2 {
+            for count in [0, 1, 3, BLOCK, 100] {
+                let found = store.audit_hashes(level as u32, first as u64, count as u64).await.unwrap();
+                let expected: Vec<Digest> = hashes.iter().skip(first).take(count).copied().collect();
+                assert_eq!(found, expected, "level {level}, {count} from {first}");
+            }
+        }
+    }
 }

@@ -32,11 +32,18 @@ fn shift(connection: &Connection, from: u64, by: i64) {
     connection.execute("UPDATE audit SET sequence = -sequence WHERE sequence < 0", []).unwrap();
 }
 
-fn swap(connection: &Connection, columns: &str, one: u64, other: u64) {
+/// Alters the hash that is kept of one record.
+fn alter_hash(connection: &Connection, sequence: u64) {
+    let sql = "UPDATE audit_head SET edge = \
+               CAST(substr(edge, 1, 32 * ?1 - 32) || zeroblob(32) || substr(edge, 32 * ?1 + 1) AS BLOB)";
+    assert_eq!(connection.execute(sql, [sequence]).unwrap(), 1);
+}
+
+fn swap(connection: &Connection, one: u64, other: u64) {
     connection
         .execute_batch(&format!(
             "CREATE TEMP TABLE kept AS SELECT * FROM audit WHERE sequence IN ({one}, {other});
-             UPDATE audit SET ({columns}) = (SELECT {columns} FROM kept WHERE kept.sequence <> audit.sequence)
+             UPDATE audit SET canonical = (SELECT canonical FROM kept WHERE kept.sequence <> audit.sequence)
              WHERE sequence IN ({one}, {other});
              DROP TABLE kept;"
         ))
@@ -53,7 +60,8 @@ async fn the_first_bad_record_is_named() {
     type Tamper = fn(&Connection);
     let gap = |expected, found| Broken::Gap { expected, found };
     let altered = |sequence| Broken::Altered { sequence };
-    let cases: [(&str, Broken, Tamper); 19] = [
+    let wrong_root = |sequence| Broken::WrongRoot { sequence };
+    let cases: [(&str, Broken, Tamper); 18] = [
         ("two altered", altered(4), |c| {
             run(
                 c,
@@ -79,12 +87,8 @@ async fn the_first_bad_record_is_named() {
                 "UPDATE audit SET canonical = CAST(CAST(canonical AS TEXT) || ' ' AS BLOB) WHERE sequence = 9",
             );
         }),
-        ("a chain value altered", altered(6), |c| {
-            run(c, "UPDATE audit SET hash = zeroblob(32) WHERE sequence = 6");
-        }),
-        ("the last chain value altered", altered(LAST), |c| {
-            run(c, "UPDATE audit SET hash = zeroblob(32) WHERE sequence = 9");
-        }),
+        ("a hash altered", altered(6), |c| alter_hash(c, 6)),
+        ("the last hash altered", altered(LAST), |c| alter_hash(c, LAST)),
         ("emptied", altered(3), |c| run(c, "UPDATE audit SET canonical = x'' WHERE sequence = 3")),
         ("one dropped", gap(4, 5), |c| run(c, "DELETE FROM audit WHERE sequence = 4")),
         ("the first dropped", gap(1, 2), |c| run(c, "DELETE FROM audit WHERE sequence = 1")),
@@ -99,15 +103,14 @@ async fn the_first_bad_record_is_named() {
         }),
         ("one inserted and the rest moved down", altered(5), |c| {
             shift(c, 5, 1);
-            run(c, "INSERT INTO audit SELECT 5, hash, canonical FROM audit WHERE sequence = 4");
+            run(c, "INSERT INTO audit SELECT 5, canonical FROM audit WHERE sequence = 4");
         }),
-        ("two events swapped", altered(4), |c| swap(c, "canonical", 4, 7)),
-        ("two records swapped", altered(4), |c| swap(c, "hash, canonical", 4, 7)),
-        ("neighbours swapped", altered(8), |c| swap(c, "hash, canonical", 8, 9)),
-        ("the end said to be earlier", altered(8), |c| run(c, "UPDATE audit_head SET sequence = 8")),
-        ("the end's chain value altered", altered(LAST), |c| {
-            run(c, "UPDATE audit_head SET hash = zeroblob(32)");
+        ("two swapped", altered(4), |c| swap(c, 4, 7)),
+        ("neighbours swapped", altered(8), |c| swap(c, 8, 9)),
+        ("the end said to be earlier", wrong_root(8), |c| {
+            run(c, "UPDATE audit_head SET sequence = 8, edge = substr(edge, 1, 256)");
         }),
+        ("the root altered", wrong_root(LAST), |c| run(c, "UPDATE audit_head SET root = zeroblob(32)")),
     ];
     let house = logged().await;
     for (what, expected, tamper) in cases {
@@ -132,9 +135,10 @@ async fn verified(
 #[tokio::test]
 async fn what_is_no_record_is_an_error() {
     let house = logged().await;
-    let tampers: [fn(&Connection); 2] = [
-        |c| run(c, "UPDATE audit SET hash = x'00' WHERE sequence = 4"),
-        |c| run(c, "UPDATE audit_head SET hash = x''"),
+    let tampers: [fn(&Connection); 3] = [
+        |c| run(c, "UPDATE audit_head SET root = x''"),
+        |c| run(c, "UPDATE audit_head SET edge = x'00'"),
+        |c| run(c, "UPDATE audit_head SET sequence = 8"),
     ];
     for tamper in tampers {
         let found = verified(&house, tamper).await;
@@ -147,7 +151,7 @@ async fn what_is_no_record_is_an_error() {
 async fn a_record_after_the_end_is_noticed() {
     let house = logged().await;
     let found = verified(&house, |c| {
-        run(c, "INSERT INTO audit SELECT 10, hash, canonical FROM audit WHERE sequence = 9");
+        run(c, "INSERT INTO audit SELECT 10, canonical FROM audit WHERE sequence = 9");
     });
     let found = found.await.unwrap();
     assert!(found.is_err(), "a forged record after the end passes: {found:?}");

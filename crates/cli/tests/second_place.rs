@@ -1,0 +1,126 @@
+//! The second place of checkpoints: a store that was rolled back is not served, unless that is asked for.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod harness;
+
+use std::fs;
+use std::path::Path;
+
+use harness::{Server, make_vault, poll, private_folder, run, text};
+use strongroom_domain::audit::Head;
+use strongroom_domain::audit::checkpoint::LogPublicKey;
+
+/// A data folder, and a second place beside it.
+struct Place {
+    data: tempfile::TempDir,
+    apart: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { data: private_folder(), apart: private_folder() }
+    }
+
+    fn checkpoint(&self) -> String {
+        text(&self.apart.path().join("checkpoint.txt")).to_owned()
+    }
+
+    fn flags(&self, every: &str) -> Vec<String> {
+        let words = ["--audit-checkpoint-to", &self.checkpoint(), "--audit-checkpoint-every", every];
+        words.map(str::to_owned).to_vec()
+    }
+
+    fn start(&self, every: &str, more: &[&str]) -> Server {
+        let flags = self.flags(every);
+        let flags: Vec<&str> = flags.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        Server::start_with(self.data.path(), &flags)
+    }
+
+    /// Starts a server that is to refuse; what it says.
+    fn refused(&self) -> String {
+        let flags = self.flags("1h");
+        let flags = flags.iter().map(String::as_str);
+        let args: Vec<&str> = ["serve", "--listen", "127.0.0.1:0", "--data-dir", text(self.data.path())]
+            .into_iter()
+            .chain(flags)
+            .collect();
+        let ran = run(&args);
+        ran.expect_refusal();
+        ran.stderr
+    }
+
+    fn head(&self) -> Head {
+        let key = run(&["audit", "key", "--data-dir", text(self.data.path())]).stdout;
+        let key: LogPublicKey = key.parse().unwrap();
+        key.open(&fs::read_to_string(self.checkpoint()).unwrap()).unwrap()
+    }
+
+    fn database(&self) -> std::path::PathBuf {
+        harness::files::database(self.data.path())
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::copy(from, to).unwrap();
+}
+
+#[test]
+fn checkpoints_are_written_while_the_log_grows_and_at_the_end() {
+    let place = Place::new();
+    let server = place.start("50ms", &[]);
+    let first = place.head().sequence;
+    make_vault(&mut server.client(), "a");
+    poll("a later checkpoint", || (place.head().sequence > first).then_some(()));
+    server.stop();
+    let server = place.start("1h", &[]);
+    make_vault(&mut server.client(), "b");
+    server.stop();
+    assert_eq!(place.head().sequence, first + 2, "written at the end");
+}
+
+#[test]
+fn a_store_that_was_rolled_back_is_not_served() {
+    let place = Place::new();
+    let earlier = place.apart.path().join("earlier.db");
+    place.start("1h", &[]).stop();
+    copy(&place.database(), &earlier);
+    let server = place.start("1h", &[]);
+    make_vault(&mut server.client(), "a");
+    server.stop();
+    let last = place.head();
+
+    copy(&earlier, &place.database());
+    assert!(place.refused().contains("rolled back or tampered with"));
+    assert_eq!(place.head(), last, "the checkpoint is left alone");
+    // As long as the last one, and another log.
+    let aside = Server::start(place.data.path());
+    make_vault(&mut aside.client(), "another");
+    aside.stop();
+    assert!(place.refused().contains("are not those that the checkpoint was made of"));
+
+    let server = place.start("1h", &["--allow-rolled-back-log"]);
+    make_vault(&mut server.client(), "b");
+    server.stop();
+    assert_ne!(place.head(), last);
+    place.start("1h", &[]).stop();
+}
+
+#[test]
+fn what_is_no_checkpoint_of_the_log_is_not_replaced() {
+    let (place, other) = (Place::new(), Place::new());
+    place.start("1h", &[]).stop();
+    other.start("1h", &[]).stop();
+    for content in ["", "not a checkpoint\n", &fs::read_to_string(other.checkpoint()).unwrap()] {
+        fs::write(place.checkpoint(), content).unwrap();
+        assert!(place.refused().contains("cannot be used"), "{content}");
+        assert_eq!(fs::read_to_string(place.checkpoint()).unwrap(), content);
+    }
+    fs::remove_file(place.checkpoint()).unwrap();
+    place.start("1h", &[]).stop();
+    // A folder that is not there is told at the start.
+    drop(place.apart);
+    let gone = Place { data: place.data, apart: private_folder() };
+    fs::remove_dir(gone.apart.path()).unwrap();
+    assert!(gone.refused().contains("no checkpoint can be written"));
+}
