@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::failure::Failure;
 use crate::folder::Folder;
+use crate::second_place::SecondPlace;
 use crate::settings::Settings;
 use crate::{folder, house, hygiene, logging};
 
@@ -52,8 +53,9 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
         Some(address) => Some(bind(address).await?),
         None => None,
     };
+    let second_place = settings.second_place.as_ref().map(SecondPlace::new).transpose()?;
     let house = house::open(&settings).await?;
-    if let Some(place) = &settings.second_place {
+    if let Some(place) = &second_place {
         place.open(&house.app, settings.allow_rolled_back_log).await?;
     }
     let address =
@@ -80,14 +82,14 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
         }
     };
     let checkpoints = async {
-        if let Some(place) = &settings.second_place {
+        if let Some(place) = &second_place {
             place.keep(front.shared().app(), stopped(stop.clone())).await;
         }
     };
     crate::out(&greeting(&settings, &url, metrics_url, house.first_token))?;
     tracing::info!(%address, "serving");
     tokio::join!(api, metrics, checkpoints);
-    if let Some(place) = &settings.second_place {
+    if let Some(place) = &second_place {
         place.write_last(front.shared().app()).await;
     }
     tracing::info!("stopped");
