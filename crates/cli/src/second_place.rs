@@ -1,12 +1,14 @@
-//! The second place of the audit log's checkpoints: a file elsewhere than the store, such as on another disk or machine.
+//! The second place of the audit log's checkpoints: a file elsewhere than the store, such as on another disk, or a URL.
 //!
 //! Somebody who can write the store can put back an earlier copy of it, which is whole in itself. The checkpoint in the
 //! second place shows it: a log that does not lead past it is not served.
 
-use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
+use strongroom_client::api::{TextAt, origin};
 use strongroom_domain::app::App;
 use strongroom_domain::audit::Head;
 use strongroom_domain::audit::checkpoint::BadCheckpoint;
@@ -14,23 +16,90 @@ use strongroom_domain::audit::checkpoint::BadCheckpoint;
 use crate::failure::Failure;
 use crate::folder;
 
-/// Where checkpoints go, and how often.
-#[derive(Debug, Clone)]
-pub(crate) struct SecondPlace {
-    pub(crate) file: PathBuf,
+/// Where checkpoints go, and how often, as it is set.
+pub(crate) struct Setting {
+    pub(crate) to: String,
     pub(crate) every: Duration,
+}
+
+impl Setting {
+    fn is_url(&self) -> bool {
+        ["http://", "https://"].iter().any(|scheme| self.to.starts_with(scheme))
+    }
+
+    /// How it is told. Of a URL, what follows the host may be what opens it.
+    pub(crate) fn shown(&self) -> String {
+        if self.is_url() { format!("{}/…", origin(&self.to)) } else { self.to.clone() }
+    }
+}
+
+/// Where checkpoints go.
+#[derive(Clone)]
+enum Target {
+    File(PathBuf),
+    Url(Arc<TextAt>),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Url(text) => write!(f, "{}/…", text.origin()),
+        }
+    }
+}
+
+impl Target {
+    fn read(&self) -> Result<Option<String>, NotOurs> {
+        match self {
+            Self::Url(text) => text.read().map_err(|error| NotOurs::Unreadable(Box::new(error))),
+            Self::File(path) => match std::fs::read_to_string(path) {
+                Ok(note) => Ok(Some(note)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(NotOurs::Unreadable(Box::new(error))),
+            },
+        }
+    }
+
+    fn write(&self, note: &str) -> Result<(), Cause> {
+        match self {
+            Self::Url(text) => Ok(text.write(note)?),
+            Self::File(path) => Ok(folder::write_private(path, note)?),
+        }
+    }
+}
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Where checkpoints go, and how often.
+pub(crate) struct SecondPlace {
+    to: Target,
+    every: Duration,
 }
 
 /// Why the checkpoint that is there is not to be passed over.
 #[derive(Debug, thiserror::Error)]
 enum NotOurs {
     #[error("it cannot be read")]
-    Unreadable(#[source] io::Error),
+    Unreadable(#[source] Cause),
     #[error(transparent)]
     Bad(#[from] BadCheckpoint),
 }
 
 impl SecondPlace {
+    /// Takes a setting, without any use of the network.
+    pub(crate) fn new(setting: &Setting) -> Result<Self, Failure> {
+        let to = if setting.is_url() {
+            let text = TextAt::new(&setting.to);
+            let text =
+                text.map_err(|error| Failure::new("audit_checkpoint_to cannot be used").because(error))?;
+            Target::Url(Arc::new(text))
+        } else {
+            Target::File(setting.to.clone().into())
+        };
+        Ok(Self { to, every: setting.every })
+    }
+
     /// Refuses a log that does not lead past the last checkpoint, unless that is allowed. Then it writes one of now, so that a
     /// place which cannot be written shows at the start.
     pub(crate) async fn open(&self, app: &App, rolled_back_allowed: bool) -> Result<(), Failure> {
@@ -40,13 +109,13 @@ impl SecondPlace {
             }
             compared => compared?,
         }
-        let failed = || Failure::new(format!("no checkpoint can be written to {}", self.file.display()));
+        let failed = || Failure::new(format!("no checkpoint can be written to {}", self.to));
         self.write(app).await.map(drop).map_err(|error| failed().because(error))
     }
 
     async fn compare(&self, app: &App) -> Result<(), Failure> {
-        let file = self.file.display();
-        let last = self.last(app).map_err(|error| {
+        let file = &self.to;
+        let last = self.last(app).await.map_err(|error| {
             Failure::new(format!("the checkpoint in {file} cannot be used")).because(error).todo(
                 "if you know why, start once with --allow-rolled-back-log: it is then replaced by one of the log as it is",
             )
@@ -68,12 +137,11 @@ impl SecondPlace {
     }
 
     /// The checkpoint that is there.
-    fn last(&self, app: &App) -> Result<Option<Head>, NotOurs> {
-        match std::fs::read_to_string(&self.file) {
-            Ok(note) => Ok(Some(app.audit_key().open(&note)?)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(NotOurs::Unreadable(error)),
-        }
+    async fn last(&self, app: &App) -> Result<Option<Head>, NotOurs> {
+        let to = self.to.clone();
+        let read = tokio::task::spawn_blocking(move || to.read()).await;
+        let note = read.map_err(|error| NotOurs::Unreadable(Box::new(error)))??;
+        Ok(note.map(|note| app.audit_key().open(&note)).transpose()?)
     }
 
     /// Writes a checkpoint now and then, as long as the log grows.
@@ -95,10 +163,10 @@ impl SecondPlace {
             .ok()
     }
 
-    async fn write(&self, app: &App) -> Result<Head, Box<dyn std::error::Error + Send + Sync>> {
+    async fn write(&self, app: &App) -> Result<Head, Cause> {
         let (head, note) = app.audit_checkpoint_now().await?;
-        let file = self.file.clone();
-        tokio::task::spawn_blocking(move || folder::write_private(&file, &note)).await??;
+        let to = self.to.clone();
+        tokio::task::spawn_blocking(move || to.write(&note)).await??;
         Ok(head)
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::failure::Failure;
 use crate::folder::Folder;
+use crate::second_place::SecondPlace;
 use crate::settings::Settings;
 use crate::{folder, house, hygiene, logging};
 
@@ -52,8 +53,9 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
         Some(address) => Some(bind(address).await?),
         None => None,
     };
+    let second_place = settings.second_place.as_ref().map(SecondPlace::new).transpose()?;
     let house = house::open(&settings).await?;
-    if let Some(place) = &settings.second_place {
+    if let Some(place) = &second_place {
         place.open(&house.app, settings.allow_rolled_back_log).await?;
     }
     let address =
@@ -81,7 +83,7 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
         }
     };
     let checkpoints = async {
-        if let Some(place) = &settings.second_place {
+        if let Some(place) = &second_place {
             place.keep(front.shared().app(), stopped(stop.clone())).await;
         }
     };
@@ -90,7 +92,7 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     let sweeper = tokio::spawn(sweeper::run(shared));
     tokio::join!(api, metrics, checkpoints);
     sweeper.abort();
-    if let Some(place) = &settings.second_place {
+    if let Some(place) = &second_place {
         place.write_last(front.shared().app()).await;
     }
     tracing::info!("stopped");

@@ -15,7 +15,7 @@ use strongroom_server::listen;
 use strongroom_server::origin::Origin;
 
 use crate::failure::Failure;
-use crate::second_place::SecondPlace;
+use crate::second_place;
 use crate::units::{self, Age, Bytes, Span, Time};
 
 const DATA_DIR: &str = "strongroom-data";
@@ -114,9 +114,9 @@ pub(crate) struct Options {
     /// Time for the TLS handshake [default: 10s]
     #[arg(long, env = "STRONGROOM_HANDSHAKE_TIMEOUT", value_name = "TIME", hide_env_values = true)]
     pub(crate) handshake_timeout: Option<Time>,
-    /// A file in another place than the store, for signed checkpoints of the audit log
-    #[arg(long, env = "STRONGROOM_AUDIT_CHECKPOINT_TO", value_name = "FILE", hide_env_values = true)]
-    pub(crate) audit_checkpoint_to: Option<PathBuf>,
+    /// A file or an https URL in another place than the store, for signed checkpoints of the audit log
+    #[arg(long, env = "STRONGROOM_AUDIT_CHECKPOINT_TO", value_name = "PLACE", hide_env_values = true)]
+    pub(crate) audit_checkpoint_to: Option<String>,
     /// Time between two of those checkpoints [default: 1m]
     #[arg(long, env = "STRONGROOM_AUDIT_CHECKPOINT_EVERY", value_name = "TIME", hide_env_values = true)]
     pub(crate) audit_checkpoint_every: Option<Time>,
@@ -209,7 +209,7 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) server: strongroom_server::Settings,
     pub(crate) connections: listen::Limits,
-    pub(crate) second_place: Option<SecondPlace>,
+    pub(crate) second_place: Option<second_place::Setting>,
     pub(crate) allow_rolled_back_log: bool,
 }
 
@@ -293,10 +293,10 @@ fn server(options: &Options) -> Result<strongroom_server::Settings, Failure> {
     })
 }
 
-fn second_place(options: &Options) -> Option<SecondPlace> {
+fn second_place(options: &Options) -> Option<second_place::Setting> {
     const EVERY: Duration = Duration::from_secs(60);
     let every = options.audit_checkpoint_every.map_or(EVERY, |time| time.0);
-    options.audit_checkpoint_to.clone().map(|file| SecondPlace { file, every })
+    options.audit_checkpoint_to.clone().map(|to| second_place::Setting { to, every })
 }
 
 fn connections(options: &Options) -> listen::Limits {
@@ -369,7 +369,7 @@ fn rows(settings: &Settings) -> Vec<(&'static str, String)> {
         ("body_timeout", format!("{:?}", server.body_timeout)),
         ("handshake_timeout", format!("{:?}", connections.handshake)),
         ("drain_timeout", format!("{:?}", connections.drain)),
-        ("audit_checkpoint_to", place.map_or_else(none, |place| path(&place.file))),
+        ("audit_checkpoint_to", place.map_or_else(none, second_place::Setting::shown)),
         ("audit_checkpoint_every", place.map_or_else(none, |place| format!("{:?}", place.every))),
     ]
 }

@@ -5,7 +5,10 @@
 mod harness;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use harness::{Server, make_vault, poll, private_folder, run, text};
 use strongroom_domain::audit::Head;
@@ -123,4 +126,74 @@ fn what_is_no_checkpoint_of_the_log_is_not_replaced() {
     let gone = Place { data: place.data, apart: private_folder() };
     fs::remove_dir(gone.apart.path()).unwrap();
     assert!(gone.refused().contains("no checkpoint can be written"));
+}
+
+/// A server that keeps what is put to it, and gives it back.
+struct Shelf {
+    url: String,
+    kept: Arc<Mutex<Option<String>>>,
+}
+
+impl Shelf {
+    fn open() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/kept?secret=swordfish", listener.local_addr().unwrap());
+        let kept = Arc::new(Mutex::new(None));
+        let shelf = kept.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                answer(&mut BufReader::new(stream.unwrap()), &shelf);
+            }
+        });
+        Self { url, kept }
+    }
+
+    fn text(&self) -> Option<String> {
+        self.kept.lock().unwrap().clone()
+    }
+}
+
+fn answer(stream: &mut BufReader<TcpStream>, kept: &Mutex<Option<String>>) {
+    let (mut head, mut length) = (String::new(), 0);
+    while stream.read_line(&mut head).unwrap() > 2 {
+        let line = head.lines().last().unwrap().to_ascii_lowercase();
+        length = line.strip_prefix("content-length:").map_or(length, |number| number.trim().parse().unwrap());
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).unwrap();
+    let (status, text) = if head.starts_with("PUT /kept?secret=swordfish ") {
+        *kept.lock().unwrap() = Some(String::from_utf8(body).unwrap());
+        ("201 Created", String::new())
+    } else {
+        kept.lock().unwrap().clone().map_or(("404 Not Found", String::new()), |text| ("200 OK", text))
+    };
+    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", text.len());
+    stream.get_mut().write_all((head + &text).as_bytes()).unwrap();
+}
+
+#[test]
+fn a_url_can_be_the_second_place() {
+    let (place, shelf) = (Place::new(), Shelf::open());
+    let flags = ["--audit-checkpoint-to", shelf.url.as_str(), "--audit-checkpoint-every", "1h"];
+    let earlier = place.apart.path().join("earlier.db");
+    Server::start_with(place.data.path(), &flags).stop();
+    let first = shelf.text().expect("a checkpoint at the start");
+    copy(&place.database(), &earlier);
+    let server = Server::start_with(place.data.path(), &flags);
+    make_vault(&mut server.client(), "a");
+    server.stop();
+    assert_ne!(shelf.text().unwrap(), first);
+
+    copy(&earlier, &place.database());
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--data-dir", text(place.data.path())];
+    let refused = run(&[&serve[..], &flags].concat());
+    refused.expect_refusal();
+    assert!(refused.stderr.contains("rolled back or tampered with"), "{}", refused.stderr);
+    let shown = run(&[&["config", "show"][..], &flags].concat());
+    for told in [&refused.stderr, &shown.stdout] {
+        assert!(told.contains("http://127.0.0.1:") && !told.contains("swordfish"), "{told}");
+    }
+    let in_clear = ["--audit-checkpoint-to", "http://checkpoints.example/a"];
+    let refused = run(&[&serve[..], &in_clear].concat());
+    assert!(refused.expect_refusal().stderr.contains("is not https://"), "{}", refused.stderr);
 }

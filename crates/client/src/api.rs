@@ -7,6 +7,7 @@ mod address;
 mod calls;
 mod error;
 mod paging;
+mod text_at;
 mod token;
 
 use std::io::Read;
@@ -25,6 +26,7 @@ use address::Address;
 pub use calls::name_filter;
 pub use error::{Error, Refusal};
 pub use paging::Page;
+pub use text_at::{TextAt, origin};
 pub use token::Token;
 
 /// Where a server is, and what opens it. It has no `Debug`, as it holds a token.

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rusqlite::Connection;
-use strongroom_crypto::{RootKey, SystemRng};
+use strongroom_crypto::{RootKey, SystemRng, chain_digest};
 use strongroom_domain::app::App;
 use strongroom_domain::app::audit::verify_against;
 use strongroom_domain::audit::tree::{Block, Tree};
-use strongroom_domain::audit::{Action, Actor, Broken, Client, Event, Head, Object, Record};
+use strongroom_domain::audit::{Action, Actor, Broken, Client, Entry, Event, Head, Object, Record};
 use strongroom_domain::clock::SystemClock;
 use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
 use strongroom_domain::stamp::Stamper;
@@ -102,7 +102,75 @@ async fn appending_is_fast() {
     let folder = tempfile::tempdir().unwrap();
     let log = Log::build(&folder.path().join("store.db")).await;
     let seconds = log.append(EVENTS).await;
-    eprintln!("{:.0} events a second", EVENTS as f64 / seconds);
+    eprintln!("{:.0} events a second through the store", EVENTS as f64 / seconds);
+    let events: Vec<Event> = (0..AT_ONCE).map(|_| log.resolved()).collect();
+    let (before, now) =
+        (chained(&folder.path().join("chain.db"), &events, EVENTS), log.one_thread(&events, EVENTS));
+    eprintln!(
+        "on the writing thread alone: {before:.0} with JSON and a chain, {now:.0} with compact events and a tree"
+    );
+}
+
+impl Log {
+    /// Appends a second as the writing thread does, without the store around it.
+    fn one_thread(&self, events: &[Event], count: u64) -> f64 {
+        let folder = tempfile::tempdir().unwrap();
+        let create = "CREATE TABLE audit (sequence INTEGER PRIMARY KEY, canonical BLOB NOT NULL) STRICT; \
+                      CREATE TABLE audit_tree (id INTEGER PRIMARY KEY, hashes BLOB NOT NULL) STRICT; \
+                      CREATE TABLE audit_head (root BLOB, edge BLOB); INSERT INTO audit_head VALUES (x'', x'')";
+        let connection = raw(&folder.path().join("tree.db"), create);
+        let entries: Vec<Entry> = events.iter().map(|event| Entry::new(event).unwrap()).collect();
+        let mut tree = Tree::default();
+        let start = Instant::now();
+        while tree.size() < count {
+            connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+            let mut insert = connection.prepare_cached("INSERT INTO audit VALUES (?1, ?2)").unwrap();
+            let mut full = connection.prepare_cached("INSERT INTO audit_tree VALUES (?1, ?2)").unwrap();
+            for Entry { canonical, hash } in &entries {
+                insert.execute((tree.size() + 1, canonical)).unwrap();
+                let keep = |block: Block<'_>| {
+                    let id = i64::try_from(block.number).unwrap() - (i64::from(block.level) << 48);
+                    full.execute((id, block.hashes.as_flattened())).map(drop)
+                };
+                tree.append(*hash, keep).unwrap();
+            }
+            let head = (tree.root(), tree.to_bytes());
+            connection.execute("UPDATE audit_head SET root = ?1, edge = ?2", head).unwrap();
+            connection.execute_batch("COMMIT").unwrap();
+        }
+        count as f64 / start.elapsed().as_secs_f64()
+    }
+}
+
+fn raw(path: &Path, create: &str) -> Connection {
+    let connection = Connection::open(path).unwrap();
+    connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+    connection.pragma_update(None, "synchronous", "FULL").unwrap();
+    connection.pragma_update(None, "secure_delete", true).unwrap();
+    connection.execute_batch(create).unwrap();
+    connection
+}
+
+/// Appends a second as they were before there was a tree.
+fn chained(path: &Path, events: &[Event], count: u64) -> f64 {
+    let create = "CREATE TABLE audit (sequence INTEGER PRIMARY KEY, hash BLOB NOT NULL, canonical BLOB NOT NULL) STRICT; \
+                  CREATE TABLE audit_head (hash BLOB); INSERT INTO audit_head VALUES (x'')";
+    let connection = raw(path, create);
+    let events: Vec<Vec<u8>> = events.iter().map(|event| serde_json::to_vec(event).unwrap()).collect();
+    let (mut sequence, mut hash) = (0, [0; 32]);
+    let start = Instant::now();
+    while sequence < count {
+        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let mut insert = connection.prepare_cached("INSERT INTO audit VALUES (?1, ?2, ?3)").unwrap();
+        for canonical in &events {
+            sequence += 1;
+            hash = chain_digest(&hash, sequence, canonical);
+            insert.execute((sequence, hash, canonical)).unwrap();
+        }
+        connection.execute("UPDATE audit_head SET hash = ?1", [hash]).unwrap();
+        connection.execute_batch("COMMIT").unwrap();
+    }
+    count as f64 / start.elapsed().as_secs_f64()
 }
 
 const LENGTH: u64 = 100_000;

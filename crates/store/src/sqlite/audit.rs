@@ -38,9 +38,10 @@ pub(super) fn list(connection: &Connection, after: u64, limit: usize) -> rusqlit
 /// A page of records. What a filter asks about stands in no column: each record is read and looked at.
 pub(super) fn page(connection: &Connection, query: &EventQuery) -> rusqlite::Result<Listing<Record>> {
     let (sql, start) = match query.order {
-        Order::NewestFirst => {
-            ("SELECT sequence, canonical FROM audit WHERE sequence < ?1 ORDER BY sequence DESC", i64::MAX)
-        }
+        Order::NewestFirst => (
+            "SELECT sequence, canonical FROM audit WHERE sequence < ?1 AND sequence > 0 ORDER BY sequence DESC",
+            i64::MAX,
+        ),
         Order::OldestFirst => {
             ("SELECT sequence, canonical FROM audit WHERE sequence > ?1 ORDER BY sequence", 0)
         }
