@@ -19,7 +19,7 @@ mod versions;
 
 use std::sync::Arc;
 
-use strongroom_crypto::{KeyId, Rng, RootKey, TokenKey};
+use strongroom_crypto::{Digest, KeyId, Rng, RootKey, TokenKey};
 
 use crate::audit::{Action, Actor, Event, Object};
 use crate::caller::Caller;
@@ -135,6 +135,11 @@ impl App {
     fn event(&self, caller: &Caller, object: impl Into<Object>, action: Action) -> Result<Event> {
         Ok(Event::new(self.stamper.stamp()?, caller.account, Actor::from(caller), object, action))
     }
+}
+
+/// Refuses a change of something that is not what the change is for.
+fn must_fit(tag: &Digest, expected: impl Fn(&Digest) -> bool) -> Result<()> {
+    if expected(tag) { Ok(()) } else { Err(Error::Changed) }
 }
 
 /// Tries a change again for as long as another one came first.

@@ -1,6 +1,7 @@
 //! The one door in: what clients send, made into words of the domain.
 
 pub mod body;
+pub mod if_match;
 pub mod list;
 pub mod query;
 

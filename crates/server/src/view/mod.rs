@@ -10,6 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
+use strongroom_domain::Digest;
 use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::caller::Caller;
 use strongroom_domain::grant::{Grant, Grants, Pattern, Target};
@@ -55,6 +56,15 @@ pub(crate) fn json_bytes(status: StatusCode, body: serde_json::Result<Bytes>) ->
     let mut response = Response::new(Body::from(bytes));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// An answer with the entity tag of what it shows.
+pub(crate) fn tagged(mut response: Response, tag: &Digest) -> Response {
+    // Hexadecimal digits in quotes, which every header takes.
+    if let Ok(etag) = HeaderValue::try_from(etag(tag)) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
     response
 }
 
