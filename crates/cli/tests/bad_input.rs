@@ -128,6 +128,11 @@ fn deleted_things() {
     check_all(values::deleted_things);
 }
 
+#[test]
+fn expectations() {
+    check_all(values::expectations);
+}
+
 /// What is in an `If-None-Match` decides whether the values come along, and nothing else.
 #[test]
 fn a_tag_that_is_none_is_passed_over() {

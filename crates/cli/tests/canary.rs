@@ -155,7 +155,7 @@ fn write_values(world: &mut Run, words: &Words) {
     let gone = world.send("POST", "/vault_secrets", Some(&gone)).expect_status(201).json();
     world.send("DELETE", &format!("/vault_secrets/{}", field(&gone, "id")), None).expect_status(204);
     let detail = format!("/strongroom/secrets/{}", field(&gone, "id"));
-    let misplaced = json!({"name": words.value});
+    let misplaced = json!({"value": words.value});
     world.send("POST", &format!("{detail}/undelete"), Some(&misplaced)).expect_status(400);
     world.send("GET", "/strongroom/deleted", None).expect_status(200);
     world.send("POST", &format!("{detail}/undelete"), Some(&json!({}))).expect_status(200);

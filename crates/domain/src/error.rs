@@ -52,6 +52,9 @@ pub enum Error {
     /// The name is taken.
     #[error("{0} name is taken")]
     NotUnique(Noun),
+    /// It is not any more what the caller's change is for.
+    #[error("it has changed")]
+    Changed,
     /// It does not go with what is there.
     #[error("{0}")]
     Conflict(Conflict),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use strongroom_crypto::SealedValue;
 use strongroom_crypto::context::ValuePlace;
+use strongroom_crypto::{Digest, SealedValue, chain_digest};
 
 use crate::filter::{Field, Kind};
 use crate::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, VaultId};
@@ -61,6 +61,17 @@ impl Secret {
             secret: *self.id.ksuid().as_bytes(),
             version,
         }
+    }
+}
+
+impl Secret {
+    /// Tells one state of its metadata from another: another one as soon as anything in it is. It tells nothing of the value.
+    #[must_use]
+    pub fn tag(&self) -> Digest {
+        // Revisions are counted again after a store was put back from a backup; the time goes on.
+        let at = self.updated_at.as_second().to_be_bytes();
+        let vault = self.vault_name.as_bytes();
+        chain_digest(&[0; 32], self.revision, &[&self.id.ksuid().as_bytes()[..], &at, vault].concat())
     }
 }
 

@@ -1,8 +1,8 @@
 //! A vault: a named container of secrets, with a key of its own.
 
 use jiff::Timestamp;
-use strongroom_crypto::WrappedKey;
 use strongroom_crypto::context::VaultPlace;
+use strongroom_crypto::{Digest, WrappedKey, chain_digest};
 
 use crate::filter::{Field, Kind};
 use crate::ids::{AccountId, PrincipalId, VaultId};
@@ -46,6 +46,14 @@ impl Vault {
         Field { name: "updated_at", kind: Kind::Time },
         Field { name: "created_by", kind: Kind::Id { decode: PrincipalId::decode } },
     ];
+
+    /// Tells one state of it from another: another one as soon as anything in it is.
+    #[must_use]
+    pub fn tag(&self) -> Digest {
+        // Revisions are counted again after a store was put back from a backup; the time goes on.
+        let at = self.updated_at.as_second().to_be_bytes();
+        chain_digest(&[0; 32], self.revision, &[&self.id.ksuid().as_bytes()[..], &at].concat())
+    }
 
     /// What its wrapped key is bound to.
     #[must_use]

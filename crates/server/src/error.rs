@@ -104,6 +104,9 @@ pub enum Protocol {
     /// A page size that is no number.
     #[error("page size not a number")]
     LimitNumber(String),
+    /// An `If-Match` that is neither `*` nor a list of entity tags.
+    #[error("invalid If-Match")]
+    IfMatch,
     /// A `before_id` that is no id of the listed kind.
     #[error("invalid before_id")]
     BeforeId {
@@ -214,6 +217,11 @@ impl From<&Error> for Told {
             }
             Error::NotUnique(Noun::Secret) => told(BAD, 24005, "Secret names must be unique within a vault."),
             Error::NotUnique(_) => told(BAD, 4112, "The name must be unique within the account."),
+            Error::Changed => own(
+                StatusCode::PRECONDITION_FAILED,
+                1027,
+                "It has changed since the ETag in If-Match was read. Nothing was changed now: read it again.",
+            ),
             Error::Conflict(conflict) => conflict.into(),
             Error::NotEmpty => told(
                 BAD,
@@ -576,6 +584,11 @@ impl From<&Protocol> for Told {
                     "The page size limit must be a number between 1 and 100 but '{}' was provided.",
                     short(text)
                 ),
+            ),
+            Protocol::IfMatch => own(
+                BAD,
+                1026,
+                "The If-Match header is neither * nor a list of entity tags, each as the ETag of an answer tells it.",
             ),
             Protocol::BeforeId { text, prefix } => told(
                 BAD,

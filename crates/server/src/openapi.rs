@@ -26,6 +26,16 @@ pub(crate) struct Id {
     id: String,
 }
 
+/// What a change expects.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes a header; the extractor reads it")]
+pub(crate) struct IfMatch {
+    /// The ETag of what is to be changed; 412 if it has changed since.
+    #[param(rename = "If-Match", required = false)]
+    if_match: String,
+}
+
 /// What a list takes.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -147,6 +157,9 @@ pub(crate) enum Errors {
     /// It does not go with what is there
     #[response(status = 409)]
     Conflict(strongroom_wire::Error),
+    /// It has changed since the ETag in If-Match was read
+    #[response(status = 412)]
+    Changed(strongroom_wire::Error),
     /// The body is too large
     #[response(status = 413)]
     TooLarge(strongroom_wire::Error),

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use quick_cache::sync::Cache;
 use serde::Serialize;
 use strongroom_domain::ids::{SecretId, VaultId};
@@ -24,28 +25,28 @@ const ENTRY_WEIGHT: usize = 600;
 
 type Page = Listing<Arc<Secret>>;
 
-struct Entry<T> {
+struct Entry<T, B> {
     of: Arc<T>,
     origin: Origin,
-    /// Of a page, what the URL of the next one repeats.
-    next: Option<Next>,
+    /// Of a secret the entity tag, of a page what the URL of the next one repeats.
+    beside: B,
     body: Bytes,
 }
 
 #[derive(Clone)]
 struct Weighter;
 
-impl<K, T> quick_cache::Weighter<K, Arc<Entry<T>>> for Weighter {
-    fn weight(&self, _: &K, entry: &Arc<Entry<T>>) -> u64 {
+impl<K, T, B> quick_cache::Weighter<K, Arc<Entry<T, B>>> for Weighter {
+    fn weight(&self, _: &K, entry: &Arc<Entry<T, B>>) -> u64 {
         (ENTRY_WEIGHT + entry.body.len()) as u64
     }
 }
 
 /// The bodies of secrets and of pages that were asked for lately.
 pub(crate) struct Rendered {
-    secrets: Cache<SecretId, Arc<Entry<Secret>>, Weighter>,
+    secrets: Cache<SecretId, Arc<Entry<Secret, HeaderValue>>, Weighter>,
     /// By the place in memory of what the page was made of, which is no other's while the entry holds it.
-    pages: Cache<usize, Arc<Entry<Page>>, Weighter>,
+    pages: Cache<usize, Arc<Entry<Page, Next>>, Weighter>,
 }
 
 impl Default for Rendered {
@@ -59,18 +60,22 @@ impl Default for Rendered {
 }
 
 impl Rendered {
-    /// The body of a secret's metadata.
-    pub(crate) fn secret(&self, secret: &Arc<Secret>, origin: &Origin) -> serde_json::Result<Bytes> {
+    /// The body of a secret's metadata, and its entity tag.
+    pub(crate) fn secret(
+        &self,
+        secret: &Arc<Secret>,
+        origin: &Origin,
+    ) -> serde_json::Result<(Bytes, HeaderValue)> {
         if let Some(known) = self.secrets.get(&secret.id)
             && Arc::ptr_eq(&known.of, secret)
             && known.origin == *origin
         {
-            return Ok(known.body.clone());
+            return Ok((known.body.clone(), known.beside.clone()));
         }
-        let body = written(&view::secret(secret, origin))?;
-        let entry = Entry { of: secret.clone(), origin: origin.clone(), next: None, body: body.clone() };
-        self.secrets.insert(secret.id, Arc::new(entry));
-        Ok(body)
+        let (body, etag) = (written(&view::secret(secret, origin))?, view::etag_header(&secret.tag()));
+        let (of, origin, answer) = (secret.clone(), origin.clone(), (body.clone(), etag.clone()));
+        self.secrets.insert(secret.id, Arc::new(Entry { of, origin, beside: etag, body }));
+        Ok(answer)
     }
 
     /// The body of a page of secrets: of all, or of one vault.
@@ -84,16 +89,15 @@ impl Rendered {
         let place = Arc::as_ptr(page).addr();
         if let Some(known) = self.pages.get(&place)
             && known.origin == *origin
-            && known.next.as_ref() == Some(&next)
+            && known.beside == next
         {
             return Ok(known.body.clone());
         }
         let body = written(&view::secrets(page, vault, &next, origin))?;
         // One that the store did not keep is not the one that will be asked for again.
         if Arc::strong_count(page) > 1 {
-            let entry =
-                Entry { of: page.clone(), origin: origin.clone(), next: Some(next), body: body.clone() };
-            self.pages.insert(place, Arc::new(entry));
+            let (of, origin) = (page.clone(), origin.clone());
+            self.pages.insert(place, Arc::new(Entry { of, origin, beside: next, body: body.clone() }));
         }
         Ok(body)
     }

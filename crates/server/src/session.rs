@@ -20,6 +20,7 @@ use crate::error::{Problem, Protocol};
 use crate::front::Context;
 use crate::origin::Origin;
 use crate::parse::body::{self, Fields};
+use crate::parse::if_match::IfMatch;
 use crate::parse::query::Query as Parameters;
 use crate::parse::{self, list};
 use crate::routes::ROUTES;
@@ -197,6 +198,17 @@ impl<T: Identified> FromRequestParts<Arc<Shared>> for Item<T> {
         let params = RawPathParams::from_request_parts(parts, shared).await.ok();
         let text = params.as_ref().and_then(|params| params.iter().next()).map_or("", |(_, text)| text);
         parse::id(T::NOUN, text).map(Self)
+    }
+}
+
+/// What a change expects of the thing that it changes.
+pub(crate) struct Expected(pub(crate) IfMatch);
+
+impl FromRequestParts<Arc<Shared>> for Expected {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Shared>) -> Result<Self, Problem> {
+        Ok(Self(IfMatch::of(&parts.headers)?))
     }
 }
 

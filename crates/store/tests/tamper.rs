@@ -103,7 +103,7 @@ impl House {
     /// Sets a value, which opens the one that is stored to see whether it differs.
     async fn set(&self, secret: SecretId, text: &str) -> strongroom_domain::Result<Arc<Secret>> {
         let change = SecretChange { value: Some(value(text)), ..SecretChange::default() };
-        self.app.secret_change(&self.caller, secret, change).await
+        self.app.secret_change(&self.caller, secret, change, |_| true).await
     }
 }
 

@@ -454,6 +454,28 @@ pub(crate) fn deleted_things(world: &World) -> Vec<Case> {
     cases
 }
 
+pub(crate) fn expectations(world: &World) -> Vec<Case> {
+    let things = [format!("/vaults/{}", world.other_vault), format!("/vault_secrets/{}", world.secret)];
+    let mut cases = Vec::new();
+    for target in &things {
+        let patch = world.send("PATCH", target, &json!({"description": "x"}));
+        let delete = Request::new("DELETE", target).token(&world.admin);
+        for (request, method) in [(patch, "PATCH"), (delete, "DELETE")] {
+            for tag in ["x", "\"", "\"x", "W/", "*, *", "\"a\" \"b\"", "é"] {
+                let name = format!("{method} {target} for {tag}");
+                let request = request.clone().header("if-match", tag);
+                cases.push(case(&name, request, 400, &["ERR_STRONGROOM_1026"]));
+            }
+            for tag in ["\"\"", "\"x\"", "W/\"x\"", "\"a\", \"b\""] {
+                let name = format!("{method} {target} for {tag}");
+                let request = request.clone().header("if-match", tag);
+                cases.push(case(&name, request, 412, &["ERR_STRONGROOM_1027"]));
+            }
+        }
+    }
+    cases
+}
+
 pub(crate) fn explaining(world: &World) -> Vec<Case> {
     let send = |body: &Value| world.post("/strongroom/explain", body);
     let named = |fields: Value| {

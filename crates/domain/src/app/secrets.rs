@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use strongroom_crypto::{SecretValue, VaultKey};
+use strongroom_crypto::{Digest, SecretValue, VaultKey};
 
-use super::{App, retry_stale};
+use super::{App, must_fit, retry_stale};
 use crate::audit::Action;
 use crate::caller::Caller;
 use crate::error::{Error, Missing, Noun, Result, Rule};
@@ -191,12 +191,13 @@ impl App {
     /// Changes a secret. A change that changes nothing leaves no trace, the value included.
     ///
     /// # Errors
-    /// `Forbidden`, `Invalid`, `NotFound`, `NotUnique`.
+    /// `Forbidden`, `Invalid`, `NotFound`, `NotUnique`; `Changed` when its tag is not what is expected.
     pub async fn secret_change(
         &self,
         caller: &Caller,
         id: SecretId,
         change: SecretChange,
+        expected: impl Fn(&Digest) -> bool,
     ) -> Result<Arc<Secret>> {
         caller.must_write()?;
         if let Some(value) = &change.value {
@@ -204,6 +205,7 @@ impl App {
         }
         retry_stale(|| async {
             let old = self.secret_for(caller, id, Grantable::Manage).await?;
+            must_fit(&old.tag(), &expected)?;
             let mut secret = (*old).clone();
             change.apply_to(&mut secret);
             check_new_place(caller, &old, &secret)?;
@@ -284,11 +286,17 @@ impl App {
     /// Removes a secret. What is kept of its values can be brought back for as long as deleted things are kept.
     ///
     /// # Errors
-    /// `Forbidden`, `NotFound`.
-    pub async fn secret_remove(&self, caller: &Caller, id: SecretId) -> Result<()> {
+    /// `Forbidden`, `NotFound`; `Changed` when its tag is not what is expected.
+    pub async fn secret_remove(
+        &self,
+        caller: &Caller,
+        id: SecretId,
+        expected: impl Fn(&Digest) -> bool,
+    ) -> Result<()> {
         caller.must_write()?;
         retry_stale(|| async {
             let secret = self.secret_for(caller, id, Grantable::Manage).await?;
+            must_fit(&secret.tag(), &expected)?;
             let event = self.event(caller, &*secret, Action::Deleted)?;
             let (deletion, keep) = self.deletion(caller)?;
             self.store.secret_delete(caller.account, secret, deletion, keep, event).await

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use strongroom_crypto::VaultKey;
+use strongroom_crypto::{Digest, VaultKey};
 
-use super::{App, retry_stale};
+use super::{App, must_fit, retry_stale};
 use crate::audit::Action;
 use crate::caller::Caller;
 use crate::error::{Error, Missing, Noun, Result};
@@ -109,17 +109,19 @@ impl App {
     /// Changes a vault. A change that changes nothing leaves no trace.
     ///
     /// # Errors
-    /// `Forbidden`, `NotFound`, `NotUnique`.
+    /// `Forbidden`, `NotFound`, `NotUnique`; `Changed` when its tag is not what is expected.
     pub async fn vault_change(
         &self,
         caller: &Caller,
         id: VaultId,
         change: VaultChange,
+        expected: impl Fn(&Digest) -> bool,
     ) -> Result<Arc<Vault>> {
         caller.must_write()?;
         retry_stale(|| async {
             let old = self.vault_seen(caller, id).await?;
             caller.must_manage_vault(&old.name)?;
+            must_fit(&old.tag(), &expected)?;
             let mut vault = (*old).clone();
             change.apply_to(&mut vault);
             caller.must_manage_vault(&vault.name)?;
@@ -141,12 +143,18 @@ impl App {
     /// Removes an empty vault. Its key is kept, and it can be brought back, for as long as deleted things are kept.
     ///
     /// # Errors
-    /// `Forbidden`, `NotFound`, `NotEmpty`.
-    pub async fn vault_remove(&self, caller: &Caller, id: VaultId) -> Result<()> {
+    /// `Forbidden`, `NotFound`, `NotEmpty`; `Changed` when its tag is not what is expected.
+    pub async fn vault_remove(
+        &self,
+        caller: &Caller,
+        id: VaultId,
+        expected: impl Fn(&Digest) -> bool,
+    ) -> Result<()> {
         caller.must_write()?;
         retry_stale(|| async {
             let vault = self.vault_seen(caller, id).await?;
             caller.must_manage_vault(&vault.name)?;
+            must_fit(&vault.tag(), &expected)?;
             let event = self.event(caller, &*vault, Action::Deleted)?;
             let (deletion, keep) = self.deletion(caller)?;
             self.store.vault_delete(caller.account, vault, deletion, keep, event).await

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{App, retry_stale};
+use strongroom_crypto::Digest;
+
+use super::{App, must_fit, retry_stale};
 use crate::audit::{Action, Object};
 use crate::caller::Caller;
 use crate::error::{Error, Missing, Result, Rule};
@@ -119,13 +121,20 @@ impl App {
     /// Changes how many values a vault keeps, and how long. What is then too much goes with the next sweep.
     ///
     /// # Errors
-    /// `Forbidden`, `Invalid`, `NotFound`.
-    pub async fn vault_keep(&self, caller: &Caller, id: VaultId, change: KeepChange) -> Result<Arc<Vault>> {
+    /// `Forbidden`, `Invalid`, `NotFound`; `Changed` when its tag is not what is expected.
+    pub async fn vault_keep(
+        &self,
+        caller: &Caller,
+        id: VaultId,
+        change: KeepChange,
+        expected: impl Fn(&Digest) -> bool,
+    ) -> Result<Arc<Vault>> {
         caller.must_write()?;
         change.check()?;
         retry_stale(|| async {
             let old = self.vault_seen(caller, id).await?;
             caller.must_manage_vault(&old.name)?;
+            must_fit(&old.tag(), &expected)?;
             let mut vault = (*old).clone();
             vault.keep = change.over(old.keep);
             if vault == *old {

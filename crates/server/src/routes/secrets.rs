@@ -1,14 +1,15 @@
 use axum::extract::Request;
 use axum::response::Response;
 use http::StatusCode;
+use strongroom_domain::Error;
 use strongroom_domain::ids::{SecretId, VaultId};
 use strongroom_domain::secret::Secret;
 
 use crate::error::Problem;
 use crate::parse::list::{Kind, PARAMETERS, PARAMETERS_WITH_ID};
 use crate::parse::{self, fields};
-use crate::session::{Bare, Item, Listed, Session};
-use crate::view::{self, json, json_bytes};
+use crate::session::{Bare, Expected, Item, Listed, Session};
+use crate::view::{self, json, json_bytes, tagged, with_etag};
 
 const LISTED: Kind = Kind { prefixes: &[SecretId::PREFIX], fields: Secret::FIELDS, parameters: PARAMETERS };
 const LISTED_OF_VAULT: Kind = Kind { parameters: PARAMETERS_WITH_ID, ..LISTED };
@@ -21,7 +22,7 @@ pub(crate) async fn secret_create(mut session: Session, request: Request) -> Res
     let body = session.fields(request, fields::SECRET_CREATE).await?;
     let draft = parse::secret_create(body, session.limits())?;
     let secret = session.app().secret_create(&session.caller, draft).await?;
-    Ok(json(StatusCode::CREATED, &view::secret(&secret, &session.origin)))
+    Ok(tagged(json(StatusCode::CREATED, &view::secret(&secret, &session.origin)), &secret.tag()))
 }
 
 /// List secrets, newest first
@@ -58,33 +59,37 @@ pub(crate) async fn secret_get(
     _: Bare,
 ) -> Result<Response, Problem> {
     let secret = session.app().secret_get(&session.caller, id).await?;
-    Ok(json_bytes(StatusCode::OK, session.shared().rendered.secret(&secret, &session.origin)))
+    let rendered = session.shared().rendered.secret(&secret, &session.origin);
+    let (body, etag) = rendered.map_err(|error| Error::Internal(Box::new(error)))?;
+    Ok(with_etag(json_bytes(StatusCode::OK, Ok(body)), etag))
 }
 
 /// Change a secret
 #[utoipa::path(patch, path = "/vault_secrets/{id}", tag = "Secrets", operation_id = "SecretsUpdate",
-    params(crate::openapi::Version, crate::openapi::Id), request_body = strongroom_wire::SecretUpdate,
+    params(crate::openapi::Version, crate::openapi::Id, crate::openapi::IfMatch), request_body = strongroom_wire::SecretUpdate,
     responses((status = 200, description = "The secret", body = strongroom_wire::Secret), crate::openapi::Errors))]
 pub(crate) async fn secret_update(
     mut session: Session,
     Item(id): Item<SecretId>,
+    Expected(expected): Expected,
     request: Request,
 ) -> Result<Response, Problem> {
     let body = session.fields(request, fields::SECRET_UPDATE).await?;
     let change = parse::secret_update(body, session.limits())?;
-    let secret = session.app().secret_change(&session.caller, id, change).await?;
-    Ok(json(StatusCode::OK, &view::secret(&secret, &session.origin)))
+    let secret = session.app().secret_change(&session.caller, id, change, |tag| expected.fits(tag)).await?;
+    Ok(tagged(json(StatusCode::OK, &view::secret(&secret, &session.origin)), &secret.tag()))
 }
 
 /// Delete a secret
 #[utoipa::path(delete, path = "/vault_secrets/{id}", tag = "Secrets", operation_id = "SecretsDelete",
-    params(crate::openapi::Version, crate::openapi::Id),
+    params(crate::openapi::Version, crate::openapi::Id, crate::openapi::IfMatch),
     responses((status = 204, description = "It is deleted"), crate::openapi::Errors))]
 pub(crate) async fn secret_delete(
     session: Session,
     Item(id): Item<SecretId>,
+    Expected(expected): Expected,
     _: Bare,
 ) -> Result<StatusCode, Problem> {
-    session.app().secret_remove(&session.caller, id).await?;
+    session.app().secret_remove(&session.caller, id, |tag| expected.fits(tag)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

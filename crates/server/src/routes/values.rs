@@ -1,7 +1,6 @@
 use axum::extract::Request;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use strongroom_domain::Error;
 use strongroom_domain::app::Resolution;
 
 use crate::error::Problem;
@@ -43,14 +42,11 @@ pub(crate) async fn value_get(
     // HEAD gives no value, and so opens none.
     let knows = |tag: &_| method == Method::HEAD || known(tag);
     let resolution = session.app().value_resolve(&session.caller, &[reference], &client, knows).await?;
-    let mut response = answer(&resolution)?;
+    let mut response = view::tagged(answer(&resolution)?, &resolution.tag);
     if method == Method::HEAD && !known(&resolution.tag) {
         *response.status_mut() = StatusCode::OK;
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
-    let etag = HeaderValue::try_from(view::etag(&resolution.tag));
-    let etag = etag.map_err(|error| Error::Internal(Box::new(error)))?;
-    response.headers_mut().insert(header::ETAG, etag);
     Ok(response)
 }
 

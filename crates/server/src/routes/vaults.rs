@@ -7,8 +7,8 @@ use strongroom_domain::vault::Vault;
 use crate::error::Problem;
 use crate::parse::list::{Kind, PARAMETERS};
 use crate::parse::{self, fields};
-use crate::session::{Bare, Item, Listed, Session};
-use crate::view::{self, json};
+use crate::session::{Bare, Expected, Item, Listed, Session};
+use crate::view::{self, json, tagged};
 
 const LISTED: Kind = Kind { prefixes: &[VaultId::PREFIX], fields: Vault::FIELDS, parameters: PARAMETERS };
 
@@ -20,7 +20,7 @@ pub(crate) async fn vault_create(mut session: Session, request: Request) -> Resu
     let body = session.fields(request, fields::VAULT).await?;
     let draft = parse::vault_create(body, session.limits())?;
     let vault = session.app().vault_create(&session.caller, draft).await?;
-    Ok(json(StatusCode::CREATED, &view::vault(&vault, &session.origin)))
+    Ok(tagged(json(StatusCode::CREATED, &view::vault(&vault, &session.origin)), &vault.tag()))
 }
 
 /// List vaults, newest first
@@ -43,33 +43,35 @@ pub(crate) async fn vault_get(
     _: Bare,
 ) -> Result<Response, Problem> {
     let vault = session.app().vault_get(&session.caller, id).await?;
-    Ok(json(StatusCode::OK, &view::vault(&vault, &session.origin)))
+    Ok(tagged(json(StatusCode::OK, &view::vault(&vault, &session.origin)), &vault.tag()))
 }
 
 /// Change a vault
 #[utoipa::path(patch, path = "/vaults/{id}", tag = "Vaults", operation_id = "VaultsUpdate",
-    params(crate::openapi::Version, crate::openapi::Id), request_body = strongroom_wire::VaultUpdate,
+    params(crate::openapi::Version, crate::openapi::Id, crate::openapi::IfMatch), request_body = strongroom_wire::VaultUpdate,
     responses((status = 200, description = "The vault", body = strongroom_wire::Vault), crate::openapi::Errors))]
 pub(crate) async fn vault_update(
     mut session: Session,
     Item(id): Item<VaultId>,
+    Expected(expected): Expected,
     request: Request,
 ) -> Result<Response, Problem> {
     let body = session.fields(request, fields::VAULT).await?;
     let change = parse::vault_update(body, session.limits())?;
-    let vault = session.app().vault_change(&session.caller, id, change).await?;
-    Ok(json(StatusCode::OK, &view::vault(&vault, &session.origin)))
+    let vault = session.app().vault_change(&session.caller, id, change, |tag| expected.fits(tag)).await?;
+    Ok(tagged(json(StatusCode::OK, &view::vault(&vault, &session.origin)), &vault.tag()))
 }
 
 /// Delete a vault, which must be empty
 #[utoipa::path(delete, path = "/vaults/{id}", tag = "Vaults", operation_id = "VaultsDelete",
-    params(crate::openapi::Version, crate::openapi::Id),
+    params(crate::openapi::Version, crate::openapi::Id, crate::openapi::IfMatch),
     responses((status = 204, description = "It is deleted"), crate::openapi::Errors))]
 pub(crate) async fn vault_delete(
     session: Session,
     Item(id): Item<VaultId>,
+    Expected(expected): Expected,
     _: Bare,
 ) -> Result<StatusCode, Problem> {
-    session.app().vault_remove(&session.caller, id).await?;
+    session.app().vault_remove(&session.caller, id, |tag| expected.fits(tag)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -5,8 +5,8 @@ use strongroom_domain::ids::{SecretId, VaultId};
 
 use crate::error::Problem;
 use crate::parse::{self, fields};
-use crate::session::{Bare, Item, Session};
-use crate::view::{self, json};
+use crate::session::{Bare, Expected, Item, Session};
+use crate::view::{self, json, tagged};
 
 /// List what is kept of a secret's values, newest first; no value is told
 #[utoipa::path(get, path = "/strongroom/secrets/{id}/versions", tag = "Secrets", operation_id = "SecretVersionsList",
@@ -47,20 +47,21 @@ pub(crate) async fn vault_detail_get(
     _: Bare,
 ) -> Result<Response, Problem> {
     let vault = session.app().vault_get(&session.caller, id).await?;
-    Ok(json(StatusCode::OK, &view::vault_detail(&vault, &session.origin)))
+    Ok(tagged(json(StatusCode::OK, &view::vault_detail(&vault, &session.origin)), &vault.tag()))
 }
 
 /// Change how many values a vault keeps, and how long
 #[utoipa::path(patch, path = "/strongroom/vaults/{id}", tag = "Vaults", operation_id = "VaultDetailsUpdate",
-    params(crate::openapi::Version, crate::openapi::Id), request_body = strongroom_wire::VaultKeep,
+    params(crate::openapi::Version, crate::openapi::Id, crate::openapi::IfMatch), request_body = strongroom_wire::VaultKeep,
     responses((status = 200, description = "The vault", body = strongroom_wire::VaultDetail), crate::openapi::Errors))]
 pub(crate) async fn vault_detail_update(
     mut session: Session,
     Item(id): Item<VaultId>,
+    Expected(expected): Expected,
     request: Request,
 ) -> Result<Response, Problem> {
     let body = session.fields(request, fields::VAULT_KEEP).await?;
     let change = parse::vault_keep(body)?;
-    let vault = session.app().vault_keep(&session.caller, id, change).await?;
-    Ok(json(StatusCode::OK, &view::vault_detail(&vault, &session.origin)))
+    let vault = session.app().vault_keep(&session.caller, id, change, |tag| expected.fits(tag)).await?;
+    Ok(tagged(json(StatusCode::OK, &view::vault_detail(&vault, &session.origin)), &vault.tag()))
 }

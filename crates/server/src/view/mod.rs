@@ -11,6 +11,7 @@ use http::{HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
+use strongroom_domain::Digest;
 use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::caller::Caller;
 use strongroom_domain::grant::{Grant, Grants, Pattern, Target};
@@ -59,6 +60,23 @@ pub(crate) fn json_bytes(status: StatusCode, body: serde_json::Result<Bytes>) ->
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// An answer with the entity tag of what it shows.
+pub(crate) fn tagged(response: Response, tag: &Digest) -> Response {
+    with_etag(response, etag_header(tag))
+}
+
+/// An answer with an entity tag that is written already.
+pub(crate) fn with_etag(mut response: Response, etag: HeaderValue) -> Response {
+    response.headers_mut().insert(header::ETAG, etag);
+    response
+}
+
+/// An entity tag as a header.
+#[expect(clippy::expect_used, reason = "hexadecimal digits in quotes are what every header takes")]
+pub(crate) fn etag_header(tag: &Digest) -> HeaderValue {
+    HeaderValue::try_from(etag(tag)).expect("no byte of it is refused")
 }
 
 /// A vault.

@@ -8,6 +8,7 @@ mod deleted;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod health;
+mod if_match;
 mod protocol;
 mod root;
 mod secrets;

@@ -152,7 +152,8 @@ impl Writer {
         let counters = written.clone();
         let runtime = Handle::try_current().ok();
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
-            Batches { connection, checkpoints, notes: None, latest, erase, written: counters, runtime }.run(queue)
+            Batches { connection, checkpoints, notes: None, latest, erase, written: counters, runtime }
+                .run(queue)
         })?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread), written })
     }
