@@ -205,3 +205,34 @@ async fn what_is_purged_leaves_no_copy_behind() {
     assert_eq!(found(&path, &marks), 0);
     assert_eq!(std::fs::metadata(path.with_extension("db-wal")).unwrap().len(), 0, "the log is cut off");
 }
+
+/// Who reads for long holds up neither the purge nor the changes after it; the log is cut off once they have ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_reader_only_puts_off_the_cutting_of_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let house = House::build(&store).await;
+    let vault = house.add_vault("vault").await;
+    let secret = house.secret(&vault, "secret");
+    let mut version = house.version(&secret);
+    version.sealed.ciphertext = b"<sealed>".to_vec();
+    let event = house.event(&secret, strongroom_domain::audit::Action::Created);
+    let made = Arc::new(vault.clone());
+    store.secret_insert(house.account, made, secret.clone(), version, None, event).await.unwrap();
+    deleted::delete_secret(&house, &secret, deleted::deletion(&house, 0)).await;
+    let marks = BTreeSet::from([b"<sealed>".to_vec()]);
+    let reader = rusqlite::Connection::open(&path).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    let _: i64 = reader.query_row("SELECT count(*) FROM version", [], |row| row.get(0)).unwrap();
+    deleted::purge(&house, &[&secret]).await.unwrap();
+    assert_eq!(found(&path, &marks), 1, "the reader's moment has it");
+    reader.execute_batch("COMMIT").unwrap();
+    let mut tries = 0;
+    while found(&path, &marks) > 0 {
+        tries += 1;
+        assert!(tries < 100, "it stays");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        house.add_vault(&format!("change {tries}")).await;
+    }
+}

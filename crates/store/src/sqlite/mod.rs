@@ -194,7 +194,7 @@ impl SqliteStore {
     /// Waits until no copy is left of what was destroyed, but not for ever.
     async fn erased(&self) -> Result<()> {
         const TRIES: u32 = 20;
-        const PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+        const PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
         for _ in 0..TRIES {
             if !self.erase.is_due() {
                 return Ok(());
