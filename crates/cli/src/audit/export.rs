@@ -27,8 +27,9 @@ use crate::settings::Place;
 const FORMAT: u32 = 1;
 /// Events of a stretch: a power of sixteen.
 const STRETCH: u64 = 256;
-/// Bytes of a line: an event has a few kilobytes, a stretch's hashes some twelve.
-const LINE_MAX: u64 = 1 << 20;
+/// Bytes of a line: an event has a few kilobytes, a stretch's hashes some twelve. Where names and metadata are set to be as
+/// long as they may, each a megabyte, an event has some twenty million.
+const LINE_MAX: u64 = 32 << 20;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

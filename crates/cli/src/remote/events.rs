@@ -89,8 +89,13 @@ impl Tail {
 /// Prints what comes after an event, for as long as somebody reads it.
 fn follow(client: &Client, mut past: u64, filter: Option<&str>) -> Result<ExitCode, Failure> {
     loop {
+        // What the filter passes over is not to be walked again each second.
+        let seen = if filter.is_some() { newest(client)? } else { past };
         let (events, more) = page(client, Order::OldestFirst, Some(past), PAGE, filter)?;
         past = events.last().map_or(past, |event| event.sequence);
+        if !more {
+            past = past.max(seen);
+        }
         if !print(&events)? {
             return Ok(ExitCode::SUCCESS);
         }
@@ -98,6 +103,12 @@ fn follow(client: &Client, mut past: u64, filter: Option<&str>) -> Result<ExitCo
             std::thread::sleep(PAUSE);
         }
     }
+}
+
+/// The number of the newest event.
+fn newest(client: &Client) -> Result<u64, Failure> {
+    let (events, _) = page(client, Order::NewestFirst, None, 1, None)?;
+    Ok(events.first().map_or(0, |event| event.sequence))
 }
 
 /// A page of events, and whether another follows.

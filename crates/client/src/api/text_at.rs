@@ -85,5 +85,9 @@ impl TextAt {
 pub fn origin(url: &str) -> &str {
     let host = url.find("://").map_or(0, |at| at + 3);
     let end = url[host..].find(['/', '?', '#']).map_or(url.len(), |at| host + at);
-    &url[..end]
+    // A user and a password, which such a URL is refused for.
+    match url[host..end].rfind('@') {
+        Some(_) => &url[..host],
+        None => &url[..end],
+    }
 }

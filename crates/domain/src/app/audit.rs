@@ -112,26 +112,24 @@ impl App {
         self.store.audit_head().await
     }
 
-    /// A signed checkpoint of the log as it is now, for the one who runs the server.
+    /// A signed checkpoint of the log as it is now, for the one who runs the server; only if the log leads there from the
+    /// `last` one.
     ///
     /// # Errors
-    /// Those of the store.
-    pub async fn audit_checkpoint_now(&self) -> Result<(Head, String)> {
+    /// Those of the store. What is wrong with the log is in the value; then nothing is signed.
+    pub async fn audit_checkpoint_past(&self, last: Option<&Head>) -> Result<Result<(Head, String), Broken>> {
+        let log = self.log();
         let head = self.store.audit_head().await?;
-        Ok((head, self.log().checkpoint(&head)))
-    }
-
-    /// Whether the log leads past a head that a checkpoint tells of.
-    ///
-    /// # Errors
-    /// Those of the store. What is wrong with the log is in the value.
-    pub async fn audit_leads_past(&self, expected: &Head) -> Result<Result<(), Broken>> {
-        let (sequence, found) = (expected.sequence, self.store.audit_head().await?.sequence);
-        if found < sequence {
-            return Ok(Err(Broken::BeforeCheckpoint { expected: sequence, found }));
+        // The head is a row of its own: it is signed only if the tree is the one that it tells of.
+        if root_over(&*self.store, 0..head.sequence).await? != head.root {
+            return Ok(Err(Broken::WrongRoot { sequence: head.sequence }));
         }
-        let same = root_over(&*self.store, 0..sequence).await? == expected.root;
-        Ok(if same { Ok(()) } else { Err(Broken::NotCheckpoint { sequence }) })
+        if let Some(last) = last
+            && let Err(broken) = log.leads_from(last, &head).await?
+        {
+            return Ok(Err(broken));
+        }
+        Ok(Ok((head, log.checkpoint(&head))))
     }
 
     fn log(&self) -> Log<'_> {
@@ -186,14 +184,21 @@ impl Log<'_> {
         if from > head.sequence {
             return Err(Rule::Parameter("from").into());
         }
-        let between = if from == 0 || from == head.sequence {
-            Vec::new()
-        } else {
-            proof::consistency(from, head.sequence)
-        };
-        let proof = self.hashes(between).await?;
+        let proof = self.hashes(between(from, head.sequence)).await?;
         let from = Head { sequence: from, root: root_over(self.store, 0..from).await? };
         Ok(Consistency { from, proof, head, checkpoint: self.checkpoint(&head) })
+    }
+
+    /// Whether one head is of the start of the log that another is of. The proof is checked, so that it is the very tree under
+    /// the later root that has the earlier one in it.
+    async fn leads_from(&self, last: &Head, head: &Head) -> Result<Result<(), Broken>> {
+        let (expected, found) = (last.sequence, head.sequence);
+        if found < expected {
+            return Ok(Err(Broken::BeforeCheckpoint { expected, found }));
+        }
+        let proof = self.hashes(between(expected, found)).await?;
+        let continues = proof::continues((expected, &last.root), (found, &head.root), &proof);
+        Ok(if continues { Ok(()) } else { Err(Broken::NotCheckpoint { sequence: expected }) })
     }
 
     async fn head_at(&self, size: Option<u64>) -> Result<Head> {
@@ -212,6 +217,11 @@ impl Log<'_> {
         }
         Ok(hashes)
     }
+}
+
+/// What a proof is made of that a log is the start of another; nothing where that needs none.
+fn between(from: u64, size: u64) -> Vec<Range> {
+    if from == 0 || from == size { Vec::new() } else { proof::consistency(from, size) }
 }
 
 /// The hash over some of a log's records, out of the hashes that its tree keeps.

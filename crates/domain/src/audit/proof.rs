@@ -3,7 +3,7 @@
 //! A proof is a list of hashes. Each is that over a range of leaves, which is made of subtrees whose hashes are kept: so the
 //! ranges are worked out first, and then read.
 
-use strongroom_crypto::{Digest, node_digest};
+use strongroom_crypto::{Digest, empty_digest, node_digest};
 
 /// Some leaves that follow each other, from one to before another.
 pub type Range = std::ops::Range<u64>;
@@ -87,8 +87,11 @@ pub fn includes(leaf: u64, hash: Digest, size: u64, proof: &[Digest], root: &Dig
 #[must_use]
 pub fn continues(old: (u64, &Digest), new: (u64, &Digest), proof: &[Digest]) -> bool {
     let ((old_size, old_root), (size, root)) = (old, new);
-    if old_size == size || old_size == 0 {
-        return proof.is_empty() && (old_size == 0 || old_root == root);
+    if old_size == 0 {
+        return proof.is_empty() && *old_root == empty_digest();
+    }
+    if old_size == size {
+        return proof.is_empty() && old_root == root;
     }
     if old_size > size {
         return false;
@@ -131,7 +134,7 @@ pub fn continues(old: (u64, &Digest), new: (u64, &Digest), proof: &[Digest]) -> 
 mod tests {
     use super::super::tree::{joined, subtrees};
     use super::*;
-    use strongroom_crypto::{empty_digest, leaf_digest};
+    use strongroom_crypto::leaf_digest;
 
     /// The hash over a range, from the leaves.
     fn hash(leaves: &[Digest], range: Range) -> Digest {
@@ -182,6 +185,7 @@ mod tests {
             }
             assert!(continues((size, &root(size)), (size, &root(size)), &[]));
             assert!(continues((0, &root(0)), (size, &root(size)), &[]));
+            assert!(!continues((0, &root(size)), (size, &root(size)), &[]));
             assert!(!continues((size, &root(size)), (size - 1, &root(size - 1)), &[]));
         }
     }

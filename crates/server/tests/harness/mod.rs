@@ -71,6 +71,12 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// The newest event of the audit log, as JSON.
+    pub(crate) async fn last_event(&self) -> String {
+        let record = self.store.audit_list(0, 1000).await.unwrap().pop().unwrap();
+        serde_json::to_string(&Event::from_canonical(&record.canonical).unwrap()).unwrap()
+    }
+
     pub(crate) async fn new() -> Self {
         Self::with(Role::Admin, Limits::default(), Settings::default()).await
     }

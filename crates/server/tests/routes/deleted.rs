@@ -37,11 +37,6 @@ async fn value(world: &World, name: &str, version: u32) -> Result<String, u16> {
     }
 }
 
-async fn last_event(world: &World) -> String {
-    let event = world.store.audit_list(0, 1000).await.unwrap().pop().unwrap();
-    String::from_utf8(event.canonical).unwrap()
-}
-
 async fn deleted(world: &World) -> Value {
     let answer = world.answer(&world.call("GET", "/strongroom/deleted", None)).await;
     serde_json::from_slice(answer.body()).unwrap()
@@ -70,7 +65,7 @@ async fn a_secret_comes_back() {
     );
     world.pass(60);
     assert_snapshot!("undelete", seen(&world, "POST", &undelete, none()).await);
-    assert_snapshot!("undelete_event", last_event(&world).await);
+    assert_snapshot!("undelete_event", world.last_event().await);
     for version in 1..=2 {
         assert_eq!(value(&world, "db-password", version).await, Ok(format!("value {version}")));
     }
@@ -115,7 +110,7 @@ async fn a_vault_comes_back_before_its_secrets() {
     delete(&world, "vaults", &other).await;
     world.pass(60);
     assert_snapshot!("vault_undelete", seen(&world, "POST", &of_vault, Some(json!({}))).await);
-    assert_snapshot!("vault_undelete_event", last_event(&world).await);
+    assert_snapshot!("vault_undelete_event", world.last_event().await);
     assert_snapshot!("vault_undelete_again", seen(&world, "POST", &of_vault, Some(json!({}))).await);
     assert_eq!(status(&world, "POST", &undelete, Some(&json!({}))).await, 200);
     assert_eq!(value(&world, "db-password", 2).await.as_deref(), Ok("value 2"));
@@ -128,7 +123,7 @@ async fn purging() {
     delete(&world, "vault_secrets", &secret).await;
     let path = format!("/strongroom/secrets/{}", id(&secret));
     assert_snapshot!("purge", seen(&world, "POST", &format!("{path}/purge"), None).await);
-    assert_snapshot!("purge_event", last_event(&world).await);
+    assert_snapshot!("purge_event", world.last_event().await);
     assert_snapshot!("purge_again", seen(&world, "POST", &format!("{path}/purge"), None).await);
     assert_eq!(status(&world, "POST", &format!("{path}/undelete"), Some(&json!({}))).await, 404);
     // A vault takes its deleted secrets along.
@@ -158,7 +153,7 @@ async fn what_is_deleted_goes_when_its_time_is_over() {
     sweeper::sweep(world.front.shared()).await;
     let left = deleted(&world).await;
     assert_eq!((&left["secrets"], &left["vaults"]), (&json!([]), &json!([])));
-    assert_snapshot!("swept_event", last_event(&world).await);
+    assert_snapshot!("swept_event", world.last_event().await);
 }
 
 #[tokio::test]

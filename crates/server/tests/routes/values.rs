@@ -1,6 +1,5 @@
 use insta::assert_snapshot;
 use serde_json::{Value, json};
-use strongroom_domain::audit::Event;
 use strongroom_domain::caller::Role;
 use strongroom_domain::limits::Limits;
 use strongroom_server::Settings;
@@ -132,9 +131,7 @@ async fn last_use() {
         .header("user-agent", "app/1.0");
     assert_eq!(world.answer(&call).await.status(), 200);
     assert_snapshot!("detail_used", seen(&world, "GET", &path, None).await);
-    let event = world.store.audit_list(0, 1000).await.unwrap().pop().unwrap();
-    let event = Event::from_canonical(&event.canonical).unwrap();
-    assert_snapshot!("resolved_event", serde_json::to_string(&event).unwrap());
+    assert_snapshot!("resolved_event", world.last_event().await);
     let unused = "/strongroom/secrets?vault=prod&unused_since=2026-01-01T01:00:30%2B01:00&limit=1";
     assert_snapshot!("details_unused", seen(&world, "GET", unused, None).await);
     assert_snapshot!(

@@ -39,7 +39,8 @@ pub(super) fn grow(step: &Transaction<'_>) -> Result<(), Failed> {
 
 fn walk(step: &Connection, sequence: u64, hash: &Digest) -> Result<Tree, Failed> {
     let (mut chain, mut tree) = (Chain::default(), Tree::default());
-    let mut select = step.prepare("SELECT sequence, hash, canonical FROM audit ORDER BY sequence")?;
+    let mut select =
+        step.prepare("SELECT sequence, hash, canonical FROM audit WHERE sequence > 0 ORDER BY sequence")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let record = Record { sequence: row.get(0)?, canonical: row.get(2)? };

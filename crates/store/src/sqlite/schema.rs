@@ -8,7 +8,7 @@ use strongroom_domain::audit::Broken;
 
 use super::log_tree::{self, Failed};
 
-/// The migrations, in order; each is run once, in a transaction of its own. Numbers are never reused and nothing goes back.
+/// The migrations, in order; each is run once, in one transaction with those that are due with it. Numbers are never reused and nothing goes back.
 pub(super) const MIGRATIONS: &[Migration] = &[
     Migration::sql(include_str!("../../migrations/0001_first.sql")),
     Migration::sql(include_str!("../../migrations/0002_grants.sql")),
@@ -124,10 +124,14 @@ pub(super) fn connect(path: &Path, access: Access) -> rusqlite::Result<Connectio
     if access == Access::Read {
         connection.pragma_update(None, "query_only", true)?;
         // The last to close would move a log that a crash left behind into the store. An empty one it only removes.
-        let log_left = std::fs::metadata(log_path(path)).is_ok_and(|log| log.len() > 0);
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, log_left)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, log_is_left(path))?;
     }
     Ok(connection)
+}
+
+/// Whether a store's log has something in it, such as after a crash.
+pub(super) fn log_is_left(path: &Path) -> bool {
+    std::fs::metadata(log_path(path)).is_ok_and(|log| log.len() > 0)
 }
 
 /// Where SQLite keeps the log of a store.
@@ -220,15 +224,18 @@ pub(super) fn migrate(
         let _ = std::fs::remove_file(&copy);
         super::backup::copy(connection, &copy, |_, _| ())?;
     }
-    for (index, migration) in migrations.iter().enumerate().skip(done) {
-        let step = connection.transaction()?;
+    if done >= migrations.len() {
+        return Ok(());
+    }
+    // All or none: a store that cannot be brought to the last shape is left for the version that it is of.
+    let step = connection.transaction()?;
+    for migration in &migrations[done..] {
         step.execute_batch(migration.sql)?;
         (migration.then)(&step)?;
-        step.pragma_update(None, "application_id", APPLICATION_ID)?;
-        step.pragma_update(None, "user_version", index + 1)?;
-        step.commit()?;
     }
-    Ok(())
+    step.pragma_update(None, "application_id", APPLICATION_ID)?;
+    step.pragma_update(None, "user_version", migrations.len())?;
+    Ok(step.commit()?)
 }
 
 #[cfg(test)]

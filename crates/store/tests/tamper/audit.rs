@@ -156,3 +156,44 @@ async fn a_record_after_the_end_is_noticed() {
     let found = found.await.unwrap();
     assert!(found.is_err(), "a forged record after the end passes: {found:?}");
 }
+
+/// What is signed goes to the second place, over the checkpoint that would show it.
+#[tokio::test]
+async fn only_a_log_that_leads_on_from_the_last_checkpoint_is_signed() {
+    let house = logged().await;
+    let signed = async |last| house.app.audit_checkpoint_past(last).await.unwrap();
+    let (last, _) = signed(None).await.unwrap();
+    house.add_vault("one-more").await;
+    let (now, _) = signed(Some(&last)).await.unwrap();
+    assert_eq!((last.sequence, now.sequence), (LAST, LAST + 1));
+    let restore = |connection: &Connection| {
+        let head = "UPDATE audit_head SET sequence = ?1, root = ?2, edge = (SELECT edge FROM kept)";
+        connection.execute(head, (now.sequence, now.root)).unwrap();
+    };
+    let backdoor = house.backdoor();
+    backdoor.execute_batch("CREATE TEMP TABLE kept AS SELECT edge FROM audit_head").unwrap();
+
+    run(&backdoor, "UPDATE audit_head SET root = zeroblob(32)");
+    let wrong_root = Broken::WrongRoot { sequence: now.sequence };
+    assert_eq!(signed(Some(&last)).await, Err(wrong_root.clone()), "the head is not the tree's");
+    assert_eq!(signed(None).await, Err(wrong_root), "nor without a checkpoint");
+    restore(&backdoor);
+
+    // A tree that is whole in itself, over another record 3.
+    for last in [&last, &now] {
+        alter_hash(&backdoor, 3);
+        let store = SqliteStore::open_to_read(&house.path()).unwrap();
+        let root = strongroom_domain::app::audit::root_over(&store, 0..now.sequence).await.unwrap();
+        backdoor.execute("UPDATE audit_head SET root = ?1", [root]).unwrap();
+        assert_eq!(signed(Some(last)).await, Err(Broken::NotCheckpoint { sequence: last.sequence }));
+        restore(&backdoor);
+    }
+
+    let cut =
+        "UPDATE audit_head SET sequence = ?1, root = ?2, edge = (SELECT substr(edge, 1, 288) FROM kept)";
+    backdoor.execute(cut, (last.sequence, last.root)).unwrap();
+    let before = Broken::BeforeCheckpoint { expected: now.sequence, found: last.sequence };
+    assert_eq!(signed(Some(&now)).await, Err(before), "the tail is cut off");
+    restore(&backdoor);
+    assert!(signed(Some(&now)).await.is_ok(), "as it was");
+}
