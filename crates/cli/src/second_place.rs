@@ -213,7 +213,7 @@ impl SecondPlace {
     /// Writes a checkpoint that leads on from the last one.
     async fn write(&self, app: &App) -> Result<(), NotWritten> {
         let last = self.last();
-        let signed = app.audit_checkpoint_past(last.as_ref()).await.map_err(|error| Cause::from(error))?;
+        let signed = app.audit_checkpoint_past(last.as_ref()).await.map_err(Cause::from)?;
         let (head, note) = signed?;
         let to = self.to.clone();
         aside(move || to.write(&note)).await??;

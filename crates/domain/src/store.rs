@@ -251,11 +251,13 @@ pub trait Store: Send + Sync {
     ) -> Result<()>;
 
     /// Destroys deleted secrets, each of that revision, and their versions: no copy of them is left in the store's files.
-    /// `Stale` if one of them is not there any more.
+    /// `Stale` if one of them is not there any more. `with` is the vault that they go with, and its revision: `Stale` also
+    /// if that is not deleted any more.
     async fn secrets_purge(
         &self,
         account: AccountId,
         which: Vec<(SecretId, u64)>,
+        with: Option<(VaultId, u64)>,
         events: Vec<Event>,
     ) -> Result<()>;
 

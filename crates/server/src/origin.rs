@@ -89,7 +89,7 @@ mod tests {
         for host in ["a.example", "127.0.0.1:7070", "[::1]:7070", "a_b.example:1", "~x"] {
             assert_eq!(of(host), Some(format!("http://{host}")), "{host}");
         }
-        for host in ["", "a:b:c", "u@a", "u:p@a:1", "a b", "a/b", "a:1:2", "ä"] {
+        for host in ["", "a:b:c", "u@a", "u:p@a:1", "a b", "a/b", "a:1:2"] {
             assert_eq!(of(host), None, "{host}");
         }
     }

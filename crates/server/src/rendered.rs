@@ -20,7 +20,7 @@ use crate::view::{self, Next};
 const SECRETS_WEIGHT: u64 = 12 << 20;
 /// Bytes of memory for bodies of pages, about.
 const PAGES_WEIGHT: u64 = 16 << 20;
-/// What an entry weighs beside its body: the record that it keeps alive, and the map's own notes.
+/// What an entry weighs beside its texts: the record that it keeps alive, and the map's own notes.
 const ENTRY_WEIGHT: usize = 600;
 
 type Page = Listing<Arc<Secret>>;
@@ -31,6 +31,8 @@ struct Entry<T, B> {
     /// Of a secret the entity tag, of a page what the URL of the next one repeats.
     beside: B,
     body: Bytes,
+    /// Bytes of its texts: of the body, of what stands beside it, and of the record.
+    texts: usize,
 }
 
 #[derive(Clone)]
@@ -38,7 +40,7 @@ struct Weighter;
 
 impl<K, T, B> quick_cache::Weighter<K, Arc<Entry<T, B>>> for Weighter {
     fn weight(&self, _: &K, entry: &Arc<Entry<T, B>>) -> u64 {
-        (ENTRY_WEIGHT + entry.body.len()) as u64
+        (ENTRY_WEIGHT + entry.texts) as u64
     }
 }
 
@@ -74,7 +76,9 @@ impl Rendered {
         }
         let (body, etag) = (written(&view::secret(secret, origin))?, view::etag_header(&secret.tag()));
         let (of, origin, answer) = (secret.clone(), origin.clone(), (body.clone(), etag.clone()));
-        self.secrets.insert(secret.id, Arc::new(Entry { of, origin, beside: etag, body }));
+        let record = secret.name.len() + secret.description.len() + secret.metadata.len();
+        let texts = body.len() + etag.len() + record;
+        self.secrets.insert(secret.id, Arc::new(Entry { of, origin, beside: etag, body, texts }));
         Ok(answer)
     }
 
@@ -97,7 +101,10 @@ impl Rendered {
         // One that the store did not keep is not the one that will be asked for again.
         if Arc::strong_count(page) > 1 {
             let (of, origin) = (page.clone(), origin.clone());
-            self.pages.insert(place, Arc::new(Entry { of, origin, beside: next, body: body.clone() }));
+            let repeated: usize = next.repeated.iter().map(|(_, value)| value.len()).sum();
+            // The secrets of the page are kept alive too, and take about as much as their JSON.
+            let texts = 2 * body.len() + repeated;
+            self.pages.insert(place, Arc::new(Entry { of, origin, beside: next, body: body.clone(), texts }));
         }
         Ok(body)
     }

@@ -17,6 +17,7 @@ use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::audit::{Event, EventQuery, Head, Record};
 use strongroom_domain::caller::Credential;
 use strongroom_domain::deleted::{Deleted, Deletion, Leftovers};
+use strongroom_domain::filter::Filter;
 use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
 use strongroom_domain::keep::Keep;
 use strongroom_domain::page::{Listing, Query};
@@ -140,8 +141,9 @@ impl CachedStore {
                 let key = &credential.key;
                 key.description.len() + key.metadata.len() + credential.subject.len() + grants
             }),
-            pages: Pages::new(PAGES_WEIGHT, |page| {
-                page.items.iter().map(|secret| ENTRY_WEIGHT + texts_of(secret)).sum()
+            pages: Pages::new(PAGES_WEIGHT, |(_, _, query), page| {
+                let secrets = page.items.iter().map(|secret| ENTRY_WEIGHT + texts_of(secret));
+                weight_of(query) + secrets.sum::<usize>()
             }),
         };
         Self { store, caches: Arc::new(caches) }
@@ -179,6 +181,16 @@ impl CachedStore {
 
 fn texts_of(secret: &Secret) -> usize {
     secret.name.len() + secret.vault_name.len() + secret.description.len() + secret.metadata.len()
+}
+
+/// What a query holds beside itself. It is the caller's to make long: by a filter, and by the grants of their key.
+fn weight_of(query: &Query) -> usize {
+    let filter = query.filter.as_ref().map_or(0, Filter::heap_size);
+    let targets = query.scope.iter().flatten();
+    let scope = targets
+        .map(|target| GRANT_WEIGHT + target.vault.as_str().len() + target.secret.as_str().len())
+        .sum::<usize>();
+    filter + scope
 }
 
 /// Told to those whose change waited too long. It may still be done.
@@ -478,9 +490,10 @@ impl Store for CachedStore {
         &self,
         account: AccountId,
         which: Vec<(SecretId, u64)>,
+        with: Option<(VaultId, u64)>,
         events: Vec<Event>,
     ) -> Result<()> {
-        bounded(self.store.secrets_purge(account, which, events)).await
+        bounded(self.store.secrets_purge(account, which, with, events)).await
     }
 
     async fn vault_purge(&self, account: AccountId, id: VaultId, revision: u64, event: Event) -> Result<()> {

@@ -206,6 +206,26 @@ async fn what_is_purged_leaves_no_copy_behind() {
     assert_eq!(std::fs::metadata(path.with_extension("db-wal")).unwrap().len(), 0, "the log is cut off");
 }
 
+/// A crash between a purge and the cutting off of the log: the first change after the next start makes up for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_a_crash_left_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("store.db")).unwrap();
+    let house = House::build(&store).await;
+    let crashed = folder.path().join("crashed.db");
+    for end in ["", "-wal"] {
+        let copy = |name: &str| folder.path().join(format!("{name}.db{end}"));
+        std::fs::copy(copy("store"), copy("crashed")).unwrap();
+    }
+    let log = || std::fs::metadata(crashed.with_extension("db-wal")).unwrap().len();
+    assert!(log() > 0);
+    let again = SqliteStore::open(&crashed).unwrap();
+    let vault = house.vault("vault");
+    let event = house.event(&vault, strongroom_domain::audit::Action::Created);
+    again.vault_insert(house.account, vault, None, event).await.unwrap();
+    assert_eq!(log(), 0);
+}
+
 /// Who reads for long holds up neither the purge nor the changes after it; the log is cut off once they have ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_reader_only_puts_off_the_cutting_of_the_log() {

@@ -71,7 +71,7 @@ impl App {
         retry_stale(|| async {
             let secret = self.deleted_secret_for(caller, id).await?;
             let event = self.event(caller, &secret, Action::Purged)?;
-            self.store.secrets_purge(caller.account, vec![(id, secret.revision)], vec![event]).await
+            self.store.secrets_purge(caller.account, vec![(id, secret.revision)], None, vec![event]).await
         })
         .await
     }
@@ -149,23 +149,29 @@ impl App {
         Ok(vault)
     }
 
-    /// Destroys the deleted secrets of a vault, a few at a time, and then the vault.
+    /// Destroys the deleted secrets of a vault, a few at a time, and then the vault. `Stale` as soon as somebody has brought
+    /// it back: the secrets that are left are then not destroyed.
     async fn vault_destroy(&self, vault: &Vault, actor: &Actor) -> Result<()> {
         loop {
             let secrets = self.store.deleted_secrets_of(self.account.id, vault.id, STEP).await?;
             if secrets.is_empty() {
                 break;
             }
-            self.secrets_destroy(&secrets, actor).await?;
+            self.secrets_destroy(&secrets, Some((vault.id, vault.revision)), actor).await?;
         }
         let event = self.purged(actor, vault)?;
         self.store.vault_purge(self.account.id, vault.id, vault.revision, event).await
     }
 
-    async fn secrets_destroy(&self, secrets: &[Deleted<Secret>], actor: &Actor) -> Result<()> {
+    async fn secrets_destroy(
+        &self,
+        secrets: &[Deleted<Secret>],
+        with: Option<(VaultId, u64)>,
+        actor: &Actor,
+    ) -> Result<()> {
         let which = secrets.iter().map(|secret| (secret.was.id, secret.was.revision)).collect();
         let events = secrets.iter().map(|secret| self.purged(actor, &secret.was)).collect::<Result<_>>()?;
-        self.store.secrets_purge(self.account.id, which, events).await
+        self.store.secrets_purge(self.account.id, which, with, events).await
     }
 
     fn purged(&self, actor: &Actor, object: impl Into<Object>) -> Result<Event> {
@@ -187,7 +193,7 @@ impl App {
             let actor = Actor::server(self.operator().await?.principal);
             let destroyed = async {
                 if !due.secrets.is_empty() {
-                    self.secrets_destroy(&due.secrets, &actor).await?;
+                    self.secrets_destroy(&due.secrets, None, &actor).await?;
                 }
                 for vault in &due.vaults {
                     self.vault_destroy(&vault.was, &actor).await?;

@@ -7,7 +7,7 @@ use strongroom_crypto::Digest;
 use super::{App, must_fit, retry_stale};
 use crate::audit::{Action, Object};
 use crate::caller::Caller;
-use crate::error::{Error, Missing, Result, Rule};
+use crate::error::{Error, Missing, Noun, Result, Rule};
 use crate::grant::Action as Grantable;
 use crate::ids::{SecretId, VaultId};
 use crate::keep::{Keep, VaultKeep};
@@ -53,7 +53,12 @@ impl App {
     /// `NotFound`, `Forbidden`.
     pub async fn version_list(&self, caller: &Caller, id: SecretId) -> Result<(Arc<Secret>, Vec<Kept>)> {
         let secret = self.secret_get(caller, id).await?;
-        Ok((secret, self.store.version_kept(caller.account, id).await?))
+        let kept = self.store.version_kept(caller.account, id).await?;
+        // A secret has its current value at least: this one was deleted just now.
+        if kept.is_empty() {
+            return Err(Error::NotFound(Missing::Resource(Noun::Secret)));
+        }
+        Ok((secret, kept))
     }
 
     /// Makes an earlier value the current one again, as a version of its own. If it is the current value already, nothing

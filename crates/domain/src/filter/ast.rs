@@ -186,6 +186,30 @@ impl Expr {
         }
     }
 
+    /// The bytes of memory that an expression takes beside its own place.
+    pub(super) fn heap_size(&self) -> usize {
+        let place = size_of::<Self>();
+        match self {
+            Self::Not(inner) => place + inner.heap_size(),
+            Self::And(inner) | Self::Or(inner) => {
+                inner.capacity() * place + inner.iter().map(Self::heap_size).sum::<usize>()
+            }
+            Self::Text { value, .. } | Self::TextPart { value, .. } => value.capacity(),
+            Self::TextIn { values, .. } => {
+                values.capacity() * size_of::<String>() + values.iter().map(String::capacity).sum::<usize>()
+            }
+            Self::Id { value, .. } => value.capacity(),
+            Self::IdIn { values, .. } => {
+                values.capacity() * size_of::<Vec<u8>>() + values.iter().map(Vec::capacity).sum::<usize>()
+            }
+            Self::Const(_)
+            | Self::Flag(_)
+            | Self::TextSize { .. }
+            | Self::Time { .. }
+            | Self::Fields { .. } => 0,
+        }
+    }
+
     /// How many terms a database works through for a row.
     pub(super) fn terms(&self) -> usize {
         match self {

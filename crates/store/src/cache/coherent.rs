@@ -39,6 +39,9 @@ fn locked(changes: &Mutex<Changes>) -> MutexGuard<'_, Changes> {
 
 type Weigh<V> = fn(&V) -> usize;
 
+/// The same of an entry whose key is of any length.
+type WeighBoth<K, V> = fn(&K, &V) -> usize;
+
 struct Weighter<V>(Weigh<V>);
 
 impl<V> Clone for Weighter<V> {
@@ -132,23 +135,31 @@ impl<V> Clone for Kept<V> {
     }
 }
 
-impl<K, V> quick_cache::Weighter<K, Kept<V>> for Weighter<V> {
-    fn weight(&self, _: &K, kept: &Kept<V>) -> u64 {
-        (ENTRY_WEIGHT + (self.0)(&kept.page)) as u64
+struct PageWeighter<K, V>(WeighBoth<K, V>);
+
+impl<K, V> Clone for PageWeighter<K, V> {
+    fn clone(&self) -> Self {
+        Self(self.0)
+    }
+}
+
+impl<K, V> quick_cache::Weighter<K, Kept<V>> for PageWeighter<K, V> {
+    fn weight(&self, key: &K, kept: &Kept<V>) -> u64 {
+        (ENTRY_WEIGHT + (self.0)(key, &kept.page)) as u64
     }
 }
 
 /// A bounded map of pages of lists. Which of them a change would alter is not worth finding out: each puts all of them out of
 /// date at once, at the cost of a count.
 pub(super) struct Pages<K, V> {
-    entries: Cache<K, Kept<V>, Weighter<V>>,
+    entries: Cache<K, Kept<V>, PageWeighter<K, V>>,
     changes: Mutex<Changes>,
 }
 
 impl<K: Eq + Hash, V> Pages<K, V> {
     /// A map of so many bytes, about.
-    pub(super) fn new(weight: u64, weigh: Weigh<V>) -> Self {
-        let entries = Cache::with_weighter(items(weight), weight, Weighter(weigh));
+    pub(super) fn new(weight: u64, weigh: WeighBoth<K, V>) -> Self {
+        let entries = Cache::with_weighter(items(weight), weight, PageWeighter(weigh));
         Self { entries, changes: Mutex::default() }
     }
 
@@ -187,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_page_that_was_read_before_a_change_is_not_given_after_it() {
-        let pages: Pages<u8, u32> = Pages::new(1 << 20, |_| 4);
+        let pages: Pages<u8, u32> = Pages::new(1 << 20, |_, _| 4);
         let ticket = pages.ticket();
         pages.keep(1, ticket, &Arc::new(10));
         assert_eq!(pages.get(&1).as_deref(), Some(&10));
@@ -203,5 +214,16 @@ mod tests {
         assert_eq!(pages.get(&1), None);
         pages.keep(1, pages.ticket(), &Arc::new(12));
         assert_eq!(pages.get(&1).as_deref(), Some(&12));
+    }
+
+    #[test]
+    fn a_page_weighs_what_its_key_does_too() {
+        const WEIGHT: usize = 64 << 10;
+        let pages: Pages<String, u32> = Pages::new(WEIGHT as u64, |key, _| key.len() + 4);
+        for number in 0..1000 {
+            pages.keep(format!("{number:04000}"), pages.ticket(), &Arc::new(number));
+        }
+        assert!(pages.entries.weight() <= WEIGHT as u64);
+        assert!((1..=WEIGHT / 4000).contains(&pages.entries.len()), "{}", pages.entries.len());
     }
 }

@@ -1,23 +1,25 @@
 //! Moving the log into the store, beside the writing.
 //!
 //! SQLite would do it at the end of a commit once the log is long, and all changes would wait while 16 MiB are written and
-//! synced. Here a thread copies what is in the log while the writer goes on, again and again until little is left. That
-//! little is left to the writer, between two batches: a log begins anew only when all of it was moved.
+//! synced. Here a thread copies what is in the log while the writer goes on, again and again until nothing is left, and a few
+//! times at most. What has come since is left to the writer, between two batches: a log begins anew only when all of it was
+//! moved. SQLite syncs the database only in a move that takes the last of the log. If the thread never has such a one, the
+//! writer's has to sync what the thread copied as well.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::schema::{self, Access};
+use super::schema::{self, Access, BUSY_TIMEOUT};
 
 /// Pages in the log before it is moved: 16 MiB.
 const DUE: i64 = 4096;
-/// Pages that are left to the writer: 1 MiB.
+/// Pages that the writer can be left with: 1 MiB.
 const LITTLE: i64 = 256;
 /// How often the thread tries to catch up with the writer. On a slow disk it never does; then the writer waits for the rest.
 const ROUNDS: usize = 4;
@@ -31,12 +33,21 @@ struct Shared {
     pages: AtomicI64,
     /// Whether what is left is the writer's.
     left: AtomicBool,
+    /// Held by the one who moves. SQLite lets one move at a time, and tells another one at once that it cannot, however
+    /// long that one would have waited.
+    moving: Mutex<()>,
+}
+
+impl Shared {
+    fn moving(&self) -> MutexGuard<'_, ()> {
+        self.moving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The thread that moves the log.
 pub(super) struct Checkpoints {
     shared: Arc<Shared>,
-    /// Dropped first, which ends the thread.
+    /// One of two ends that wake the thread; the hook has the other. Once both are gone the thread ends.
     wake: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -74,7 +85,20 @@ impl Checkpoints {
         }
     }
 
-    /// Ends the thread. The connection that writes must be closed, or its hook taken out, for it to end.
+    /// Moves the log into the store and cuts it off; false if others who read from it did not let go in time.
+    pub(super) fn cut(&self, writer: &Connection, patience: Duration) -> rusqlite::Result<bool> {
+        let _moving = self.shared.moving();
+        writer.busy_timeout(patience)?;
+        let busy = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        writer.busy_timeout(BUSY_TIMEOUT)?;
+        let cut = busy? == 0;
+        if cut {
+            self.shared.pages.store(0, Ordering::Relaxed);
+        }
+        Ok(cut)
+    }
+
+    /// Ends the thread: takes the hook, which holds the other end, out of the connection that writes.
     pub(super) fn stop(&mut self, writer: &mut Connection) {
         drop(self.wake.take());
         let unhooked = writer.wal_hook(None::<fn(&mut rusqlite::hooks::Wal, std::ffi::c_int) -> _>);
@@ -109,13 +133,18 @@ impl Mover {
 
     /// Moves what is in the log; says whether little is left.
     fn catch_up(&self) -> rusqlite::Result<bool> {
+        let mut left = 0;
         for _ in 0..ROUNDS {
+            let moving = self.shared.moving();
             let moved = passive(&self.connection)?;
-            if self.shared.pages.load(Ordering::Relaxed) - moved <= LITTLE {
-                return Ok(true);
+            drop(moving);
+            left = self.shared.pages.load(Ordering::Relaxed) - moved;
+            // Also less than nothing: of a log that begins anew, the pages of the old one were counted.
+            if left <= 0 {
+                break;
             }
         }
-        Ok(false)
+        Ok(left <= LITTLE)
     }
 }
 

@@ -109,9 +109,13 @@ pub(super) fn has_secrets_of(step: &Step<'_>, account: i64, vault: VaultId) -> R
         .map_err(error::plain)
 }
 
+fn table(noun: Noun) -> &'static str {
+    if noun == Noun::Vault { "deleted_vault" } else { "deleted_secret" }
+}
+
 /// Whether something deleted has an id, which nothing new may then have.
 pub(super) fn has_id(step: &Step<'_>, account: i64, noun: Noun, id: Ksuid) -> Result<bool> {
-    let table = if noun == Noun::Vault { "deleted_vault" } else { "deleted_secret" };
+    let table = table(noun);
     step.connection
         .prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE account = ?1 AND id = ?2)"))
         .and_then(|mut select| select.query_row((account, id.as_bytes()), |row| row.get(0)))
@@ -182,12 +186,36 @@ fn merged(
     let mut ids: Vec<Ksuid> =
         of_secrets.chain(vaults.items.iter().map(|vault| vault.was.id.ksuid())).collect();
     ids.sort_unstable_by(|a, b| b.cmp(a));
-    let more = secrets.more || vaults.more || ids.len() > limit;
-    if let Some(first_left_out) = ids.get(limit) {
+    // A secret and a vault of one id stay together: the next page begins after that id, and would have neither.
+    let first_left_out = ids.get(limit).filter(|id| Some(*id) != ids.first());
+    let more = secrets.more || vaults.more || first_left_out.is_some();
+    if let Some(first_left_out) = first_left_out {
         secrets.items.retain(|secret| secret.was.id.ksuid() > *first_left_out);
         vaults.items.retain(|vault| vault.was.id.ksuid() > *first_left_out);
     }
     Leftovers { secrets: secrets.items, vaults: vaults.items, more }
+}
+
+/// Checks that a secret that is to be brought back is one of the deleted ones; else `Stale`.
+pub(super) fn check_secret(step: &Step<'_>, account: i64, secret: &Secret) -> Result<()> {
+    check(step, account, Noun::Secret, (secret.id.ksuid(), secret.revision - 1))
+}
+
+/// The same of a vault.
+pub(super) fn check_vault(step: &Step<'_>, account: i64, vault: &Vault) -> Result<()> {
+    check(step, account, Noun::Vault, (vault.id.ksuid(), vault.revision - 1))
+}
+
+fn check(step: &Step<'_>, account: i64, noun: Noun, (id, revision): (Ksuid, u64)) -> Result<()> {
+    let table = table(noun);
+    let there: bool = step
+        .connection
+        .prepare_cached(&format!(
+            "SELECT EXISTS (SELECT 1 FROM {table} WHERE account = ?1 AND id = ?2 AND revision = ?3)"
+        ))
+        .and_then(|mut select| select.query_row((account, id.as_bytes(), revision), |row| row.get(0)))
+        .map_err(error::plain)?;
+    if there { Ok(()) } else { Err(Error::Stale) }
 }
 
 /// Takes a secret that is brought back out of the deleted ones; `Stale` if it is none of them any more.
@@ -211,8 +239,16 @@ fn take(step: &Step<'_>, account: i64, sql: &str, (id, revision): (Ksuid, u64)) 
     if taken == 1 { Ok(()) } else { Err(Error::Stale) }
 }
 
-/// Destroys deleted secrets and their versions.
-pub(super) fn purge_secrets(step: &mut Step<'_>, account: i64, which: &[(SecretId, u64)]) -> Result<()> {
+/// Destroys deleted secrets and their versions; with a vault only while that is deleted.
+pub(super) fn purge_secrets(
+    step: &mut Step<'_>,
+    account: i64,
+    which: &[(SecretId, u64)],
+    with: Option<(VaultId, u64)>,
+) -> Result<()> {
+    if let Some((vault, revision)) = with {
+        check(step, account, Noun::Vault, (vault.ksuid(), revision))?;
+    }
     for (id, revision) in which {
         let sql = "DELETE FROM deleted_secret WHERE account = ?1 AND id = ?2 AND revision = ?3";
         take(step, account, sql, (id.ksuid(), *revision))?;

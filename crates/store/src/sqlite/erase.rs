@@ -5,21 +5,49 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
-
-use super::schema::BUSY_TIMEOUT;
-
 /// How long the writer waits for those who still read from the log. It tries again after a later batch.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// How long it then leaves that be, so that changes do not wait for one who reads for long.
+/// How long it leaves that be after a try in vain.
 const REST: Duration = Duration::from_secs(1);
+/// The longest that it then tries without waiting, so that changes do not wait again and again for one who reads for long.
+const WAIT_REST_MAX: Duration = Duration::from_secs(30);
+
+/// That the log could not be cut off.
+#[derive(Clone, Copy)]
+struct InVain {
+    /// The last try.
+    tried: Instant,
+    /// The last try that waited.
+    waited: Instant,
+    /// How long from there to the next one that waits: twice as long each time.
+    rest: Duration,
+}
+
+impl InVain {
+    fn next(before: Option<Self>, patience: Duration) -> Self {
+        let tried = Instant::now();
+        match before {
+            None => Self { tried, waited: tried, rest: REST },
+            Some(before) if patience.is_zero() => Self { tried, ..before },
+            Some(before) => Self { tried, waited: tried, rest: (before.rest * 2).min(WAIT_REST_MAX) },
+        }
+    }
+
+    /// How long the next try waits; `None` if it is too early for one.
+    fn patience(&self) -> Option<Duration> {
+        if self.tried.elapsed() < REST {
+            return None;
+        }
+        Some(if self.waited.elapsed() < self.rest { Duration::ZERO } else { PATIENCE })
+    }
+}
 
 /// Whether the log may hold a copy of what was destroyed.
 #[derive(Default)]
 pub(super) struct Erase {
     due: AtomicBool,
-    /// When it was last tried in vain; the writer alone looks at it.
-    tried: Mutex<Option<Instant>>,
+    /// How it was last tried in vain; the writer alone looks at it.
+    in_vain: Mutex<Option<InVain>>,
 }
 
 impl Erase {
@@ -32,29 +60,55 @@ impl Erase {
         self.due.load(Ordering::Acquire)
     }
 
-    /// Cuts off the log, if it may hold such a copy.
-    pub(super) fn run(&self, connection: &Connection) {
-        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.is_due() || tried.is_some_and(|tried| tried.elapsed() < REST) {
+    /// Cuts off the log, if it may hold such a copy. `cut` waits for so long at most, and says whether it could.
+    pub(super) fn run(&self, cut: impl FnOnce(Duration) -> rusqlite::Result<bool>) {
+        if !self.is_due() {
             return;
         }
-        match truncate(connection) {
+        let mut in_vain = self.in_vain.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(patience) = in_vain.map_or(Some(PATIENCE), |in_vain| in_vain.patience()) else { return };
+        match cut(patience) {
             Ok(true) => {
                 self.due.store(false, Ordering::Release);
-                *tried = None;
+                *in_vain = None;
+                return;
             }
-            Ok(false) => *tried = Some(Instant::now()),
+            Ok(false) => {}
             Err(error) => {
                 tracing::warn!(%error, "the store's log could not be cut off, and may hold what was destroyed");
             }
         }
+        *in_vain = Some(InVain::next(*in_vain, patience));
     }
 }
 
-/// Moves the log into the database and cuts it off; false while somebody reads from it.
-fn truncate(connection: &Connection) -> rusqlite::Result<bool> {
-    connection.busy_timeout(PATIENCE)?;
-    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    Ok(busy? == 0)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_in_vain_gets_rarer() {
+        let mut in_vain = InVain::next(None, PATIENCE);
+        assert_eq!(in_vain.patience(), None, "too early");
+        for rest in [2, 4, 8, 16, 30, 30] {
+            let without = InVain::next(Some(in_vain), Duration::ZERO);
+            assert_eq!((without.waited, without.rest), (in_vain.waited, in_vain.rest));
+            in_vain = InVain::next(Some(in_vain), PATIENCE);
+            assert_eq!(in_vain.rest, Duration::from_secs(rest));
+        }
+        in_vain.tried -= REST;
+        assert_eq!(in_vain.patience(), Some(Duration::ZERO));
+        in_vain.waited -= in_vain.rest;
+        assert_eq!(in_vain.patience(), Some(PATIENCE));
+    }
+
+    #[test]
+    fn a_try_that_fails_is_one_in_vain() {
+        let erase = Erase::default();
+        erase.run(|_| panic!("nothing was destroyed"));
+        erase.note();
+        erase.run(|_| Err(rusqlite::Error::InvalidQuery));
+        erase.run(|_| panic!("it is too early"));
+        assert!(erase.is_due());
+    }
 }

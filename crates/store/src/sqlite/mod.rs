@@ -89,12 +89,16 @@ impl SqliteStore {
             path: path.to_owned(),
             source: rusqlite::Error::ToSqlConversionFailure(Box::new(error)),
         };
+        let erase = Arc::new(Erase::default());
+        // A log that is there already was left by a crash, perhaps one between a purge and the cutting off of the log.
+        if std::fs::metadata(schema::log_path(path)).is_ok_and(|log| log.len() > 0) {
+            erase.note();
+        }
         let mut connection = schema::open_writer(path)?;
         let unread = |source| OpenError::Sqlite { path: path.to_owned(), source };
         let latest = Arc::new(Latest::read(&connection).map_err(unread)?);
         let checkpoints = Checkpoints::start(path, &mut connection).map_err(unread)?;
-        let erase = Arc::default();
-        let writer = Writer::start(connection, checkpoints, latest.clone(), Arc::clone(&erase));
+        let writer = Writer::start(connection, checkpoints, latest.clone(), erase.clone());
         let store = Self { writer: Some(writer.map_err(failed)?), latest, erase, ..Self::over(path) };
         store.readers.warm().map_err(unread)?;
         Ok(store)
@@ -490,10 +494,11 @@ impl Store for SqliteStore {
         &self,
         account: AccountId,
         which: Vec<(SecretId, u64)>,
+        with: Option<(VaultId, u64)>,
         events: Vec<Event>,
     ) -> Result<()> {
         let number = self.number(account)?;
-        self.change(events, move |step| deleted::purge_secrets(step, number, &which)).await?;
+        self.change(events, move |step| deleted::purge_secrets(step, number, &which, with)).await?;
         self.erased().await
     }
 

@@ -66,8 +66,10 @@ pub(super) fn undelete(
     secret: &Secret,
     max: Option<u64>,
 ) -> Result<()> {
-    deleted::take_secret(step, account, secret)?;
-    add(step, account, vault, secret, max)
+    // All checks come before the first change: what is refused has then written nothing.
+    deleted::check_secret(step, account, secret)?;
+    add(step, account, vault, secret, max)?;
+    deleted::take_secret(step, account, secret)
 }
 
 fn add(step: &mut Step<'_>, account: i64, vault: &Vault, secret: &Secret, max: Option<u64>) -> Result<()> {

@@ -46,8 +46,10 @@ pub(super) fn insert(step: &mut Step<'_>, account: i64, vault: &Vault, max: Opti
 
 /// Brings a deleted vault back.
 pub(super) fn undelete(step: &mut Step<'_>, account: i64, vault: &Vault, max: Option<u64>) -> Result<()> {
-    deleted::take_vault(step, account, vault)?;
-    add(step, account, vault, max)
+    // All checks come before the first change: what is refused has then written nothing.
+    deleted::check_vault(step, account, vault)?;
+    add(step, account, vault, max)?;
+    deleted::take_vault(step, account, vault)
 }
 
 fn add(step: &mut Step<'_>, account: i64, vault: &Vault, max: Option<u64>) -> Result<()> {

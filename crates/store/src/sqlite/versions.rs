@@ -134,7 +134,8 @@ pub(super) fn kept(connection: &Connection, account: i64, secret: SecretId) -> r
         .collect()
 }
 
-/// Walks on through the values that were replaced, and finds those that are not to be kept any longer.
+/// Walks on through the values that were replaced, and finds those that are not to be kept any longer. Those of a deleted
+/// secret are left to the time for which deleted things are kept.
 pub(super) fn due(
     connection: &Connection,
     account: i64,
@@ -150,7 +151,7 @@ pub(super) fn due(
     let mut select = connection.prepare_cached(
         "SELECT version.replaced_at, version.secret, version.number, \
          coalesce(version.number + coalesce(vault.keep_versions, ?2) <= secret.version, 0) \
-         OR coalesce(version.replaced_at + coalesce(vault.keep_versions_for, ?3) <= ?4, 0) \
+         OR (secret.id IS NOT NULL AND coalesce(version.replaced_at + coalesce(vault.keep_versions_for, ?3) <= ?4, 0)) \
          FROM version INDEXED BY version_replaced \
          LEFT JOIN secret ON secret.account = version.account AND secret.id = version.secret \
          LEFT JOIN vault ON vault.account = secret.account AND vault.id = secret.vault \

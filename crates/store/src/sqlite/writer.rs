@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::checkpoint::Checkpoints;
 use super::erase::Erase;
 use super::resolved::{self, Latest, Note};
+use super::schema::BUSY_TIMEOUT;
 use super::tally::Tallies;
 use super::{audit, error};
 
@@ -257,8 +258,14 @@ impl Batches {
             tracing::warn!(%error, "the last uses of secrets were not written; the next start takes them from the log");
         }
         // Those who only read leave the log as it is, also when they are the last to close.
-        if let Err(error) = self.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE") {
-            tracing::warn!(%error, "the store's log could not be moved into it; the next start does so");
+        match self.checkpoints.cut(&self.connection, BUSY_TIMEOUT) {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!(
+                "the store's log could not be cut off, as somebody reads from it; the next start does so with its first change"
+            ),
+            Err(error) => {
+                tracing::warn!(%error, "the store's log could not be moved into it; the next start does so");
+            }
         }
     }
 
@@ -317,7 +324,7 @@ impl Batches {
         if std::mem::take(&mut notes.erase) {
             self.erase.note();
         }
-        self.erase.run(connection);
+        self.erase.run(|patience| self.checkpoints.cut(connection, patience));
         self.notes = Some(notes);
         self.written.count(changes);
         Ok(taken)

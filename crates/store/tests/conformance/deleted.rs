@@ -7,6 +7,7 @@ use strongroom_domain::audit::Action;
 use strongroom_domain::deleted::{Deleted, Deletion, Leftovers};
 use strongroom_domain::error::Noun;
 use strongroom_domain::grant::Grant;
+use strongroom_domain::ids::SecretId;
 use strongroom_domain::page::Query;
 use strongroom_domain::secret::Secret;
 use strongroom_domain::store::Store;
@@ -26,9 +27,11 @@ pub(crate) const CASES: &[Case] = cases![
     a_vault_that_changed_takes_nothing_back,
     a_purged_secret_is_gone_for_good,
     a_vault_goes_after_its_deleted_secrets,
+    secrets_that_go_with_a_vault_stay_once_it_is_back,
     a_vault_of_deleted_secrets_is_kept_for_them,
     an_id_of_something_deleted_is_taken,
     both_kinds_are_listed_in_one_order,
+    a_secret_and_a_vault_of_one_id_are_both_listed,
     the_list_is_limited_to_a_scope,
     what_is_due_is_found_oldest_first,
 ];
@@ -63,7 +66,7 @@ async fn bring_vault_back(house: &House<'_>, vault: &Vault, max: Option<u64>) ->
 pub(crate) async fn purge(house: &House<'_>, secrets: &[&Secret]) -> Result<()> {
     let which = secrets.iter().map(|secret| (secret.id, secret.revision)).collect();
     let events = secrets.iter().map(|secret| house.event(*secret, Action::Purged)).collect();
-    house.store.secrets_purge(house.account, which, events).await
+    house.store.secrets_purge(house.account, which, None, events).await
 }
 
 pub(crate) async fn purge_vault(house: &House<'_>, vault: &Vault) -> Result<()> {
@@ -234,6 +237,29 @@ async fn a_vault_goes_after_its_deleted_secrets(store: &dyn Store) {
     assert_eq!(store.deleted_vault_find(house.account, vault.id).await.unwrap(), None);
 }
 
+async fn secrets_that_go_with_a_vault_stay_once_it_is_back(store: &dyn Store) {
+    let house = House::build(store).await;
+    let vault = house.add_vault("vault").await;
+    let secret = house.add_secret(&vault, "secret").await;
+    let purge_with = async |revision| {
+        let (which, events) =
+            (vec![(secret.id, secret.revision)], vec![house.event(&secret, Action::Purged)]);
+        store.secrets_purge(house.account, which, Some((vault.id, revision)), events).await
+    };
+    delete_secret(&house, &secret, deletion(&house, 0)).await;
+    house.refuses("never deleted", stale, purge_with(1)).await;
+    delete_vault(&house, &vault, deletion(&house, 0)).await;
+    house.refuses("another revision", stale, purge_with(2)).await;
+    let back = Vault { revision: 2, ..vault.clone() };
+    bring_vault_back(&house, &back, None).await.unwrap();
+    house.refuses("back", stale, purge_with(1)).await;
+    assert!(store.deleted_secret_find(house.account, secret.id).await.unwrap().is_some());
+    delete_vault(&house, &back, deletion(&house, 0)).await;
+    house.refuses("deleted again", stale, purge_with(1)).await;
+    purge_with(2).await.unwrap();
+    assert_eq!(store.deleted_secret_find(house.account, secret.id).await.unwrap(), None);
+}
+
 /// Where nothing is kept: a vault that went with its key would leave secrets behind that nobody can open.
 async fn a_vault_of_deleted_secrets_is_kept_for_them(store: &dyn Store) {
     let house = House::build(store).await;
@@ -290,6 +316,25 @@ async fn both_kinds_are_listed_in_one_order(store: &dyn Store) {
         }
         assert_eq!(found, ids, "limit {limit}");
     }
+}
+
+/// Ids are of a kind: those of two kinds may be the same, when they are brought along. The next page would begin after both.
+async fn a_secret_and_a_vault_of_one_id_are_both_listed(store: &dyn Store) {
+    let house = House::build(store).await;
+    let (older, vault) = (house.add_vault("older").await, house.add_vault("vault").await);
+    let home = house.add_vault("home").await;
+    let secret = Secret { id: SecretId::new(vault.id.ksuid()), ..house.secret(&home, "secret") };
+    house.secret_insert(&home, &secret).await.unwrap();
+    delete_secret(&house, &secret, deletion(&house, 0)).await;
+    for vault in [&older, &vault] {
+        delete_vault(&house, vault, deletion(&house, 0)).await;
+    }
+    let list = async |before| {
+        let found = store.deleted_list(house.account, page(before, 1)).await.unwrap();
+        (found.secrets.len(), found.vaults.len(), found.more)
+    };
+    assert_eq!(list(None).await, (1, 1, true));
+    assert_eq!(list(Some(vault.id.ksuid())).await, (0, 1, false));
 }
 
 async fn the_list_is_limited_to_a_scope(store: &dyn Store) {

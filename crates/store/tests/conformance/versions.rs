@@ -7,7 +7,7 @@ use strongroom_domain::store::Store;
 use strongroom_domain::vault::Vault;
 
 use super::house::House;
-use super::{Case, cases};
+use super::{Case, cases, deleted};
 
 pub(crate) const CASES: &[Case] = cases![
     the_last_values_stay,
@@ -15,6 +15,7 @@ pub(crate) const CASES: &[Case] = cases![
     what_is_told_of_a_version,
     versions_past_their_time_are_due,
     a_vault_says_for_itself_what_is_due,
+    nothing_of_a_deleted_secret_is_due,
     the_walk_goes_on_where_it_was,
     the_current_one_is_never_pruned,
     a_pruned_version_is_not_answered_from_memory,
@@ -134,6 +135,17 @@ async fn a_vault_says_for_itself_what_is_due(store: &dyn Store) {
     let of_other: Vec<_> = found(short).await.into_iter().filter(|(id, _)| *id == other.id).collect();
     assert_eq!(of_other, [(other.id, 1), (other.id, 2)], "the vault keeps them for longer");
     assert_eq!(found(short).await.len(), 4);
+}
+
+/// It goes as a whole, with the time for which deleted things are kept; its vault may have set a longer one than the server.
+async fn nothing_of_a_deleted_secret_is_due(store: &dyn Store) {
+    let house = House::build(store).await;
+    let vault = house.add_vault("vault").await;
+    let secret = written(&house, &vault, "secret", 4, 10).await;
+    let short = Keep { versions: 1, versions_for: Some(0) };
+    assert_eq!(due(&house, short, Timestamp::MAX).await, [1, 2, 3]);
+    deleted::delete_secret(&house, &secret, deleted::deletion(&house, 10)).await;
+    assert_eq!(due(&house, short, Timestamp::MAX).await, [0; 0]);
 }
 
 async fn the_walk_goes_on_where_it_was(store: &dyn Store) {

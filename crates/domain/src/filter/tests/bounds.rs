@@ -32,6 +32,21 @@ fn bounds() {
     assert_eq!(parse(&items(MAX_TERMS + 1)), too_many);
 }
 
+#[test]
+fn all_that_a_filter_holds_is_counted() {
+    let text = "x".repeat(1000);
+    let size = |filter: &str| parse(filter).map(|expr| expr.heap_size()).unwrap_or_default();
+    assert_eq!(size("obj.active"), 0);
+    for one in
+        ["obj.name == '{}'", "!obj.name.contains('{}')", "obj.active || !(obj.active && obj.name > '{}')"]
+    {
+        let size = size(&one.replace("{}", &text));
+        assert!((1000..3000).contains(&size), "{one}: {size}");
+    }
+    let list = vec![format!("'{}'", "x".repeat(10)); MAX_TERMS].join(", ");
+    assert!(size(&format!("obj.name in [{list}]")) > MAX_TERMS * 30);
+}
+
 /// Pieces that get past the lexer more often than random bytes do.
 const PIECES: [&str; 40] = [
     "obj",
