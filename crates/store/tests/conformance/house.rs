@@ -349,7 +349,13 @@ pub(crate) async fn assert_pages<T>(
     assert!(nothing.items.is_empty() && !nothing.more, "before the oldest");
     // The id that a page starts before need not exist, or not any more.
     let mut between = *newest_first[0].as_bytes();
-    between[19] = between[19].wrapping_add(1);
+    // The next number: with a carry where the last byte is 255.
+    for byte in between.iter_mut().rev() {
+        *byte = byte.wrapping_add(1);
+        if *byte != 0 {
+            break;
+        }
+    }
     let after_newest = list(page(Some(Ksuid::from_bytes(between)), 100)).await.unwrap();
     assert_eq!(after_newest.items.len(), newest_first.len(), "before an id that does not exist");
     let oldest = list(page(Some(Ksuid::MIN), 100)).await.unwrap();
