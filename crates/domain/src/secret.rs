@@ -8,6 +8,7 @@ use strongroom_crypto::{Digest, SealedValue, chain_digest};
 
 use crate::filter::{Field, Kind};
 use crate::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, VaultId};
+use crate::stamp::Stamp;
 
 /// All of a secret but its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +52,13 @@ impl Secret {
         Field { name: "vault.id", kind: Kind::Id { decode: VaultId::decode } },
         Field { name: "vault_name", kind: Kind::Text },
     ];
+
+    /// Notes a change: when and by whom, and that it is one more.
+    pub(crate) fn touch(&mut self, stamp: Stamp, by: PrincipalId) {
+        self.updated_at = stamp.at;
+        self.last_updated_by = by;
+        self.revision += 1;
+    }
 
     /// What a version of its value is bound to.
     #[must_use]

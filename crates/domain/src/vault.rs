@@ -7,6 +7,7 @@ use strongroom_crypto::{Digest, WrappedKey, chain_digest};
 use crate::filter::{Field, Kind};
 use crate::ids::{AccountId, PrincipalId, VaultId};
 use crate::keep::VaultKeep;
+use crate::stamp::Stamp;
 
 /// A vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,13 @@ impl Vault {
         // Revisions are counted again after a store was put back from a backup; the time goes on.
         let at = self.updated_at.as_second().to_be_bytes();
         chain_digest(&[0; 32], self.revision, &[&self.id.ksuid().as_bytes()[..], &at].concat())
+    }
+
+    /// Notes a change: when and by whom, and that it is one more.
+    pub(crate) fn touch(&mut self, stamp: Stamp, by: PrincipalId) {
+        self.updated_at = stamp.at;
+        self.last_updated_by = by;
+        self.revision += 1;
     }
 
     /// What its wrapped key is bound to.

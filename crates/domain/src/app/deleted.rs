@@ -49,10 +49,7 @@ impl App {
                 name.as_str().clone_into(&mut secret.name);
             }
             check_new_place(caller, &old, &secret)?;
-            let stamp = self.stamper.stamp()?;
-            secret.updated_at = stamp.at;
-            secret.last_updated_by = caller.principal;
-            secret.revision += 1;
+            secret.touch(self.stamper.stamp()?, caller.principal);
             let event = self.event(caller, &secret, Action::Undeleted)?;
             let max = self.limits.secrets;
             let back = self.store.secret_undelete(caller.account, vault, secret.clone(), max, event).await;
@@ -108,10 +105,7 @@ impl App {
                 caller.must_not_gain_vault(&vault.name, name.as_str())?;
                 name.as_str().clone_into(&mut vault.name);
             }
-            let stamp = self.stamper.stamp()?;
-            vault.updated_at = stamp.at;
-            vault.last_updated_by = caller.principal;
-            vault.revision += 1;
+            vault.touch(self.stamper.stamp()?, caller.principal);
             let event = self.event(caller, &vault, Action::Undeleted)?;
             let back =
                 self.store.vault_undelete(caller.account, vault.clone(), self.limits.vaults, event).await;

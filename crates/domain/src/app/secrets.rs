@@ -229,10 +229,7 @@ impl App {
         mut secret: Secret,
         value: Option<&SecretValue>,
     ) -> Result<Arc<Secret>> {
-        let stamp = self.stamper.stamp()?;
-        secret.updated_at = stamp.at;
-        secret.last_updated_by = caller.principal;
-        secret.revision += 1;
+        secret.touch(self.stamper.stamp()?, caller.principal);
         let (mut version, mut keep) = (None, self.limits.keep);
         if let Some(value) = value {
             secret.version += 1;
@@ -271,10 +268,7 @@ impl App {
                 name.as_str().clone_into(&mut secret.name);
             }
             check_new_place(caller, &old, &secret)?;
-            let stamp = self.stamper.stamp()?;
-            secret.updated_at = stamp.at;
-            secret.last_updated_by = caller.principal;
-            secret.revision += 1;
+            secret.touch(self.stamper.stamp()?, caller.principal);
             let versions = self.versions_moved(caller, &old, (&vault, &secret)).await?;
             let event = self.event(caller, &secret, Action::Updated)?;
             self.store.secret_move(caller.account, old, vault, secret.clone(), versions, event).await?;

@@ -145,10 +145,7 @@ impl App {
             if vault == *old {
                 return Ok(old);
             }
-            let stamp = self.stamper.stamp()?;
-            vault.updated_at = stamp.at;
-            vault.last_updated_by = caller.principal;
-            vault.revision += 1;
+            vault.touch(self.stamper.stamp()?, caller.principal);
             let event = self.event(caller, Object::keep(&vault), Action::Updated)?;
             self.store.vault_update(caller.account, vault.clone(), event).await?;
             Ok(Arc::new(vault))
