@@ -119,6 +119,8 @@ pub(super) fn connect(path: &Path, access: Access) -> rusqlite::Result<Connectio
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Otherwise SQLite may prepare a statement anew for each value that is bound to it, in case the plan should change.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // Temporary tables and indices stay out of files.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     if access == Access::Read {
