@@ -25,11 +25,11 @@ mod turns;
 mod wrk;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::Result;
-use crate::build;
+use crate::build::{self, Servers};
 use crate::server::scratch;
 use crate::setup::{self, Need};
 use load::Generators;
@@ -40,15 +40,20 @@ use session::Session;
 pub(crate) use plan::Args;
 
 pub(crate) fn run(args: &Args) -> Result {
-    let results = measure(&Plan::of(args)?)?;
+    let plan = Plan::of(args)?;
+    setup::install(if plan.openbao { &[Need::Wrk, Need::Python] } else { &[Need::Wrk] })?;
+    let oha = setup::oha()?.canonicalize()?;
+    let results = measure(&plan, oha, &build::for_benchmarks()?)?;
     println!("\n{}", report::markdown(&results));
     write(&results, Path::new("bench/results"))
 }
 
-/// One short round of everything. It proves that the release build works and that the benchmarks still run, and
-/// says little about speed.
+/// One short round of everything, with the programs as the tests build them. It proves that the benchmarks still run, and says
+/// nothing about speed.
 pub(crate) fn smoke() -> Result {
-    let results = measure(&Plan::smoke())?;
+    setup::install(&[Need::Wrk])?;
+    let oha = setup::oha_unoptimised()?.canonicalize()?;
+    let results = measure(&Plan::smoke(), oha, &build::servers_for_tests()?)?;
     let folder = scratch("bench-results")?;
     write(&results, &folder)?;
     let read = |ending: &str| fs::read_to_string(folder.join(format!("smoke{ending}")));
@@ -66,11 +71,8 @@ pub(crate) fn smoke() -> Result {
     Ok(())
 }
 
-fn measure(plan: &Plan) -> Result<Results> {
-    setup::install(if plan.openbao { &[Need::Wrk, Need::Python] } else { &[Need::Wrk] })?;
-    let oha = setup::oha()?.canonicalize()?;
+fn measure(plan: &Plan, oha: PathBuf, programs: &Servers) -> Result<Results> {
     let openbao = if plan.openbao { Some(setup::openbao()?) } else { None };
-    let programs = build::for_benchmarks()?;
     let started = Instant::now();
     let folder = scratch("bench")?;
     let mut machine = machine::describe()?;
@@ -89,7 +91,7 @@ fn measure(plan: &Plan) -> Result<Results> {
         binary_bytes: fs::metadata(&programs.strongroom)?.len(),
     };
     let generators = Generators { oha, folder: folder.clone() };
-    let mut session = Session { plan, programs: &programs, openbao, generators, folder: &folder, results };
+    let mut session = Session { plan, programs, openbao, generators, folder: &folder, results };
     let outcome = session.run();
     let results = session.results;
     // By now every server has ended, whatever the outcome; of a failure the logs are left.

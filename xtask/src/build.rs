@@ -26,23 +26,39 @@ pub(crate) fn target_dir() -> PathBuf {
 /// `strongroom` as the tests drive it. It is built together with the tests: with any other set of packages and
 /// targets cargo would choose other features, and build the dependencies a second time.
 pub(crate) fn for_tests() -> Result<PathBuf> {
-    run(cargo(["build", "--quiet", "--all-targets"]).args(ordinary_members()))?;
-    built(&target_dir().join("debug/strongroom"))
+    servers_for_tests().map(|servers| servers.strongroom)
 }
 
-/// The programs of the benchmarks, in release: Strongroom as people build it, and what it is measured beside.
+/// The programs of the benchmarks as the tests build them, for a run that looks at no figure.
+pub(crate) fn servers_for_tests() -> Result<Servers> {
+    run(cargo(["build", "--quiet", "--all-targets"]).args(ordinary_members()))?;
+    Servers::of("debug")
+}
+
+/// The programs of the benchmarks: Strongroom, and what it is measured beside.
 pub(crate) struct Servers {
     pub(crate) strongroom: PathBuf,
     pub(crate) floor: PathBuf,
 }
 
+impl Servers {
+    /// Those of a profile, which are built already.
+    fn of(profile: &str) -> Result<Self> {
+        let folder = target_dir().join(profile);
+        Ok(Self {
+            strongroom: built(&folder.join("strongroom"))?,
+            floor: built(&folder.join("bench-floor"))?,
+        })
+    }
+}
+
+/// The programs of the benchmarks in release, as people build Strongroom.
 pub(crate) fn for_benchmarks() -> Result<Servers> {
     // Each by itself: together they would share features, and Strongroom would not be the program that people run.
     for package in ["strongroom-cli", "bench-floor"] {
         run(&mut cargo(["build", "--quiet", "--release", "--package", package]))?;
     }
-    let folder = target_dir().join("release");
-    Ok(Servers { strongroom: built(&folder.join("strongroom"))?, floor: built(&folder.join("bench-floor"))? })
+    Servers::of("release")
 }
 
 /// The pieces of requests, one at a time, in release.

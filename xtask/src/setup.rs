@@ -141,19 +141,36 @@ fn python_packages(name: &str, requirements: &str) -> Result<PathBuf> {
 
 /// The cargo-deny program. Built without optimisation, which takes a third of the time and checks as much.
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
-    cargo_tool("cargo-deny", CARGO_DENY, &["--debug", "--no-default-features"], &[("DEV_DEBUG", "0")])
+    cargo_tool(
+        "tools",
+        "cargo-deny",
+        CARGO_DENY,
+        &["--debug", "--no-default-features"],
+        &[("DEV_DEBUG", "0")],
+    )
 }
 
 /// The load generator for HTTP/2 and for open loops. Optimised, since it shares the processor with what is measured,
 /// but less than to the utmost, which would take twice as long to build and sends hardly more.
 pub(crate) fn oha() -> Result<PathBuf> {
     let profile = [("RELEASE_LTO", "off"), ("RELEASE_CODEGEN_UNITS", "16"), ("RELEASE_OPT_LEVEL", "2")];
-    cargo_tool("oha", OHA, &[], &profile)
+    cargo_tool("tools", "oha", OHA, &[], &profile)
 }
 
-/// A program of a published crate, at one version, built with these settings of cargo's profile.
-fn cargo_tool(name: &str, wanted: &str, args: &[&str], profile: &[(&str, &str)]) -> Result<PathBuf> {
-    let root = target_dir().join("tools");
+/// The same for a run that looks at no figure: built without optimisation, in a third of the time.
+pub(crate) fn oha_unoptimised() -> Result<PathBuf> {
+    cargo_tool("tools/unoptimised", "oha", OHA, &["--debug"], &[("DEV_DEBUG", "0")])
+}
+
+/// A program of a published crate, at one version, built with these settings of cargo's profile into that folder of `target`.
+fn cargo_tool(
+    folder: &str,
+    name: &str,
+    wanted: &str,
+    args: &[&str],
+    profile: &[(&str, &str)],
+) -> Result<PathBuf> {
+    let root = target_dir().join(folder);
     let program = root.join("bin").join(name);
     let version = || output(command(&program).arg("--version"));
     if program.exists() && version().is_ok_and(|version| version.trim().ends_with(wanted)) {
