@@ -23,7 +23,7 @@ use crate::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, Vaul
 use crate::keep::Keep;
 use crate::page::{Listing, Query};
 use crate::principal::{Account, ServiceUser, User};
-use crate::secret::{Detail, Due, Kept, Resolved, Secret, Version, Walked};
+use crate::secret::{Detail, Due, Expiring, Kept, Resolved, Secret, Told, Version, Walked};
 use crate::vault::Vault;
 
 /// Sizes of batches that are told apart: up to 1, 2, 4 … 256 changes.
@@ -208,6 +208,13 @@ pub trait Store: Send + Sync {
         keep: bool,
         event: Event,
     ) -> Result<()>;
+
+    /// Up to `limit` secrets of whose end something is to be told by a time, those that are due first coming first.
+    async fn expiring_list(&self, account: AccountId, by: Timestamp, limit: usize) -> Result<Vec<Expiring>>;
+
+    /// Notes for each of these secrets what was told of its end; its revision stays. `Stale` if one of them changed or was told
+    /// of since it was listed, or its vault has another name by now.
+    async fn expiring_told(&self, account: AccountId, told: Vec<Told>, events: Vec<Event>) -> Result<()>;
 
     /// Deleted secrets and vaults together, newest first. No filter counts here.
     async fn deleted_list(&self, account: AccountId, query: Query) -> Result<Leftovers>;

@@ -6,7 +6,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use strongroom_domain::Error;
-use strongroom_domain::error::{BadCredential, Conflict, Denial, Missing, Noun, Rule};
+use strongroom_domain::error::{BadCredential, Conflict, Denial, Expired, Missing, Noun, Rule};
 use strongroom_domain::ids::OperationId;
 
 /// A failure of a request: the domain's, or one of the protocol around it.
@@ -176,9 +176,13 @@ fn without_tokens(text: &str) -> String {
 
 /// The first few of what was named; all of it stands in the details.
 fn some(named: &[String]) -> String {
+    first_few(named.iter().map(|name| short(name)))
+}
+
+fn first_few(named: impl ExactSizeIterator<Item = String>) -> String {
     const SHOWN: usize = 10;
-    let shown: Vec<_> = named.iter().take(SHOWN).map(|name| short(name)).collect();
     let more = named.len().saturating_sub(SHOWN);
+    let shown: Vec<_> = named.take(SHOWN).collect();
     let rest = if more > 0 { format!(", and {more} more") } else { String::new() };
     format!("{}{rest}", shown.join(", "))
 }
@@ -193,6 +197,10 @@ fn named(problem: &Problem) -> Option<(String, String)> {
         Problem::Domain(Error::NotFound(Missing::Values(named))) => Some(("missing".to_owned(), list(named))),
         Problem::Domain(Error::Forbidden(Denial::NotResolvable(named))) => {
             Some(("denied".to_owned(), list(named)))
+        }
+        Problem::Domain(Error::Expired(expired)) => {
+            let names: Vec<_> = expired.iter().map(|expired| expired.name.clone()).collect();
+            Some(("expired".to_owned(), list(&names)))
         }
         _ => None,
     }
@@ -223,6 +231,18 @@ impl From<&Error> for Told {
                 "It has changed since the ETag in If-Match was read. Nothing was changed now: read it again.",
             ),
             Error::Conflict(conflict) => conflict.into(),
+            Error::Expired(expired) => {
+                let named = expired.iter().map(|Expired { name, at }| format!("{} at {at}", short(name)));
+                own(
+                    StatusCode::GONE,
+                    1011,
+                    format!(
+                        "Nothing was resolved, as these have expired: {}. Whoever manages them gives them another end with \
+                         PATCH /vault_secrets/{{id}} and 'expires_at', \"\" for none.",
+                        first_few(named)
+                    ),
+                )
+            }
             Error::NotEmpty => told(
                 BAD,
                 23003,
@@ -312,7 +332,7 @@ impl From<&Rule> for Told {
             Rule::VaultMissing => told(BAD, 24008, "Required parameter 'VaultID' is missing."),
             Rule::OwnerTwice => told(BAD, 631, "Only one of owner_id and owner_email may be given."),
             Rule::Grant(bad) => own(BAD, 1004, format!("The grants are invalid: {bad}.")),
-            Rule::ExpiryPast => own(BAD, 1007, "The expires_at of an API key must lie ahead."),
+            Rule::ExpiryPast => own(BAD, 1007, "The expires_at of an API key or a secret must lie ahead."),
             Rule::TooManyValues { max } => own(
                 BAD,
                 1005,

@@ -157,6 +157,9 @@ pub(crate) enum Errors {
     /// It does not go with what is there
     #[response(status = 409)]
     Conflict(strongroom_wire::Error),
+    /// A secret that was to be resolved has expired
+    #[response(status = 410)]
+    Expired(strongroom_wire::Error),
     /// It has changed since the ETag in If-Match was read
     #[response(status = 412)]
     Changed(strongroom_wire::Error),

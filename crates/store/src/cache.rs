@@ -22,7 +22,7 @@ use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, Service
 use strongroom_domain::keep::Keep;
 use strongroom_domain::page::{Listing, Query};
 use strongroom_domain::principal::{Account, ServiceUser, User};
-use strongroom_domain::secret::{Detail, Due, Kept, Resolved, Secret, Version, Walked};
+use strongroom_domain::secret::{Detail, Due, Expiring, Kept, Resolved, Secret, Told, Version, Walked};
 use strongroom_domain::store::{ApiKeysOf, Counts, Store};
 use strongroom_domain::vault::Vault;
 use strongroom_domain::{Digest, Error, Result};
@@ -433,6 +433,15 @@ impl Store for CachedStore {
             store.secret_delete(account, secret, deletion, keep, event).await
         };
         self.replacing(replaced, change).await
+    }
+
+    async fn expiring_list(&self, account: AccountId, by: Timestamp, limit: usize) -> Result<Vec<Expiring>> {
+        self.store.expiring_list(account, by, limit).await
+    }
+
+    // No record carries what was told of its end: nothing that is cached is replaced.
+    async fn expiring_told(&self, account: AccountId, told: Vec<Told>, events: Vec<Event>) -> Result<()> {
+        bounded(self.store.expiring_told(account, told, events)).await
     }
 
     async fn deleted_list(&self, account: AccountId, query: Query) -> Result<Leftovers> {

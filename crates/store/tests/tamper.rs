@@ -96,6 +96,7 @@ impl House {
             value: value(text),
             description: Description::default(),
             metadata: Metadata::default(),
+            expires_at: None,
         };
         self.app.secret_create(&self.caller, draft).await
     }

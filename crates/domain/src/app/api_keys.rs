@@ -174,13 +174,6 @@ impl App {
         .await
     }
 
-    fn check_expiry(&self, expires_at: Option<Timestamp>) -> Result<()> {
-        match expires_at {
-            Some(at) if at <= self.clock.now() => Err(Rule::ExpiryPast.into()),
-            _ => Ok(()),
-        }
-    }
-
     async fn owner_of(&self, caller: &Caller, named: &Owner) -> Result<PrincipalId> {
         let owner = match named {
             Owner::Caller => return Ok(caller.principal),

@@ -7,6 +7,7 @@ mod api_keys;
 pub mod audit;
 mod deleted;
 mod details;
+mod expiry;
 mod explain;
 mod install;
 pub mod keys;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use strongroom_crypto::{Digest, SecretValue, VaultKey};
 
 use super::{App, must_fit, retry_stale};
@@ -56,6 +57,8 @@ pub struct SecretDraft {
     pub description: Description,
     /// What its writer wants to remember.
     pub metadata: Metadata,
+    /// When its value stops being given out.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// What to change of a secret; `None` leaves it as it is.
@@ -69,6 +72,8 @@ pub struct SecretChange {
     pub description: Option<Description>,
     /// New metadata.
     pub metadata: Option<Metadata>,
+    /// Another end, or none.
+    pub expires_at: Option<Option<Timestamp>>,
 }
 
 /// A secret without the version of its value that it says is current.
@@ -86,6 +91,9 @@ impl SecretChange {
         }
         if let Some(metadata) = &self.metadata {
             secret.metadata = metadata.clone().into_string();
+        }
+        if let Some(expires_at) = self.expires_at {
+            secret.expires_at = expires_at;
         }
     }
 }
@@ -112,6 +120,7 @@ impl App {
     pub async fn secret_create(&self, caller: &Caller, draft: SecretDraft) -> Result<Secret> {
         caller.must_write()?;
         check_value(&draft.value, &self.limits)?;
+        self.check_expiry(draft.expires_at)?;
         let id = draft.id;
         let (name, description, metadata) =
             (draft.name.into_string(), draft.description.into_string(), draft.metadata.into_string());
@@ -132,6 +141,7 @@ impl App {
                 last_updated_by: caller.principal,
                 revision: 1,
                 version: 1,
+                expires_at: draft.expires_at,
             };
             let version = self.seal(&vault, &secret, &draft.value)?;
             let event = self.event(caller, &secret, Action::Created)?;
@@ -209,6 +219,10 @@ impl App {
             let mut secret = (*old).clone();
             change.apply_to(&mut secret);
             check_new_place(caller, &old, &secret)?;
+            // The one that it has may be past by now: the same one again is no change.
+            if secret.expires_at != old.expires_at {
+                self.check_expiry(secret.expires_at)?;
+            }
             let value = match &change.value {
                 // Opened to see whether the value is another one: the same one again is no change.
                 Some(value) if !self.value_of(caller, &old).await?.same_as(value) => Some(value),

@@ -288,6 +288,7 @@ pub fn detail(detail: &Detail, origin: &Origin) -> wire::SecretDetail {
     wire::SecretDetail {
         secret: secret(&detail.secret, origin),
         version: detail.secret.version,
+        expires_at: end(detail.secret.expires_at),
         last_resolved_at: detail.resolved.map(|resolved| time(resolved.at)),
         last_resolved_by: detail.resolved.map(|resolved| by(resolved.by)),
     }
@@ -344,6 +345,11 @@ pub fn self_info(account: &Account, key: &ApiKey, caller: &Caller) -> wire::Self
         api_key: api_key(key, None, &Origin::none()),
         user: caller.subject().to_owned(),
     }
+}
+
+/// An end; empty for never.
+fn end(at: Option<Timestamp>) -> String {
+    at.map_or_else(String::new, time)
 }
 
 /// RFC 3339 in UTC; stored times are whole seconds, and print as such.

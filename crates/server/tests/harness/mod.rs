@@ -128,6 +128,11 @@ impl World {
         self.clock.0.fetch_add(seconds, Ordering::Relaxed);
     }
 
+    /// What the clock shows.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// A service user, made past the API.
     pub(crate) async fn add_service_user(&self, name: &str, active: bool) -> ServiceUserId {
         let stamp = self.stamper.stamp().unwrap();

@@ -5,6 +5,7 @@
 mod api_keys;
 mod audit;
 mod deleted;
+mod expiry;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod health;

@@ -8,6 +8,7 @@ mod checkpoint;
 mod deleted;
 mod erase;
 mod error;
+mod expiry;
 mod list;
 mod log_tree;
 mod readers;
@@ -37,7 +38,7 @@ use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, Service
 use strongroom_domain::keep::Keep;
 use strongroom_domain::page::{Listing, PageLimit, Query};
 use strongroom_domain::principal::{Account, ServiceUser, User};
-use strongroom_domain::secret::{Detail, Due, Kept, Resolved, Secret, Version, Walked};
+use strongroom_domain::secret::{Detail, Due, Expiring, Kept, Resolved, Secret, Told, Version, Walked};
 use strongroom_domain::store::{ApiKeysOf, Counts, Store};
 use strongroom_domain::vault::Vault;
 use strongroom_domain::{Digest, Error, Result};
@@ -433,6 +434,16 @@ impl Store for SqliteStore {
         let kept = keep.then_some(deletion);
         self.change(vec![event], move |step| secrets::delete(step, number, &secret, kept)).await?;
         if keep { Ok(()) } else { self.erased().await }
+    }
+
+    async fn expiring_list(&self, account: AccountId, by: Timestamp, limit: usize) -> Result<Vec<Expiring>> {
+        let number = self.number(account)?;
+        self.readers.work_through(move |connection| expiry::list(connection, number, by, limit)).await
+    }
+
+    async fn expiring_told(&self, account: AccountId, told: Vec<Told>, events: Vec<Event>) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(events, move |step| expiry::told(step, number, &told)).await
     }
 
     async fn deleted_list(&self, account: AccountId, query: Query) -> Result<Leftovers> {

@@ -157,6 +157,7 @@ impl<'a> House<'a> {
             last_updated_by: self.user,
             revision: 1,
             version: 1,
+            expires_at: None,
         }
     }
 

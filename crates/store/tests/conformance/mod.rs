@@ -9,6 +9,7 @@ mod audit;
 mod coherence;
 mod concurrency;
 pub(crate) mod deleted;
+mod expiry;
 pub(crate) mod house;
 mod secrets;
 mod service_users;
@@ -48,6 +49,7 @@ pub(crate) fn every_case() -> impl Iterator<Item = &'static Case> {
         secrets::CASES,
         versions::CASES,
         deleted::CASES,
+        expiry::CASES,
         api_keys::CASES,
         service_users::CASES,
         audit::CASES,
