@@ -163,7 +163,7 @@ async fn add(app: &App, caller: &Caller, line: Line) -> strongroom_domain::Resul
                 description: Description::parse(Noun::Vault, description, limits)?,
                 metadata: Metadata::parse(Noun::Vault, metadata, limits)?,
             };
-            app.vault_create(caller, draft).await.map(drop)
+            app.vault_create(caller, draft, None).await.map(drop)
         }
         Line::Secret { id, vault_id, vault_name, name, value, description, metadata, expires_at } => {
             let vault = VaultRef::new(parsed(vault_id, "vault_id")?, vault_name)?;
@@ -176,7 +176,7 @@ async fn add(app: &App, caller: &Caller, line: Line) -> strongroom_domain::Resul
                 metadata: Metadata::parse(Noun::Secret, metadata, limits)?,
                 expires_at: expires_at.map(whole_second).transpose()?,
             };
-            app.secret_create(caller, draft).await.map(drop)
+            app.secret_create(caller, draft, None).await.map(drop)
         }
     }
 }

@@ -257,6 +257,9 @@ pub enum Rule {
         /// The most.
         max: u32,
     },
+    /// A request comes under the key of another one.
+    #[error("another request was made under this key")]
+    OtherRequest,
     /// A secret is moved to where it is.
     #[error("the secret is in that vault already")]
     SameVault,

@@ -107,6 +107,9 @@ pub enum Protocol {
     /// An `If-Match` that is neither `*` nor a list of entity tags.
     #[error("invalid If-Match")]
     IfMatch,
+    /// An `Idempotency-Key` that is none.
+    #[error("invalid Idempotency-Key")]
+    IdempotencyKey,
     /// A `before_id` that is no id of the listed kind.
     #[error("invalid before_id")]
     BeforeId {
@@ -362,6 +365,12 @@ impl From<&Rule> for Told {
                 1022,
                 format!("A vault keeps 1 to {max} versions of a secret; 0 is as the server is set."),
             ),
+            Rule::OtherRequest => own(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                1013,
+                "Another request came with this Idempotency-Key within 24 hours, from the same API key and to the same path. \
+                 Nothing was changed now: give each request a key of its own, and send it again as it was or not at all.",
+            ),
             Rule::SameVault => own(BAD, 1009, "The secret is in that vault already. Rename it with PATCH."),
             Rule::Filter(error) => told(BAD, 250, format!("Invalid CEL query: {error}")),
         }
@@ -609,6 +618,11 @@ impl From<&Protocol> for Told {
                 BAD,
                 1026,
                 "The If-Match header is neither * nor a list of entity tags, each as the ETag of an answer tells it.",
+            ),
+            Protocol::IdempotencyKey => own(
+                BAD,
+                1012,
+                "The Idempotency-Key header is one string of 1 to 255 visible ASCII characters, in quotes or without.",
             ),
             Protocol::BeforeId { text, prefix } => told(
                 BAD,

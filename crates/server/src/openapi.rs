@@ -36,6 +36,17 @@ pub(crate) struct IfMatch {
     if_match: String,
 }
 
+/// The key under which a create may come again.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes a header; the session reads it")]
+pub(crate) struct IdempotencyKey {
+    /// The same request with the same key within 24 hours makes nothing: it gets the first answer again, with the header
+    /// `Idempotent-Replayed: true`. Another request with it is 422. 1 to 255 visible ASCII characters, in quotes or without.
+    #[param(rename = "Idempotency-Key", required = false, max_length = 512, pattern = "^[!-~]+$")]
+    idempotency_key: String,
+}
+
 /// What a list takes.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -169,6 +180,9 @@ pub(crate) enum Errors {
     /// The body is not JSON
     #[response(status = 415)]
     NotJson(strongroom_wire::Error),
+    /// Another request came with this Idempotency-Key
+    #[response(status = 422)]
+    OtherRequest(strongroom_wire::Error),
     /// Too many requests
     #[response(status = 429)]
     TooMany(strongroom_wire::Error),

@@ -480,6 +480,25 @@ pub(crate) fn expectations(world: &World) -> Vec<Case> {
     cases
 }
 
+/// Keys under which no create can come again.
+pub(crate) fn repeatable_creates(world: &World) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (target, body) in [
+        ("/vaults", json!({"name": "n"})),
+        ("/vault_secrets", json!({"name": "n", "value": "v", "vault_id": world.vault})),
+        ("/api_keys", json!({})),
+        ("/service_users", json!({"name": "n"})),
+        ("/bot_users", json!({"name": "n"})),
+    ] {
+        let long = "k".repeat(256);
+        for key in ["", "\"", "\"\"", "\"a", "a b", "é", "\"a\\b\"", "\"a\"; p", "\"a\", \"b\"", &long] {
+            let request = world.post(target, &body).header("idempotency-key", key);
+            cases.push(case(&format!("{target} under {key:.20}"), request, 400, &["ERR_STRONGROOM_1012"]));
+        }
+    }
+    cases
+}
+
 pub(crate) fn explaining(world: &World) -> Vec<Case> {
     let send = |body: &Value| world.post("/strongroom/explain", body);
     let named = |fields: Value| {

@@ -3,6 +3,7 @@
 //! Each takes the [`Caller`], which only [`App::authenticate`], [`App::refreshed`] and [`App::operator`] make: no caller, no
 //! access.
 
+mod answers;
 mod api_keys;
 pub mod audit;
 mod deleted;

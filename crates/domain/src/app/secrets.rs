@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use strongroom_crypto::{Digest, SecretValue, VaultKey};
 
 use super::{App, must_fit, retry_stale};
+use crate::answer::{Creation, Made, Repeatable};
 use crate::audit::Action;
 use crate::caller::Caller;
 use crate::error::{Error, Missing, Noun, Result, Rule};
@@ -113,43 +114,64 @@ pub(super) fn check_value(value: &SecretValue, limits: &Limits) -> Result<(), Ru
 }
 
 impl App {
-    /// Seals a value and makes a secret of it.
+    /// Seals a value and makes a secret of it. What was asked for before is given as it was then.
     ///
     /// # Errors
-    /// `Forbidden`, `Invalid`, `NotFound` for the vault, `NotUnique`, `LimitReached`.
-    pub async fn secret_create(&self, caller: &Caller, draft: SecretDraft) -> Result<Secret> {
+    /// `Forbidden`, `Invalid`, also if something else was asked for under the same key, `NotFound` for the vault, `NotUnique`,
+    /// `LimitReached`.
+    pub async fn secret_create(
+        &self,
+        caller: &Caller,
+        draft: SecretDraft,
+        to: Option<&Repeatable>,
+    ) -> Result<Made<Secret>> {
         caller.must_write()?;
         check_value(&draft.value, &self.limits)?;
-        self.check_expiry(draft.expires_at)?;
-        let id = draft.id;
-        let (name, description, metadata) =
-            (draft.name.into_string(), draft.description.into_string(), draft.metadata.into_string());
         retry_stale(|| async {
-            let vault = self.vault_of(caller, &draft.vault).await?;
-            caller.must(Grantable::Manage, &vault.name, &name)?;
-            let stamp = self.stamp_for(id.map(|id| id.ksuid()))?;
-            let secret = Secret {
-                id: SecretId::new(stamp.ksuid),
-                vault_id: vault.id,
-                vault_name: vault.name.clone(),
-                name: name.clone(),
-                description: description.clone(),
-                metadata: metadata.clone(),
-                created_at: stamp.at,
-                created_by: caller.principal,
-                updated_at: stamp.at,
-                last_updated_by: caller.principal,
-                revision: 1,
-                version: 1,
-                expires_at: draft.expires_at,
+            let Some(answer) = self.answered(caller, to).await? else {
+                return Ok(Made::now(self.secret_make(caller, &draft, to).await?));
             };
-            let version = self.seal(&vault, &secret, &draft.value)?;
-            let event = self.event(caller, &secret, Action::Created)?;
-            let max = self.limits.secrets;
-            self.store.secret_insert(caller.account, vault, secret.clone(), version, max, event).await?;
-            Ok(secret)
+            let secret = answer.into_secret()?;
+            // The key may do less by now than it did then.
+            if !caller.sees_vault(&secret.vault_name) {
+                return Err(vault_missing(&draft.vault));
+            }
+            caller.must(Grantable::Manage, &secret.vault_name, &secret.name)?;
+            Ok(Made::before(secret))
         })
         .await
+    }
+
+    async fn secret_make(
+        &self,
+        caller: &Caller,
+        draft: &SecretDraft,
+        to: Option<&Repeatable>,
+    ) -> Result<Secret> {
+        self.check_expiry(draft.expires_at)?;
+        let vault = self.vault_of(caller, &draft.vault).await?;
+        caller.must(Grantable::Manage, &vault.name, draft.name.as_str())?;
+        let stamp = self.stamp_for(draft.id.map(|id| id.ksuid()))?;
+        let secret = Secret {
+            id: SecretId::new(stamp.ksuid),
+            vault_id: vault.id,
+            vault_name: vault.name.clone(),
+            name: draft.name.clone().into_string(),
+            description: draft.description.clone().into_string(),
+            metadata: draft.metadata.clone().into_string(),
+            created_at: stamp.at,
+            created_by: caller.principal,
+            updated_at: stamp.at,
+            last_updated_by: caller.principal,
+            revision: 1,
+            version: 1,
+            expires_at: draft.expires_at,
+        };
+        let version = self.seal(&vault, &secret, &draft.value)?;
+        let creation = Creation::new(self.event(caller, &secret, Action::Created)?, to, None);
+        let max = self.limits.secrets;
+        self.store.secret_insert(caller.account, vault, secret.clone(), version, max, creation).await?;
+        Ok(secret)
     }
 
     /// A secret's metadata.
@@ -319,12 +341,7 @@ impl App {
             VaultRef::Name(name) => self.store.vault_find_by_name(caller.account, name).await?,
         };
         let seen = found.filter(|vault| caller.sees_vault(&vault.name));
-        let vault = seen.ok_or_else(|| {
-            Error::NotFound(match named {
-                VaultRef::Id(id) | VaultRef::Both(id, _) => Missing::VaultId(id.to_string()),
-                VaultRef::Name(name) => Missing::VaultName(name.clone()),
-            })
-        })?;
+        let vault = seen.ok_or_else(|| vault_missing(named))?;
         match named {
             VaultRef::Both(_, name) if *name != vault.name => Err(Rule::Parameter("vault_name").into()),
             _ => Ok(vault),
@@ -395,6 +412,14 @@ impl App {
         let lost = now.is_some_and(|now| now.revision == secret.revision);
         Err(if lost { Error::Internal(Box::new(ValueLost)) } else { Error::Stale })
     }
+}
+
+/// There is no vault that is called so, or the caller does not see it.
+fn vault_missing(named: &VaultRef) -> Error {
+    Error::NotFound(match named {
+        VaultRef::Id(id) | VaultRef::Both(id, _) => Missing::VaultId(id.to_string()),
+        VaultRef::Name(name) => Missing::VaultName(name.clone()),
+    })
 }
 
 /// Refuses a name or a vault that the caller may not manage, or whose value it could then read.

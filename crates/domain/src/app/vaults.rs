@@ -5,6 +5,7 @@ use std::sync::Arc;
 use strongroom_crypto::{Digest, VaultKey};
 
 use super::{App, must_fit, retry_stale};
+use crate::answer::{Creation, Made, Repeatable};
 use crate::audit::Action;
 use crate::caller::Caller;
 use crate::error::{Error, Missing, Noun, Result};
@@ -52,19 +53,39 @@ impl VaultChange {
 }
 
 impl App {
-    /// Makes a vault, with a key of its own.
+    /// Makes a vault, with a key of its own. What was asked for before is given as it was then.
     ///
     /// # Errors
-    /// `Forbidden`, `NotUnique`, `LimitReached`.
-    pub async fn vault_create(&self, caller: &Caller, draft: VaultDraft) -> Result<Vault> {
+    /// `Forbidden`, `NotUnique`, `LimitReached`; `Invalid` if something else was asked for under the same key.
+    pub async fn vault_create(
+        &self,
+        caller: &Caller,
+        draft: VaultDraft,
+        to: Option<&Repeatable>,
+    ) -> Result<Made<Vault>> {
         caller.must_write()?;
         caller.must_manage_vault(draft.name.as_str())?;
+        retry_stale(|| async {
+            match self.answered(caller, to).await? {
+                Some(answer) => Ok(Made::before(answer.into_vault()?)),
+                None => Ok(Made::now(self.vault_make(caller, &draft, to).await?)),
+            }
+        })
+        .await
+    }
+
+    async fn vault_make(
+        &self,
+        caller: &Caller,
+        draft: &VaultDraft,
+        to: Option<&Repeatable>,
+    ) -> Result<Vault> {
         let stamp = self.stamp_for(draft.id.map(|id| id.ksuid()))?;
         let mut vault = Vault {
             id: VaultId::new(stamp.ksuid),
-            name: draft.name.into_string(),
-            description: draft.description.into_string(),
-            metadata: draft.metadata.into_string(),
+            name: draft.name.clone().into_string(),
+            description: draft.description.clone().into_string(),
+            metadata: draft.metadata.clone().into_string(),
             created_at: stamp.at,
             created_by: caller.principal,
             updated_at: stamp.at,
@@ -75,8 +96,8 @@ impl App {
         };
         let key = VaultKey::make(&*self.rng)?;
         vault.wrapped_key = self.root_key.wrap_vault_key(&key, &vault.place(caller.account), &*self.rng)?;
-        let event = self.event(caller, &vault, Action::Created)?;
-        self.store.vault_insert(caller.account, vault.clone(), self.limits.vaults, event).await?;
+        let creation = Creation::new(self.event(caller, &vault, Action::Created)?, to, None);
+        self.store.vault_insert(caller.account, vault.clone(), self.limits.vaults, creation).await?;
         Ok(vault)
     }
 

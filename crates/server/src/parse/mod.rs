@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub mod body;
+pub mod idempotency_key;
 pub mod if_match;
 pub mod list;
 pub mod query;

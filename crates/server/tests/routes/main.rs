@@ -11,6 +11,7 @@ mod harness;
 mod health;
 mod if_match;
 mod protocol;
+mod repeats;
 mod root;
 mod secrets;
 mod service_users;

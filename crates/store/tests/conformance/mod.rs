@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod accounts;
+pub(crate) mod answers;
 mod api_keys;
 mod audit;
 mod coherence;
@@ -44,6 +45,7 @@ use cases;
 pub(crate) fn every_case() -> impl Iterator<Item = &'static Case> {
     [
         accounts::CASES,
+        answers::CASES,
         vaults::CASES,
         values::CASES,
         secrets::CASES,

@@ -258,7 +258,7 @@ async fn a_token_hash_opens_for_its_own_key_only() {
             grants: None,
             expires_at: None,
         };
-        keys.push(house.app.api_key_create(&house.caller, draft).await.unwrap());
+        keys.push(house.app.api_key_create(&house.caller, draft, None).await.unwrap().it);
     }
     let connection = house.backdoor();
     let write = |place: usize, hash: &[u8]| {
