@@ -10,12 +10,13 @@ use harness::{Server, files, poll, private_folder};
 use jiff::{SignedDuration, Timestamp};
 use person::{Done, Person};
 use prod::Prod;
+use strongroom_domain::clock::{Clock, SystemClock};
 
 const VALUE: &str = "canary-with-an-end";
 
 /// A time that is a few seconds ahead, as a command takes it.
 fn soon() -> String {
-    let at = Timestamp::now().checked_add(SignedDuration::from_secs(6)).unwrap();
+    let at = SystemClock.now().checked_add(SignedDuration::from_secs(6)).unwrap();
     Timestamp::from_second(at.as_second()).unwrap().to_string()
 }
 

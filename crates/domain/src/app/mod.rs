@@ -36,10 +36,10 @@ use crate::store::{Counts, Store};
 pub use api_keys::{ApiKeyChange, ApiKeyDraft, Owner};
 pub use explain::Explanation;
 pub use install::Installed;
-pub use secrets::{SecretChange, SecretDraft, VaultRef};
+pub use secrets::{SecretChange, SecretDraft};
 pub use service_users::{ServiceUserChange, ServiceUserDraft};
 pub use values::{Resolution, Value, ValueRef};
-pub use vaults::{VaultChange, VaultDraft};
+pub use vaults::{VaultChange, VaultDraft, VaultRef};
 pub use versions::KeepChange;
 
 /// How often a change that met another one is tried again before it is given up. Each try lost means that another change

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use strongroom_crypto::{Digest, SecretValue, VaultKey};
 
+use super::vaults::{VaultRef, vault_missing};
 use super::{App, must_fit, retry_stale};
 use crate::answer::{Creation, Made, Repeatable};
 use crate::audit::Action;
@@ -17,32 +18,6 @@ use crate::page::{Listing, Query};
 use crate::secret::{Secret, Version};
 use crate::text::{Description, Metadata, Name};
 use crate::vault::Vault;
-
-/// The vault that a new secret goes into, as it was named.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum VaultRef {
-    /// By id.
-    Id(VaultId),
-    /// By name.
-    Name(String),
-    /// By both, which must mean the same vault.
-    Both(VaultId, String),
-}
-
-impl VaultRef {
-    /// What an id and a name, each given or not, name together.
-    ///
-    /// # Errors
-    /// [`Rule::VaultMissing`] when neither is given.
-    pub fn new(id: Option<VaultId>, name: Option<String>) -> Result<Self, Rule> {
-        match (id, name) {
-            (Some(id), None) => Ok(Self::Id(id)),
-            (None, Some(name)) => Ok(Self::Name(name)),
-            (Some(id), Some(name)) => Ok(Self::Both(id, name)),
-            (None, None) => Err(Rule::VaultMissing),
-        }
-    }
-}
 
 /// A secret to be made.
 pub struct SecretDraft {
@@ -334,20 +309,6 @@ impl App {
         .await
     }
 
-    /// The vault that is named, if the caller gets to know of it.
-    pub(super) async fn vault_of(&self, caller: &Caller, named: &VaultRef) -> Result<Arc<Vault>> {
-        let found = match named {
-            VaultRef::Id(id) | VaultRef::Both(id, _) => self.store.vault_find(caller.account, *id).await?,
-            VaultRef::Name(name) => self.store.vault_find_by_name(caller.account, name).await?,
-        };
-        let seen = found.filter(|vault| caller.sees_vault(&vault.name));
-        let vault = seen.ok_or_else(|| vault_missing(named))?;
-        match named {
-            VaultRef::Both(_, name) if *name != vault.name => Err(Rule::Parameter("vault_name").into()),
-            _ => Ok(vault),
-        }
-    }
-
     pub(super) async fn vault_of_secret(&self, caller: &Caller, secret: &Secret) -> Result<Arc<Vault>> {
         // A vault that holds a secret cannot be removed: if it is gone, so is the secret, and the next try finds that out.
         self.store.vault_find(caller.account, secret.vault_id).await?.ok_or(Error::Stale)
@@ -412,14 +373,6 @@ impl App {
         let lost = now.is_some_and(|now| now.revision == secret.revision);
         Err(if lost { Error::Internal(Box::new(ValueLost)) } else { Error::Stale })
     }
-}
-
-/// There is no vault that is called so, or the caller does not see it.
-fn vault_missing(named: &VaultRef) -> Error {
-    Error::NotFound(match named {
-        VaultRef::Id(id) | VaultRef::Both(id, _) => Missing::VaultId(id.to_string()),
-        VaultRef::Name(name) => Missing::VaultName(name.clone()),
-    })
 }
 
 /// Refuses a name or a vault that the caller may not manage, or whose value it could then read.

@@ -8,12 +8,38 @@ use super::{App, must_fit, retry_stale};
 use crate::answer::{Creation, Made, Repeatable};
 use crate::audit::Action;
 use crate::caller::Caller;
-use crate::error::{Error, Missing, Noun, Result};
+use crate::error::{Error, Missing, Noun, Result, Rule};
 use crate::ids::VaultId;
 use crate::keep::VaultKeep;
 use crate::page::{Listing, Query};
 use crate::text::{Description, Metadata, Name};
 use crate::vault::Vault;
+
+/// The vault that a new secret goes into, as it was named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VaultRef {
+    /// By id.
+    Id(VaultId),
+    /// By name.
+    Name(String),
+    /// By both, which must mean the same vault.
+    Both(VaultId, String),
+}
+
+impl VaultRef {
+    /// What an id and a name, each given or not, name together.
+    ///
+    /// # Errors
+    /// [`Rule::VaultMissing`] when neither is given.
+    pub fn new(id: Option<VaultId>, name: Option<String>) -> Result<Self, Rule> {
+        match (id, name) {
+            (Some(id), None) => Ok(Self::Id(id)),
+            (None, Some(name)) => Ok(Self::Name(name)),
+            (Some(id), Some(name)) => Ok(Self::Both(id, name)),
+            (None, None) => Err(Rule::VaultMissing),
+        }
+    }
+}
 
 /// A vault to be made.
 pub struct VaultDraft {
@@ -118,6 +144,20 @@ impl App {
         seen.ok_or(Error::NotFound(Missing::Resource(Noun::Vault)))
     }
 
+    /// The vault that is named, if the caller gets to know of it.
+    pub(super) async fn vault_of(&self, caller: &Caller, named: &VaultRef) -> Result<Arc<Vault>> {
+        let found = match named {
+            VaultRef::Id(id) | VaultRef::Both(id, _) => self.store.vault_find(caller.account, *id).await?,
+            VaultRef::Name(name) => self.store.vault_find_by_name(caller.account, name).await?,
+        };
+        let seen = found.filter(|vault| caller.sees_vault(&vault.name));
+        let vault = seen.ok_or_else(|| vault_missing(named))?;
+        match named {
+            VaultRef::Both(_, name) if *name != vault.name => Err(Rule::Parameter("vault_name").into()),
+            _ => Ok(vault),
+        }
+    }
+
     /// A page of vaults.
     ///
     /// # Errors
@@ -179,4 +219,12 @@ impl App {
         })
         .await
     }
+}
+
+/// There is no vault that is called so, or the caller does not see it.
+pub(super) fn vault_missing(named: &VaultRef) -> Error {
+    Error::NotFound(match named {
+        VaultRef::Id(id) | VaultRef::Both(id, _) => Missing::VaultId(id.to_string()),
+        VaultRef::Name(name) => Missing::VaultName(name.clone()),
+    })
 }
