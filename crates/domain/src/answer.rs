@@ -135,6 +135,7 @@ impl Answer {
             metadata,
             created_by,
             last_updated_by,
+            ..
         } = self.object
         else {
             return Err(other_kind());
@@ -169,6 +170,7 @@ impl Answer {
             vault_name,
             version,
             expires_at,
+            ..
         } = self.object
         else {
             return Err(other_kind());

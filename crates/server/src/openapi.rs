@@ -43,7 +43,12 @@ pub(crate) struct IfMatch {
 pub(crate) struct IdempotencyKey {
     /// The same request with the same key within 24 hours makes nothing: it gets the first answer again, with the header
     /// `Idempotent-Replayed: true`. Another request with it is 422. 1 to 255 visible ASCII characters, in quotes or without.
-    #[param(rename = "Idempotency-Key", required = false, max_length = 512, pattern = "^[!-~]+$")]
+    #[param(
+        rename = "Idempotency-Key",
+        required = false,
+        pattern = "^([!#-~][!-~]{0,254}|\"[!#-\\[\\]-~]{1,255}\")$",
+        example = "8e03978e-40d5-43e8-bc93-6894a57f9324"
+    )]
     idempotency_key: String,
 }
 
