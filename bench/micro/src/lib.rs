@@ -109,5 +109,6 @@ fn secret(number: u32) -> Result<Secret> {
         last_updated_by: user,
         revision: 1,
         version: 1,
+        expires_at: None,
     })
 }

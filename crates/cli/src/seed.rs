@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
+use jiff::Timestamp;
 use serde::Deserialize;
 use strongroom_domain::SecretValue;
 use strongroom_domain::app::{App, SecretDraft, VaultDraft, VaultRef};
@@ -53,6 +54,7 @@ enum Line {
         description: String,
         #[serde(default)]
         metadata: String,
+        expires_at: Option<Timestamp>,
     },
 }
 
@@ -161,9 +163,9 @@ async fn add(app: &App, caller: &Caller, line: Line) -> strongroom_domain::Resul
                 description: Description::parse(Noun::Vault, description, limits)?,
                 metadata: Metadata::parse(Noun::Vault, metadata, limits)?,
             };
-            app.vault_create(caller, draft).await.map(drop)
+            app.vault_create(caller, draft, None).await.map(drop)
         }
-        Line::Secret { id, vault_id, vault_name, name, value, description, metadata } => {
+        Line::Secret { id, vault_id, vault_name, name, value, description, metadata, expires_at } => {
             let vault = VaultRef::new(parsed(vault_id, "vault_id")?, vault_name)?;
             let draft = SecretDraft {
                 id: parsed(id, "id")?,
@@ -172,10 +174,16 @@ async fn add(app: &App, caller: &Caller, line: Line) -> strongroom_domain::Resul
                 value: SecretValue::new(value.into_bytes()),
                 description: Description::parse(Noun::Secret, description, limits)?,
                 metadata: Metadata::parse(Noun::Secret, metadata, limits)?,
+                expires_at: expires_at.map(whole_second).transpose()?,
             };
-            app.secret_create(caller, draft).await.map(drop)
+            app.secret_create(caller, draft, None).await.map(drop)
         }
     }
+}
+
+/// A time without its part of a second, which is not stored.
+fn whole_second(at: Timestamp) -> Result<Timestamp, Rule> {
+    Timestamp::from_second(at.as_second()).map_err(|_| Rule::Parameter("expires_at"))
 }
 
 fn parsed<T: std::str::FromStr>(text: Option<String>, name: &'static str) -> Result<Option<T>, Rule> {

@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use harness::files::{contents, mode, root_key};
+use harness::http::exchange;
 use harness::process::Ran;
 use harness::{
-    Server, assert_chain_holds, audit_events, field, first_key, list_all, make_vault, private_folder, run,
-    secret_in, text, visible_state,
+    Request, Server, assert_chain_holds, audit_events, field, first_key, list_all, make_vault,
+    private_folder, run, secret_in, text, visible_state,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -91,6 +92,45 @@ fn a_restored_server_answers_the_same() {
     assert_eq!(audit_events(&data).len(), count, "the restored value is another");
     client.patch(&path, &json!({"value": "another"})).expect_status(200);
     assert_eq!(audit_events(&data).len(), count + 1);
+    server.stop();
+}
+
+/// A create that is in a backup and comes again gets its answer from what was restored; one that is not is done.
+#[test]
+fn what_is_asked_again_of_a_restored_server_is_answered_by_what_it_has() {
+    let world = World::start();
+    let token = first_key(&world.server.data);
+    let make = |server: &Server, target: &str, body: &Value| {
+        let request = Request::new("POST", target).token(&token).json(body).header("idempotency-key", "k");
+        let reply = exchange(server.address(), &request).expect_status(201);
+        let replayed = reply.header("idempotent-replayed").is_some();
+        (reply.json(), replayed)
+    };
+    let vault = make_vault(&mut world.server.client(), "v");
+    let mut secret = secret_in(&vault, "s", "value");
+    secret["expires_at"] = json!("2100-01-01T00:00:00Z");
+    let key = json!({"description": "web"});
+    let (made, _) = make(&world.server, "/vault_secrets", &secret);
+    let (made_key, _) = make(&world.server, "/api_keys", &key);
+    let (file, data, root) =
+        (world.path("backup"), world.path("restored"), root_key(&world.server.data).path);
+    assert!(backup(&file, &world.server.data).success());
+    let later = json!({"name": "later"});
+    let (lost, _) = make(&world.server, "/vaults", &later);
+    world.server.stop();
+    assert!(restore(&file, &data, &root).success());
+
+    let server = start_restored(&data, &root);
+    let (again, replayed) = make(&server, "/vault_secrets", &secret);
+    assert_eq!((&again["id"], replayed), (&made["id"], true));
+    let (again, replayed) = make(&server, "/api_keys", &key);
+    assert_eq!((&again["token"], replayed), (&made_key["token"], true));
+    let (again, replayed) = make(&server, "/vaults", &later);
+    assert!(again["id"] != lost["id"] && !replayed, "{again}");
+    let mut client = server.client_with(&token);
+    let detail = client.get(&format!("/strongroom/secrets/{}", field(&made, "id"))).expect_status(200).json();
+    assert_eq!(detail["expires_at"], "2100-01-01T00:00:00Z");
+    assert_chain_holds(&data);
     server.stop();
 }
 

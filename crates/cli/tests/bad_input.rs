@@ -133,6 +133,11 @@ fn expectations() {
     check_all(values::expectations);
 }
 
+#[test]
+fn repeatable_creates() {
+    check_all(values::repeatable_creates);
+}
+
 /// What is in an `If-None-Match` decides whether the values come along, and nothing else.
 #[test]
 fn a_tag_that_is_none_is_passed_over() {

@@ -210,6 +210,7 @@ fn misplace_values(world: &mut Run, words: &Words) {
         ),
         ("another scheme", list.clone().header("authorization", &format!("Digest {canary}"))),
         ("a strange header", list.clone().header("x-secret", canary)),
+        ("an Idempotency-Key of a GET", list.clone().header("idempotency-key", canary)),
         ("a cookie", list.header("cookie", &format!("session={canary}"))),
         ("a query", Request::new("GET", &format!("/vaults?value={canary}")).token(&world.token)),
         (
@@ -220,6 +221,26 @@ fn misplace_values(world: &mut Run, words: &Words) {
     for (name, request) in requests {
         world.exchange(name, &request);
     }
+    // As the key of a create it is hashed, and so is all of a body that comes with it.
+    let create = json!({"name": "repeated", "value": value, "vault_name": "canaries"});
+    let create = Request::new("POST", "/vault_secrets").token(&world.token).json(&create);
+    for (status, key) in [(201, canary.clone()), (201, canary.clone()), (400, format!("{canary} {canary}"))] {
+        let request = create.clone().header("idempotency-key", &key);
+        world.exchange("a create that comes again", &request).expect_status(status);
+    }
+}
+
+/// A key that is made under an Idempotency-Key, whose token is kept to be shown once more: it is, and nowhere else.
+fn repeat_a_token(world: &mut Run) {
+    let body = json!({"description": "made twice"});
+    let request = Request::new("POST", "/api_keys").token(&world.token).json(&body);
+    let request = request.header("idempotency-key", "once");
+    for _ in 0..2 {
+        let reply = http::exchange(world.server.address(), &request).expect_status(201);
+        world.seen.add("answer with a token", reply.wire.clone());
+        world.tokens.push(field(&reply.json(), "token").to_owned());
+    }
+    assert_eq!(world.tokens.pop().as_ref(), world.tokens.last(), "the token that it was given first");
 }
 
 /// A good token where it does not belong, and where it does.
@@ -296,6 +317,7 @@ fn nothing_leaks(log_format: &str) {
     values::refuse_values(&mut world, &words);
     misplace_values(&mut world, &words);
     misplace_tokens(&mut world);
+    repeat_a_token(&mut world);
     collect_the_rest(&mut world);
     let (world, seen) = restart(world, log_format);
 

@@ -7,8 +7,10 @@ mod harness;
 use std::sync::Barrier;
 use std::thread;
 
+use harness::http::exchange;
 use harness::{
-    Client, Server, assert_chain_holds, audit_events, field, list_all, make_vault, private_folder, secret_in,
+    Client, Reply, Request, Server, assert_chain_holds, audit_events, field, first_key, list_all, make_vault,
+    private_folder, secret_in,
 };
 use serde_json::{Value, json};
 
@@ -92,6 +94,45 @@ fn one_of_many_creates_of_a_name_wins() {
             assert_eq!((lost.status, &lost.json()["error_code"]), (400, &json!(code)), "{lost}");
         }
     }
+    server.stop();
+}
+
+/// Fifty at once under one Idempotency-Key: one makes the thing, and all get the one answer.
+#[test]
+fn one_of_many_repeats_makes_something() {
+    const ASKED: usize = 50;
+    let data = private_folder();
+    let server = Server::start(data.path());
+    let vault = make_vault(&mut server.client(), "v");
+    let token = first_key(data.path());
+    for (target, key, body) in [
+        ("/vault_secrets", "secret", secret_in(&vault, "same", "v")),
+        ("/api_keys", "key", json!({"description": "same"})),
+        ("/vaults", "vault", json!({"name": "same"})),
+        ("/service_users", "user", json!({"name": "same"})),
+    ] {
+        let before = audit_events(data.path()).len();
+        let request = Request::new("POST", target).token(&token).json(&body).header("idempotency-key", key);
+        let start = Barrier::new(ASKED);
+        let replies: Vec<Reply> = thread::scope(|scope| {
+            let ask = || {
+                start.wait();
+                exchange(server.address(), &request)
+            };
+            let threads: Vec<_> = (0..ASKED).map(|_| scope.spawn(ask)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let first = replies[0].json();
+        for reply in &replies {
+            assert_eq!((reply.status, reply.json()), (201, first.clone()), "{target}");
+        }
+        let replayed = replies.iter().filter(|reply| reply.header("idempotent-replayed") == Some("true"));
+        assert_eq!(replayed.count(), ASKED - 1, "{target}");
+        assert_eq!(audit_events(data.path()).len(), before + 1, "{target}: one event");
+    }
+    let secrets = list_all(&mut server.client(), "/vault_secrets", "secrets");
+    assert_eq!(secrets.len(), 1);
+    assert_chain_holds(data.path());
     server.stop();
 }
 

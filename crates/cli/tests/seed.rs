@@ -28,7 +28,8 @@ fn chosen_ids_are_kept_and_logged() {
     let lines = [
         json!({"type": "vault", "id": VAULT, "name": "prod-vault", "metadata": "env=prod"}),
         json!({"type": "secret", "id": SECRET, "vault_id": VAULT, "name": "db-password", "value": "v"}),
-        json!({"type": "secret", "vault_name": "prod-vault", "name": "other", "value": "v"}),
+        json!({"type": "secret", "vault_name": "prod-vault", "name": "other", "value": "v",
+               "expires_at": "2100-01-01T01:00:00.5+01:00"}),
     ];
     let (folder, ran) = seeded(&lines);
     assert!(ran.success(), "{}", ran.stderr);
@@ -48,6 +49,10 @@ fn chosen_ids_are_kept_and_logged() {
     let secret = client.get(&format!("/vault_secrets/{SECRET}")).expect_status(200).json();
     assert_eq!(secret["vault"]["id"], VAULT);
     assert_eq!(list_all(&mut client, &format!("/vaults/{VAULT}/secrets"), "secrets").len(), 2);
+    let details = list_all(&mut client, "/strongroom/secrets", "secrets");
+    let ends =
+        |name: &str| details.iter().find(|detail| detail["name"] == name).unwrap()["expires_at"].clone();
+    assert_eq!((ends("other"), ends("db-password")), (json!("2100-01-01T00:00:00Z"), json!("")));
     server.stop();
 }
 
@@ -58,6 +63,8 @@ fn a_refused_line_is_named_without_its_value() {
     let bad_lines = [
         json!({"type": "secret", "vault_name": "v", "name": "no spaces", "value": canary}),
         json!({"type": "secret", "vault_name": "nowhere", "name": "s", "value": canary}),
+        json!({"type": "secret", "vault_name": "v", "name": "s", "value": canary, "expires_at": "2020-01-01T00:00:00Z"}),
+        json!({"type": "secret", "vault_name": "v", "name": "s", "value": canary, "expires_at": "soon"}),
         json!({"type": "secret", "vault_name": "v", "name": "s", "value": [canary]}),
         json!({"type": "secret", "vault_name": "v", "name": "s", "valeu": canary}),
         json!({"type": canary}),

@@ -196,6 +196,7 @@ mod tests {
             version: 3,
             value: value.to_owned(),
             updated_at: "2026-11-23T07:05:44Z".to_owned(),
+            expires_at: String::new(),
         }]
     }
 

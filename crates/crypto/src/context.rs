@@ -50,18 +50,42 @@ impl ValuePlace {
     }
 }
 
+/// Where a token lives that is kept to be shown once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenPlace {
+    /// The account.
+    pub account: RawId,
+    /// The request that it is the answer to.
+    pub request: [u8; 32],
+}
+
+impl TokenPlace {
+    pub(crate) fn token_context(&self) -> Vec<u8> {
+        encode(b"kept token", &[&self.account, &self.request])
+    }
+
+    pub(crate) fn wrap_context(&self, wrapper: KeyId) -> Vec<u8> {
+        encode(b"kept token key", &[&self.account, &self.request, wrapper.as_bytes()])
+    }
+}
+
 pub(crate) fn token_key_context(account: &RawId, wrapper: KeyId) -> Vec<u8> {
     encode(b"token key", &[account, wrapper.as_bytes()])
 }
 
 pub(crate) fn encode(purpose: &[u8], fields: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::with_capacity(128);
-    for field in [&[FORMAT][..], purpose].iter().chain(fields) {
-        // A field is a few kilobytes at most; its length always fits.
-        out.extend_from_slice(&(field.len() as u32).to_be_bytes());
-        out.extend_from_slice(field);
-    }
+    encode_to(purpose, fields, |bytes| out.extend_from_slice(bytes));
     out
+}
+
+/// The same, piece by piece, where no copy of a field is to be made.
+pub(crate) fn encode_to(purpose: &[u8], fields: &[&[u8]], mut out: impl FnMut(&[u8])) {
+    for field in [&[FORMAT][..], purpose].iter().chain(fields) {
+        // A field is a few megabytes at most; its length always fits.
+        out(&(field.len() as u32).to_be_bytes());
+        out(field);
+    }
 }
 
 #[cfg(test)]

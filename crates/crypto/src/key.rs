@@ -3,7 +3,7 @@
 use aws_lc_rs::hmac;
 use zeroize::Zeroize;
 
-use crate::context::{self, RawId, ValuePlace, VaultPlace};
+use crate::context::{self, RawId, TokenPlace, ValuePlace, VaultPlace};
 use crate::envelope::{self, SealedValue, WrappedKey};
 use crate::signing::log_key_context;
 use crate::{CryptoError, LogKey, Rng, SecretValue, TokenKey};
@@ -175,6 +175,33 @@ impl RootKey {
         let context = context::token_key_context(account, self.id);
         Ok(TokenKey::from_bytes(envelope::unwrap(&self.bytes, self.id, wrapped, &context)?))
     }
+
+    /// Seals a token that is kept to be shown once more: under a fresh data key, and the data key under this key.
+    ///
+    /// # Errors
+    /// [`CryptoError::Random`].
+    pub fn seal_token(
+        &self,
+        token: &str,
+        place: &TokenPlace,
+        rng: &dyn Rng,
+    ) -> Result<SealedValue, CryptoError> {
+        let data_key = KeyBytes::make(rng)?;
+        let ciphertext = envelope::seal(&data_key, token.as_bytes(), &place.token_context(), rng)?;
+        let wrapped_key = envelope::wrap(&self.bytes, self.id, &data_key, &place.wrap_context(self.id), rng)?;
+        Ok(SealedValue { wrapped_key, ciphertext })
+    }
+
+    /// Opens a token that was kept.
+    ///
+    /// # Errors
+    /// [`CryptoError::Refused`].
+    pub fn open_token(&self, sealed: &SealedValue, place: &TokenPlace) -> Result<SecretValue, CryptoError> {
+        let wrapped = &sealed.wrapped_key;
+        let data_key = envelope::unwrap(&self.bytes, self.id, wrapped, &place.wrap_context(self.id))?;
+        envelope::open(&data_key, &sealed.ciphertext, &place.token_context()).map(SecretValue::new)
+    }
+
     /// Wraps the key that signs an account's checkpoints.
     ///
     /// # Errors
@@ -243,5 +270,33 @@ impl VaultKey {
         let wrapped = &sealed.wrapped_key;
         let data_key = envelope::unwrap(&self.bytes, self.id, wrapped, &place.wrap_context(self.id))?;
         envelope::open(&data_key, &sealed.ciphertext, &place.value_context()).map(SecretValue::new)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::SystemRng;
+
+    const PLACE: TokenPlace = TokenPlace { account: [1; 20], request: [2; 32] };
+
+    #[test]
+    fn a_kept_token_opens_with_its_root_key_and_in_its_place_alone() {
+        let (key, other) = (RootKey::make(&SystemRng).unwrap(), RootKey::make(&SystemRng).unwrap());
+        let sealed = key.seal_token("key_token", &PLACE, &SystemRng).unwrap();
+        assert!(!sealed.ciphertext.windows(5).any(|window| window == b"token"));
+        assert_eq!(key.open_token(&sealed, &PLACE).unwrap().expose_secret(), b"key_token");
+        assert_eq!(other.open_token(&sealed, &PLACE).err(), Some(CryptoError::Refused));
+        for place in [TokenPlace { account: [3; 20], ..PLACE }, TokenPlace { request: [3; 32], ..PLACE }] {
+            assert_eq!(key.open_token(&sealed, &place).err(), Some(CryptoError::Refused));
+        }
+        for at in 0..sealed.ciphertext.len() {
+            let mut altered = sealed.clone();
+            altered.ciphertext[at] ^= 1;
+            assert_eq!(key.open_token(&altered, &PLACE).err(), Some(CryptoError::Refused), "{at}");
+        }
+        let twice = key.seal_token("key_token", &PLACE, &SystemRng).unwrap();
+        assert_ne!(sealed.wrapped_key, twice.wrapped_key, "each has a key of its own");
     }
 }

@@ -2,8 +2,9 @@
 
 use aws_lc_rs::{constant_time, hmac};
 
+use crate::context::encode_to;
 use crate::key::KeyBytes;
-use crate::{CryptoError, Rng};
+use crate::{CryptoError, Digest, Rng};
 
 /// The keyed hash of a token. It proves a token and does not give it away.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +61,16 @@ impl TokenKey {
         hash.copy_from_slice(hmac::sign(&self.hmac, token.as_bytes()).as_ref());
         TokenHash(hash)
     }
+
+    /// HMAC-SHA256 of anything else. What is hashed begins with NULs, as no token does, and tells its purpose.
+    #[must_use]
+    pub fn mark(&self, purpose: &[u8], fields: &[&[u8]]) -> Digest {
+        let mut hmac = hmac::Context::with_key(&self.hmac);
+        encode_to(purpose, fields, |bytes| hmac.update(bytes));
+        let mut mark = Digest::default();
+        mark.copy_from_slice(hmac.sign().as_ref());
+        mark
+    }
 }
 
 #[cfg(test)]
@@ -74,5 +85,21 @@ mod tests {
         assert!(a.hash("t").same_as(&a.hash("t")));
         assert!(!a.hash("t").same_as(&a.hash("u")));
         assert!(!a.hash("t").same_as(&b.hash("t")));
+    }
+
+    #[test]
+    fn a_mark_depends_on_key_purpose_and_every_field() {
+        let (a, b) = (TokenKey::make(&SystemRng).unwrap(), TokenKey::make(&SystemRng).unwrap());
+        let mark = a.mark(b"x", &[b"ab", b"c"]);
+        assert_eq!(mark, a.mark(b"x", &[b"ab", b"c"]));
+        for other in [
+            b.mark(b"x", &[b"ab", b"c"]),
+            a.mark(b"y", &[b"ab", b"c"]),
+            a.mark(b"x", &[b"a", b"bc"]),
+            a.mark(b"x", &[b"abc"]),
+            *a.hash("xabc").as_bytes(),
+        ] {
+            assert_ne!(mark, other);
+        }
     }
 }

@@ -46,6 +46,10 @@ pub enum Action {
     Undeleted,
     /// What was kept of it after it had been removed was destroyed.
     Purged,
+    /// Its end is near.
+    Expiring,
+    /// Its end is past.
+    Expired,
 }
 
 impl Action {
@@ -57,6 +61,8 @@ impl Action {
             Self::Resolved => "resolved",
             Self::Undeleted => "undeleted",
             Self::Purged => "purged",
+            Self::Expiring => "expiring",
+            Self::Expired => "expired",
         }
     }
 }
@@ -169,6 +175,8 @@ pub enum Object {
         vault: VaultId,
         vault_name: String,
         version: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Timestamp>,
     },
     ApiKey {
         id: ApiKeyId,
@@ -256,6 +264,7 @@ impl From<&Secret> for Object {
             vault: secret.vault_id,
             vault_name: secret.vault_name.clone(),
             version: secret.version,
+            expires_at: secret.expires_at,
         }
     }
 }

@@ -58,6 +58,9 @@ pub enum Error {
     /// It does not go with what is there.
     #[error("{0}")]
     Conflict(Conflict),
+    /// What was to be given out is past its end.
+    #[error("secrets that were to be resolved have expired")]
+    Expired(Vec<Expired>),
     /// The vault still holds secrets.
     #[error("the vault holds secrets")]
     NotEmpty,
@@ -94,6 +97,15 @@ pub enum Error {
     /// Something that should not happen.
     #[error("internal error")]
     Internal(#[source] Cause),
+}
+
+/// A secret that is past its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expired {
+    /// What it is called: `vault:name`, or `vault:name@version` if a version was named.
+    pub name: String,
+    /// Since when.
+    pub at: Timestamp,
 }
 
 /// What lies behind an error; for the log alone.
@@ -215,8 +227,8 @@ pub enum Rule {
     /// A grant is none.
     #[error("{0}")]
     Grant(BadGrant),
-    /// A key cannot expire before it is made.
-    #[error("the time that a key expires must lie ahead")]
+    /// Nothing can expire before it is made.
+    #[error("the time that something expires must lie ahead")]
     ExpiryPast,
     /// Too many values for one answer.
     #[error("an answer holds up to {max} values; these would be more")]
@@ -245,6 +257,9 @@ pub enum Rule {
         /// The most.
         max: u32,
     },
+    /// A request comes under the key of another one.
+    #[error("another request was made under this key")]
+    OtherRequest,
     /// A secret is moved to where it is.
     #[error("the secret is in that vault already")]
     SameVault,

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use strongroom_crypto::WrappedKey;
 
 use crate::Digest;
+use crate::answer::{Answer, Creation};
 use crate::api_key::ApiKey;
 use crate::audit::{Event, EventQuery, Head, Record};
 use crate::caller::Credential;
@@ -23,7 +24,7 @@ use crate::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, Vaul
 use crate::keep::Keep;
 use crate::page::{Listing, Query};
 use crate::principal::{Account, ServiceUser, User};
-use crate::secret::{Detail, Due, Kept, Resolved, Secret, Version, Walked};
+use crate::secret::{Detail, Due, Expiring, Kept, Resolved, Secret, Told, Version, Walked};
 use crate::vault::Vault;
 
 /// Sizes of batches that are told apart: up to 1, 2, 4 … 256 changes.
@@ -95,13 +96,21 @@ pub trait Store: Send + Sync {
     /// Whether a principal is active; `None` when there is no such principal.
     async fn principal_is_active(&self, account: AccountId, id: PrincipalId) -> Result<Option<bool>>;
 
-    /// Adds a vault. `NotUnique`; `LimitReached` if there are `max` already.
+    /// The first answer to a request, by its mark, also if it does not count any more.
+    async fn answer_find(&self, account: AccountId, mark: Digest) -> Result<Option<Answer>>;
+
+    /// Forgets up to `limit` answers that were given by a time; says how many. No copy of a token in them is left in the
+    /// store's files.
+    async fn answers_prune(&self, account: AccountId, by: Timestamp, limit: usize) -> Result<usize>;
+
+    /// Adds a vault. `NotUnique`; `LimitReached` if there are `max` already; `Stale`, as for everything that is added, if there
+    /// is an answer to the same request that counts.
     async fn vault_insert(
         &self,
         account: AccountId,
         vault: Vault,
         max: Option<u64>,
-        event: Event,
+        creation: Creation,
     ) -> Result<()>;
 
     /// A vault by id.
@@ -136,7 +145,7 @@ pub trait Store: Send + Sync {
         secret: Secret,
         version: Version,
         max: Option<u64>,
-        event: Event,
+        creation: Creation,
     ) -> Result<()>;
 
     /// A secret's metadata by id.
@@ -208,6 +217,13 @@ pub trait Store: Send + Sync {
         keep: bool,
         event: Event,
     ) -> Result<()>;
+
+    /// Up to `limit` secrets of whose end something is to be told by a time, those that are due first coming first.
+    async fn expiring_list(&self, account: AccountId, by: Timestamp, limit: usize) -> Result<Vec<Expiring>>;
+
+    /// Notes for each of these secrets what was told of its end; its revision stays. `Stale` if one of them changed or was told
+    /// of since it was listed, or its vault has another name by now.
+    async fn expiring_told(&self, account: AccountId, told: Vec<Told>, events: Vec<Event>) -> Result<()>;
 
     /// Deleted secrets and vaults together, newest first. No filter counts here.
     async fn deleted_list(&self, account: AccountId, query: Query) -> Result<Leftovers>;
@@ -297,7 +313,7 @@ pub trait Store: Send + Sync {
     async fn version_prune(&self, account: AccountId, which: Vec<(SecretId, u32)>) -> Result<()>;
 
     /// Adds a key. `Stale` if its owner is gone.
-    async fn api_key_insert(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()>;
+    async fn api_key_insert(&self, account: AccountId, key: ApiKey, creation: Creation) -> Result<()>;
 
     /// A key by id.
     async fn api_key_find(&self, account: AccountId, id: ApiKeyId) -> Result<Option<ApiKey>>;
@@ -318,7 +334,12 @@ pub trait Store: Send + Sync {
     ) -> Result<()>;
 
     /// Adds a service user. `NotUnique`.
-    async fn service_user_insert(&self, account: AccountId, user: ServiceUser, event: Event) -> Result<()>;
+    async fn service_user_insert(
+        &self,
+        account: AccountId,
+        user: ServiceUser,
+        creation: Creation,
+    ) -> Result<()>;
 
     /// A service user by id.
     async fn service_user_find(&self, account: AccountId, id: ServiceUserId) -> Result<Option<ServiceUser>>;

@@ -1,6 +1,6 @@
 //! The token of an API key: `<the key's KSUID>_<random>`, as ngrok's are.
 
-use strongroom_crypto::{CryptoError, Rng};
+use strongroom_crypto::{CryptoError, Rng, SecretValue};
 use zeroize::Zeroizing;
 
 use crate::error::BadCredential;
@@ -52,6 +52,13 @@ impl Token {
             (1..=RANDOM_MAX).contains(&random.len()) && random.bytes().all(|b| b.is_ascii_alphanumeric());
         let id = id.parse().map_err(|_| BadCredential::Malformed)?;
         if well_formed { Ok(ApiKeyId::new(id)) } else { Err(BadCredential::Malformed) }
+    }
+
+    /// A token that was kept, sealed.
+    pub(crate) fn kept(value: &SecretValue) -> Option<Self> {
+        // It goes back to the one who made the key.
+        let text = std::str::from_utf8(value.expose_secret()).ok()?;
+        Some(Self(Zeroizing::new(text.to_owned())))
     }
 
     /// The one way to the text: to hash it, and to show it to the one who made the key.

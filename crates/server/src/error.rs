@@ -6,7 +6,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use strongroom_domain::Error;
-use strongroom_domain::error::{BadCredential, Conflict, Denial, Missing, Noun, Rule};
+use strongroom_domain::error::{BadCredential, Conflict, Denial, Expired, Missing, Noun, Rule};
 use strongroom_domain::ids::OperationId;
 
 /// A failure of a request: the domain's, or one of the protocol around it.
@@ -107,6 +107,9 @@ pub enum Protocol {
     /// An `If-Match` that is neither `*` nor a list of entity tags.
     #[error("invalid If-Match")]
     IfMatch,
+    /// An `Idempotency-Key` that is none.
+    #[error("invalid Idempotency-Key")]
+    IdempotencyKey,
     /// A `before_id` that is no id of the listed kind.
     #[error("invalid before_id")]
     BeforeId {
@@ -176,9 +179,13 @@ fn without_tokens(text: &str) -> String {
 
 /// The first few of what was named; all of it stands in the details.
 fn some(named: &[String]) -> String {
+    first_few(named.iter().map(|name| short(name)))
+}
+
+fn first_few(named: impl ExactSizeIterator<Item = String>) -> String {
     const SHOWN: usize = 10;
-    let shown: Vec<_> = named.iter().take(SHOWN).map(|name| short(name)).collect();
     let more = named.len().saturating_sub(SHOWN);
+    let shown: Vec<_> = named.take(SHOWN).collect();
     let rest = if more > 0 { format!(", and {more} more") } else { String::new() };
     format!("{}{rest}", shown.join(", "))
 }
@@ -193,6 +200,10 @@ fn named(problem: &Problem) -> Option<(String, String)> {
         Problem::Domain(Error::NotFound(Missing::Values(named))) => Some(("missing".to_owned(), list(named))),
         Problem::Domain(Error::Forbidden(Denial::NotResolvable(named))) => {
             Some(("denied".to_owned(), list(named)))
+        }
+        Problem::Domain(Error::Expired(expired)) => {
+            let names: Vec<_> = expired.iter().map(|expired| expired.name.clone()).collect();
+            Some(("expired".to_owned(), list(&names)))
         }
         _ => None,
     }
@@ -223,6 +234,18 @@ impl From<&Error> for Told {
                 "It has changed since the ETag in If-Match was read. Nothing was changed now: read it again.",
             ),
             Error::Conflict(conflict) => conflict.into(),
+            Error::Expired(expired) => {
+                let named = expired.iter().map(|Expired { name, at }| format!("{} at {at}", short(name)));
+                own(
+                    StatusCode::GONE,
+                    1011,
+                    format!(
+                        "Nothing was resolved, as these have expired: {}. Whoever manages them gives them another end with \
+                         PATCH /vault_secrets/{{id}} and 'expires_at', \"\" for none.",
+                        first_few(named)
+                    ),
+                )
+            }
             Error::NotEmpty => told(
                 BAD,
                 23003,
@@ -312,7 +335,7 @@ impl From<&Rule> for Told {
             Rule::VaultMissing => told(BAD, 24008, "Required parameter 'VaultID' is missing."),
             Rule::OwnerTwice => told(BAD, 631, "Only one of owner_id and owner_email may be given."),
             Rule::Grant(bad) => own(BAD, 1004, format!("The grants are invalid: {bad}.")),
-            Rule::ExpiryPast => own(BAD, 1007, "The expires_at of an API key must lie ahead."),
+            Rule::ExpiryPast => own(BAD, 1007, "The expires_at of an API key or a secret must lie ahead."),
             Rule::TooManyValues { max } => own(
                 BAD,
                 1005,
@@ -341,6 +364,12 @@ impl From<&Rule> for Told {
                 BAD,
                 1022,
                 format!("A vault keeps 1 to {max} versions of a secret; 0 is as the server is set."),
+            ),
+            Rule::OtherRequest => own(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                1013,
+                "Another request came with this Idempotency-Key within 24 hours, from the same API key and to the same path. \
+                 Nothing was changed now: give each request a key of its own, and send it again as it was or not at all.",
             ),
             Rule::SameVault => own(BAD, 1009, "The secret is in that vault already. Rename it with PATCH."),
             Rule::Filter(error) => told(BAD, 250, format!("Invalid CEL query: {error}")),
@@ -589,6 +618,11 @@ impl From<&Protocol> for Told {
                 BAD,
                 1026,
                 "The If-Match header is neither * nor a list of entity tags, each as the ETag of an answer tells it.",
+            ),
+            Protocol::IdempotencyKey => own(
+                BAD,
+                1012,
+                "The Idempotency-Key header is one string of 1 to 255 visible ASCII characters, in quotes or without.",
             ),
             Protocol::BeforeId { text, prefix } => told(
                 BAD,

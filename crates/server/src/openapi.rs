@@ -36,6 +36,22 @@ pub(crate) struct IfMatch {
     if_match: String,
 }
 
+/// The key under which a create may come again.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes a header; the session reads it")]
+pub(crate) struct IdempotencyKey {
+    /// The same request with the same key within 24 hours makes nothing: it gets the first answer again, with the header
+    /// `Idempotent-Replayed: true`. Another request with it is 422. 1 to 255 visible ASCII characters, in quotes or without.
+    #[param(
+        rename = "Idempotency-Key",
+        required = false,
+        pattern = "^([!#-~][!-~]{0,254}|\"[!#-\\[\\]-~]{1,255}\")$",
+        example = "8e03978e-40d5-43e8-bc93-6894a57f9324"
+    )]
+    idempotency_key: String,
+}
+
 /// What a list takes.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -157,6 +173,9 @@ pub(crate) enum Errors {
     /// It does not go with what is there
     #[response(status = 409)]
     Conflict(strongroom_wire::Error),
+    /// A secret that was to be resolved has expired
+    #[response(status = 410)]
+    Expired(strongroom_wire::Error),
     /// It has changed since the ETag in If-Match was read
     #[response(status = 412)]
     Changed(strongroom_wire::Error),
@@ -166,6 +185,9 @@ pub(crate) enum Errors {
     /// The body is not JSON
     #[response(status = 415)]
     NotJson(strongroom_wire::Error),
+    /// Another request came with this Idempotency-Key
+    #[response(status = 422)]
+    OtherRequest(strongroom_wire::Error),
     /// Too many requests
     #[response(status = 429)]
     TooMany(strongroom_wire::Error),

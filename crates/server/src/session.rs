@@ -6,6 +6,7 @@ use axum::extract::{FromRequest, FromRequestParts, MatchedPath, RawPathParams, R
 use base64::Engine as _;
 use http::request::Parts;
 use http::{HeaderMap, header};
+use strongroom_domain::answer::Repeatable;
 use strongroom_domain::app::App;
 use strongroom_domain::audit;
 use strongroom_domain::caller::Caller;
@@ -20,6 +21,7 @@ use crate::error::{Problem, Protocol};
 use crate::front::Context;
 use crate::origin::Origin;
 use crate::parse::body::{self, Fields};
+use crate::parse::idempotency_key;
 use crate::parse::if_match::IfMatch;
 use crate::parse::query::Query as Parameters;
 use crate::parse::{self, list};
@@ -67,6 +69,21 @@ impl Session {
         body::check_content_type(request.headers())?;
         let bytes = self.read(request).await?;
         Ok(Fields::parse(&bytes, supported, self.shared.settings.lenient)?)
+    }
+
+    /// The same of a create, which may come again under a key of its sender's.
+    pub(crate) async fn fields_to_create(
+        &mut self,
+        request: Request,
+        route: &str,
+        supported: &[&str],
+    ) -> Result<(Fields, Option<Repeatable>), Problem> {
+        body::check_content_type(request.headers())?;
+        let key = idempotency_key::of(request.headers())?;
+        let bytes = self.read(request).await?;
+        let fields = Fields::parse(&bytes, supported, self.shared.settings.lenient)?;
+        let repeatable = key.and_then(|key| self.app().repeatable(&self.caller, route, &key, &bytes));
+        Ok((fields, repeatable))
     }
 
     /// The same where a request without a body is one without fields.

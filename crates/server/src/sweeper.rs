@@ -1,5 +1,6 @@
-//! What time alone brings about: values and deleted things that are not to be kept any longer go. Work on the side, a little at a time, at the
-//! start and every hour.
+//! What time alone brings about: values, deleted things and answers that are not to be kept any longer go, and secrets come to
+//! their end.
+//! Work on the side, a little at a time, at the start and every hour.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,18 @@ pub async fn sweep(shared: &Shared) {
     match shared.app.versions_sweep().await {
         Ok(0) => {}
         Ok(versions) => tracing::info!(versions, "earlier values were destroyed, as they are set to be"),
+        Err(error) => told(&error),
+    }
+    match shared.app.answers_sweep().await {
+        Ok(0) => {}
+        Ok(answers) => tracing::info!(answers, "first answers were forgotten, as their day was over"),
+        Err(error) => told(&error),
+    }
+    match shared.app.expiry_sweep().await {
+        Ok(0) => {}
+        Ok(secrets) => {
+            tracing::info!(secrets, "the audit log tells of secrets that expire soon, or have expired")
+        }
         Err(error) => told(&error),
     }
     match shared.app.deleted_sweep().await {

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use quick_cache::sync::Cache;
 use strongroom_crypto::WrappedKey;
+use strongroom_domain::answer::{Answer, Creation};
 use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::audit::{Event, EventQuery, Head, Record};
 use strongroom_domain::caller::Credential;
@@ -22,7 +23,7 @@ use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, Service
 use strongroom_domain::keep::Keep;
 use strongroom_domain::page::{Listing, Query};
 use strongroom_domain::principal::{Account, ServiceUser, User};
-use strongroom_domain::secret::{Detail, Due, Kept, Resolved, Secret, Version, Walked};
+use strongroom_domain::secret::{Detail, Due, Expiring, Kept, Resolved, Secret, Told, Version, Walked};
 use strongroom_domain::store::{ApiKeysOf, Counts, Store};
 use strongroom_domain::vault::Vault;
 use strongroom_domain::{Digest, Error, Result};
@@ -198,7 +199,7 @@ fn weight_of(query: &Query) -> usize {
 #[error("the disk did not answer within {} seconds", DEADLINE.as_secs())]
 struct Late;
 
-async fn bounded(change: impl Future<Output = Result<()>>) -> Result<()> {
+async fn bounded<T>(change: impl Future<Output = Result<T>>) -> Result<T> {
     let done = tokio::time::timeout(DEADLINE, change).await;
     done.unwrap_or_else(|_| Err(Error::Unavailable(Box::new(Late))))
 }
@@ -246,14 +247,24 @@ impl Store for CachedStore {
         self.store.principal_is_active(account, id).await
     }
 
+    // Answers are asked for once, when somebody tries again: none is kept in memory.
+
+    async fn answer_find(&self, account: AccountId, mark: Digest) -> Result<Option<Answer>> {
+        self.store.answer_find(account, mark).await
+    }
+
+    async fn answers_prune(&self, account: AccountId, by: Timestamp, limit: usize) -> Result<usize> {
+        bounded(self.store.answers_prune(account, by, limit)).await
+    }
+
     async fn vault_insert(
         &self,
         account: AccountId,
         vault: Vault,
         max: Option<u64>,
-        event: Event,
+        creation: Creation,
     ) -> Result<()> {
-        bounded(self.store.vault_insert(account, vault, max, event)).await
+        bounded(self.store.vault_insert(account, vault, max, creation)).await
     }
 
     async fn vault_find(&self, account: AccountId, id: VaultId) -> Result<Option<Arc<Vault>>> {
@@ -316,10 +327,10 @@ impl Store for CachedStore {
         secret: Secret,
         version: Version,
         max: Option<u64>,
-        event: Event,
+        creation: Creation,
     ) -> Result<()> {
         let change = async move |store: Arc<dyn Store>| {
-            store.secret_insert(account, vault, secret, version, max, event).await
+            store.secret_insert(account, vault, secret, version, max, creation).await
         };
         self.replacing(Replaced::SecretList, change).await
     }
@@ -433,6 +444,15 @@ impl Store for CachedStore {
             store.secret_delete(account, secret, deletion, keep, event).await
         };
         self.replacing(replaced, change).await
+    }
+
+    async fn expiring_list(&self, account: AccountId, by: Timestamp, limit: usize) -> Result<Vec<Expiring>> {
+        self.store.expiring_list(account, by, limit).await
+    }
+
+    // No record carries what was told of its end: nothing that is cached is replaced.
+    async fn expiring_told(&self, account: AccountId, told: Vec<Told>, events: Vec<Event>) -> Result<()> {
+        bounded(self.store.expiring_told(account, told, events)).await
     }
 
     async fn deleted_list(&self, account: AccountId, query: Query) -> Result<Leftovers> {
@@ -556,8 +576,8 @@ impl Store for CachedStore {
         self.replacing_all(replaced, change).await
     }
 
-    async fn api_key_insert(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()> {
-        bounded(self.store.api_key_insert(account, key, event)).await
+    async fn api_key_insert(&self, account: AccountId, key: ApiKey, creation: Creation) -> Result<()> {
+        bounded(self.store.api_key_insert(account, key, creation)).await
     }
 
     async fn api_key_find(&self, account: AccountId, id: ApiKeyId) -> Result<Option<ApiKey>> {
@@ -588,8 +608,13 @@ impl Store for CachedStore {
         self.replacing(Replaced::Key(id), change).await
     }
 
-    async fn service_user_insert(&self, account: AccountId, user: ServiceUser, event: Event) -> Result<()> {
-        bounded(self.store.service_user_insert(account, user, event)).await
+    async fn service_user_insert(
+        &self,
+        account: AccountId,
+        user: ServiceUser,
+        creation: Creation,
+    ) -> Result<()> {
+        bounded(self.store.service_user_insert(account, user, creation)).await
     }
 
     async fn service_user_find(&self, account: AccountId, id: ServiceUserId) -> Result<Option<ServiceUser>> {

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use conformance::house::{House, page};
-use conformance::{deleted, values};
+use conformance::{answers, deleted, values};
 use strongroom_domain::audit::Event;
 use strongroom_domain::ids::SecretId;
 use strongroom_domain::secret::{Resolved, Secret};
@@ -181,8 +181,14 @@ async fn what_is_purged_leaves_no_copy_behind() {
         version.sealed.ciphertext = mark.repeat(1 + number * number % 97 * (number % 7));
         version.sealed.wrapped_key = strongroom_crypto::WrappedKey::from_bytes([b"key ", &mark[..]].concat());
         let event = house.event(&secret, strongroom_domain::audit::Action::Created);
-        let insert =
-            store.secret_insert(house.account, Arc::new(vault.clone()), secret.clone(), version, None, event);
+        let insert = store.secret_insert(
+            house.account,
+            Arc::new(vault.clone()),
+            secret.clone(),
+            version,
+            None,
+            event.into(),
+        );
         insert.await.unwrap();
         if number % 3 == 0 {
             victims.push(secret);
@@ -206,6 +212,39 @@ async fn what_is_purged_leaves_no_copy_behind() {
     assert_eq!(std::fs::metadata(path.with_extension("db-wal")).unwrap().len(), 0, "the log is cut off");
 }
 
+/// The sealed token of a new key goes with its answer, when that is forgotten and when another one takes its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_answer_leaves_no_token_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let house = House::build(&store).await;
+    let mut marks = BTreeSet::new();
+    let make = async |number: u8, hours| {
+        let key = house.api_key(house.user, &format!("key-{number}"));
+        let mut creation = answers::creation(&house, &key, number % 100, hours);
+        let token = format!("<token {number}>").into_bytes();
+        creation.answer.as_mut().unwrap().token = Some(strongroom_crypto::SealedValue {
+            wrapped_key: strongroom_crypto::WrappedKey::from_bytes([b"key ", &token[..]].concat()),
+            ciphertext: token.clone(),
+        });
+        store.api_key_insert(house.account, key, creation).await.unwrap();
+        token
+    };
+    for number in 0..100 {
+        marks.insert(make(number, 0).await);
+    }
+    assert_eq!(found(&path, &marks), 100, "they are there to be found");
+    // The same requests a day later; the log is cut off with the batch that does it, or a later one.
+    for number in 100..150 {
+        make(number, 24).await;
+    }
+    let gone = store.answers_prune(house.account, house.stamp().at, 1000).await.unwrap();
+    assert_eq!(gone, 50, "those that were not asked for again");
+    assert_eq!(found(&path, &marks), 0);
+    assert_eq!(std::fs::metadata(path.with_extension("db-wal")).unwrap().len(), 0, "the log is cut off");
+}
+
 /// A crash between a purge and the cutting off of the log: the first change after the next start makes up for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_a_crash_left_is_cut_off() {
@@ -222,7 +261,7 @@ async fn a_log_that_a_crash_left_is_cut_off() {
     let again = SqliteStore::open(&crashed).unwrap();
     let vault = house.vault("vault");
     let event = house.event(&vault, strongroom_domain::audit::Action::Created);
-    again.vault_insert(house.account, vault, None, event).await.unwrap();
+    again.vault_insert(house.account, vault, None, event.into()).await.unwrap();
     assert_eq!(log(), 0);
 }
 
@@ -239,7 +278,7 @@ async fn a_long_reader_only_puts_off_the_cutting_of_the_log() {
     version.sealed.ciphertext = b"<sealed>".to_vec();
     let event = house.event(&secret, strongroom_domain::audit::Action::Created);
     let made = Arc::new(vault.clone());
-    store.secret_insert(house.account, made, secret.clone(), version, None, event).await.unwrap();
+    store.secret_insert(house.account, made, secret.clone(), version, None, event.into()).await.unwrap();
     deleted::delete_secret(&house, &secret, deleted::deletion(&house, 0)).await;
     let marks = BTreeSet::from([b"<sealed>".to_vec()]);
     let reader = rusqlite::Connection::open(&path).unwrap();

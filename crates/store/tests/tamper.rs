@@ -76,7 +76,7 @@ impl House {
             description: Description::default(),
             metadata: Metadata::default(),
         };
-        self.app.vault_create(&self.caller, draft).await.unwrap().id
+        self.app.vault_create(&self.caller, draft, None).await.unwrap().it.id
     }
 
     async fn add_secret(&self, vault: VaultId, name: &str, text: &str) -> Secret {
@@ -96,8 +96,9 @@ impl House {
             value: value(text),
             description: Description::default(),
             metadata: Metadata::default(),
+            expires_at: None,
         };
-        self.app.secret_create(&self.caller, draft).await
+        self.app.secret_create(&self.caller, draft, None).await.map(|made| made.it)
     }
 
     /// Sets a value, which opens the one that is stored to see whether it differs.

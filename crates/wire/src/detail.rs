@@ -11,6 +11,9 @@ pub struct SecretDetail {
     pub secret: Secret,
     /// Which version of its value is current, from 1.
     pub version: u32,
+    /// When its value stops being given out, RFC 3339 in UTC; empty for never.
+    #[serde(default)]
+    pub expires_at: String,
     /// When its value was last given out, RFC 3339 in UTC; null when it never was.
     #[schema(required)]
     pub last_resolved_at: Option<String>,

@@ -22,7 +22,7 @@ pub use error::Error;
 pub use explain::{Explain, Explanation, Ruling};
 pub use log::{AuditConsistency, AuditInclusion};
 pub use root::{Account, Root, SelfInfo};
-pub use secret::{Ref, Secret, SecretCreate, SecretList, SecretUpdate};
+pub use secret::{EventSecret, Ref, Secret, SecretCreate, SecretList, SecretUpdate};
 pub use service_user::{BotUserList, ServiceUser, ServiceUserCreate, ServiceUserList, ServiceUserUpdate};
 pub use value::{Reference, Resolve, ResolvedSecret, ResolvedSecrets};
 pub use vault::{Vault, VaultCreate, VaultList, VaultUpdate};

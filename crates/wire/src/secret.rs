@@ -53,6 +53,17 @@ pub struct Secret {
     pub vault_name: String,
 }
 
+/// A secret as an audit event tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventSecret {
+    /// What ngrok's API tells.
+    #[serde(flatten)]
+    pub secret: Secret,
+    /// When its value stops being given out, RFC 3339 in UTC; left out for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+}
+
 /// A page of secrets, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SecretList {
@@ -95,6 +106,10 @@ pub struct SecretCreate {
     #[schema(max_length = 4096)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<String>,
+    /// When its value is to stop being given out, RFC 3339; it must lie ahead. `GET /strongroom/secrets/{id}` tells it.
+    #[schema(format = DateTime)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
 }
 
 /// What to change of a secret; what is left out or null stays.
@@ -117,4 +132,7 @@ pub struct SecretUpdate {
     #[schema(max_length = 4096)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<String>,
+    /// When its value is to stop being given out, RFC 3339; `""` for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
 }

@@ -52,6 +52,9 @@ pub struct ResolvedSecret {
     pub value: String,
     /// When the secret was last changed, RFC 3339 in UTC.
     pub updated_at: String,
+    /// When its value stops being given out, RFC 3339 in UTC; empty for never.
+    #[serde(default)]
+    pub expires_at: String,
 }
 
 /// Values, in the order that they were asked for; those of a whole vault by name.

@@ -106,10 +106,7 @@ impl ApiKey {
 
 impl Create {
     fn run(self, client: &Client, output: Output) -> Result<ExitCode, Failure> {
-        let expires_at = match self.expires_in {
-            Some(age) => Some(after(SystemClock.now(), age)?.to_string()),
-            None => self.expires_at,
-        };
+        let expires_at = end(self.expires_in, self.expires_at)?;
         let (owner_email, owner_id) = match self.owner {
             Some(owner) if owner.contains('@') => (Some(owner), None),
             owner => (None, owner),
@@ -142,10 +139,18 @@ fn tell_once() {
     eprintln!("The token is shown this once: keep it now.");
 }
 
+/// When something is to end that was given a span of time or a time.
+pub(super) fn end(expires_in: Option<Age>, expires_at: Option<String>) -> Result<Option<String>, Failure> {
+    match expires_in {
+        Some(age) => Ok(Some(after(SystemClock.now(), age, "--expires-in")?.to_string())),
+        None => Ok(expires_at),
+    }
+}
+
 /// The whole second that is so long after a time.
-fn after(now: Timestamp, age: Age) -> Result<Timestamp, Failure> {
+pub(super) fn after(now: Timestamp, age: Age, option: &str) -> Result<Timestamp, Failure> {
     let then = Timestamp::from_second(now.as_second()).and_then(|now| now.checked_add(age.0));
-    then.map_err(|_| Failure::new("--expires-in reaches too far ahead").kind(Kind::Invalid))
+    then.map_err(|_| Failure::new(format!("{option} reaches too far ahead")).kind(Kind::Invalid))
 }
 
 fn list(client: &Client, output: Output) -> Result<ExitCode, Failure> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 use strongroom_client::api::{Client, Error, Refusal};
 use strongroom_client::cache::{Cached, Entry};
 use strongroom_crypto::SystemRng;
@@ -136,7 +137,20 @@ impl Offline<'_> {
             );
             return Err(Failure::new(what).kind(Kind::Unavailable));
         }
+        if let Some(expired) = cached.secrets.iter().find(|secret| self.has_expired(secret)) {
+            let wire::ResolvedSecret { vault, name, expires_at, .. } = expired;
+            let what = format!(
+                "the server cannot be reached, and the cached value of {vault}:{name} expired at {expires_at}"
+            );
+            return Err(Failure::new(what).kind(Kind::Unavailable));
+        }
         Ok(Some(cached))
+    }
+
+    /// Whether a cached value is past its end. An end that is no time is none that can be waited for.
+    fn has_expired(&self, secret: &wire::ResolvedSecret) -> bool {
+        let end = &secret.expires_at;
+        !end.is_empty() && !end.parse::<Timestamp>().is_ok_and(|end| end.as_second() > self.now)
     }
 
     /// Fills the cache. The values are there, so a cache that cannot be written stops nobody.
@@ -223,6 +237,16 @@ mod tests {
         for now in [1000, 1100, 950] {
             assert!(at(now).usable(&client).unwrap().unwrap().secrets == secrets(), "{now}");
         }
+        for (expires_at, usable) in
+            [("1970-01-01T00:16:41Z", true), ("1970-01-01T00:16:40Z", false), ("soon", false)]
+        {
+            let mut ending = secrets();
+            ending[0].expires_at = expires_at.to_owned();
+            at(1000).keep(&client, &ending);
+            let told = at(1000).usable(&client).map(|cached| cached.is_some());
+            assert_eq!(told.is_ok_and(|cached| cached), usable, "{expires_at}");
+        }
+        at(1000).keep(&client, &secrets());
         let old = at(1101).usable(&client).err().unwrap().to_string();
         assert!(old.contains("1m 41s") && old.contains("1m 40s"), "{old}");
         assert!(at(900).usable(&client).is_err());

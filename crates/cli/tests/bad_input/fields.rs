@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::harness::Request;
 use crate::table::{Case, UNKNOWN, World, case};
+use crate::values::bad_ends;
 
 /// Faults that vaults and secrets have in common, on create and on change.
 fn common_fields(noun: &str, create: &str, change: &str, valid: &Value, world: &World) -> Vec<Case> {
@@ -132,6 +133,11 @@ pub(crate) fn secret_fields(world: &World) -> Vec<Case> {
         |name| create(json!({"name": name})),
         |name| patch(json!({"name": name})),
     ));
+    for (end, codes) in bad_ends() {
+        let end = json!({"expires_at": end});
+        cases.push(case(&format!("secret, create: {end}"), create(end.clone()), 400, codes));
+        cases.push(case(&format!("secret, change: {end}"), patch(end), 400, codes));
+    }
     let invalid: &[&str] = &["ERR_NGROK_215", "ERR_NGROK_213"];
     let unknown_vault = format!("vault_{UNKNOWN}");
     let foreign = json!({"name": "n", "value": "v", "vault_id": "", "vault_name": null});

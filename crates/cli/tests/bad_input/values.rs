@@ -56,21 +56,10 @@ fn grant_faults() -> Vec<(&'static str, Value, &'static [&'static str])> {
     ]
 }
 
-pub(crate) fn grants(world: &World) -> Vec<Case> {
-    let change = format!("/api_keys/{}", world.key);
-    let mut cases = Vec::new();
-    let both = |what: String, body: &Value, codes| {
-        let (create, change) = (world.post("/api_keys", body), world.send("PATCH", &change, body));
-        [
-            case(&format!("create, {what}"), create, 400, codes),
-            case(&format!("change, {what}"), change, 400, codes),
-        ]
-    };
-    for (fault, grants, codes) in grant_faults() {
-        cases.extend(both(format!("grants: {fault}"), &json!({"grants": grants}), codes));
-    }
+/// Ends that neither a key nor a secret can have.
+pub(crate) fn bad_ends() -> Vec<(Value, &'static [&'static str])> {
     let past: &[&str] = &["ERR_STRONGROOM_1007"];
-    let faults = [
+    vec![
         (json!("yesterday"), FIELD),
         (json!("2100-01-01"), FIELD),
         (json!("2100-01-01T00:00:00"), FIELD),
@@ -86,8 +75,23 @@ pub(crate) fn grants(world: &World) -> Vec<Case> {
         (json!("-000001-01-01T00:00:00Z"), FIELD),
         (json!("21000101T000000Z"), FIELD),
         (json!("2100-01-01T00:00:00Z[UTC]"), FIELD),
-    ];
-    for (end, codes) in faults {
+    ]
+}
+
+pub(crate) fn grants(world: &World) -> Vec<Case> {
+    let change = format!("/api_keys/{}", world.key);
+    let mut cases = Vec::new();
+    let both = |what: String, body: &Value, codes| {
+        let (create, change) = (world.post("/api_keys", body), world.send("PATCH", &change, body));
+        [
+            case(&format!("create, {what}"), create, 400, codes),
+            case(&format!("change, {what}"), change, 400, codes),
+        ]
+    };
+    for (fault, grants, codes) in grant_faults() {
+        cases.extend(both(format!("grants: {fault}"), &json!({"grants": grants}), codes));
+    }
+    for (end, codes) in bad_ends() {
         cases.extend(both(format!("expires_at: {end}"), &json!({"expires_at": end}), codes));
     }
     let twice = br#"{"grants":[{"action":"read","vault":"a","vault":"*"}]}"#;
@@ -471,6 +475,25 @@ pub(crate) fn expectations(world: &World) -> Vec<Case> {
                 let request = request.clone().header("if-match", tag);
                 cases.push(case(&name, request, 412, &["ERR_STRONGROOM_1027"]));
             }
+        }
+    }
+    cases
+}
+
+/// Keys under which no create can come again.
+pub(crate) fn repeatable_creates(world: &World) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (target, body) in [
+        ("/vaults", json!({"name": "n"})),
+        ("/vault_secrets", json!({"name": "n", "value": "v", "vault_id": world.vault})),
+        ("/api_keys", json!({})),
+        ("/service_users", json!({"name": "n"})),
+        ("/bot_users", json!({"name": "n"})),
+    ] {
+        let long = "k".repeat(256);
+        for key in ["", "\"", "\"\"", "\"a", "a b", "é", "\"a\\b\"", "\"a\"; p", "\"a\", \"b\"", &long] {
+            let request = world.post(target, &body).header("idempotency-key", key);
+            cases.push(case(&format!("{target} under {key:.20}"), request, 400, &["ERR_STRONGROOM_1012"]));
         }
     }
     cases

@@ -30,6 +30,16 @@ enum Pending {
     Purge { id: String },
 }
 
+impl Pending {
+    /// The Idempotency-Key that it is sent under.
+    fn key(&self) -> Option<&str> {
+        match self {
+            Self::Create { mark } => Some(mark),
+            _ => None,
+        }
+    }
+}
+
 /// Writes to a vault of its own, so that its memory is the whole truth about that vault.
 pub(crate) struct Writer {
     pub(crate) vault_name: String,
@@ -83,14 +93,30 @@ impl Writer {
         loop {
             let pending = self.choose();
             let (method, target, body) = self.request(&pending);
+            let key = pending.key().map(str::to_owned);
             self.pending = Some(pending);
-            let Ok(reply) = client.try_call(method, &target, body.as_ref()) else { return };
+            let Ok(reply) = client.try_call_under(key.as_deref(), method, &target, body.as_ref()) else {
+                return;
+            };
             assert!(matches!(reply.status, 200 | 201 | 204), "{method} {target} {body:?}: {reply}");
             let id = (reply.status == 201).then(|| field(&reply.json(), "id").to_owned());
             let pending = self.pending.take().unwrap();
             self.apply(pending, id);
             self.acknowledged += 1;
         }
+    }
+
+    /// After a crash: asks again for the secret that was on its way, under the key that it was asked for before. It is made now,
+    /// or it was made then and told again; never is it half made, or made twice.
+    pub(crate) fn repeat(&mut self, client: &mut Client) {
+        if !matches!(self.pending, Some(Pending::Create { .. })) {
+            return;
+        }
+        let pending = self.pending.take().unwrap();
+        let (method, target, body) = self.request(&pending);
+        let reply = client.try_call_under(pending.key(), method, &target, body.as_ref()).unwrap();
+        let id = field(&reply.expect_status(201).json(), "id").to_owned();
+        self.apply(pending, Some(id));
     }
 
     /// After a crash: everything acknowledged is there, and what was on its way happened as a whole or not at all.

@@ -219,9 +219,23 @@ impl Client {
 
     /// As a client sees it whose server may die at any moment.
     pub(crate) fn try_call(&mut self, method: &str, target: &str, body: Option<&Value>) -> io::Result<Reply> {
+        self.try_call_under(None, method, target, body)
+    }
+
+    /// The same under an Idempotency-Key.
+    pub(crate) fn try_call_under(
+        &mut self,
+        key: Option<&str>,
+        method: &str,
+        target: &str,
+        body: Option<&Value>,
+    ) -> io::Result<Reply> {
         let mut request = Request::new(method, target).token(&self.token);
         if let Some(body) = body {
             request = request.json(body);
+        }
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
         }
         let mut connection = match self.connection.take() {
             Some(connection) => connection,

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::{App, retry_stale};
+use crate::answer::{Answer, Creation, Made, Repeatable};
 use crate::api_key::ApiKey;
 use crate::audit::Action;
 use crate::caller::Caller;
@@ -52,6 +53,11 @@ pub struct ApiKeyChange {
     pub expires_at: Option<Option<Timestamp>>,
 }
 
+/// The answer that made a key is kept, and the key's token is not.
+#[derive(Debug, thiserror::Error)]
+#[error("the token of a kept answer is missing, or is no text")]
+struct TokenLost;
+
 impl ApiKeyChange {
     fn apply_to(&self, key: &mut ApiKey) {
         if let Some(description) = &self.description {
@@ -70,39 +76,70 @@ impl ApiKeyChange {
 }
 
 impl App {
-    /// Makes a key. Its token is in the answer and nowhere else.
+    /// Makes a key. Its token is in the answer and nowhere else in clear. What was asked for before is given as it was then.
     ///
     /// # Errors
     /// `Forbidden` when a caller who is no admin names another owner or gives more than an ordinary key has, or the owner is
-    /// inactive; `NotFound` when there is no owner with that id; `Invalid` when there is none with that e-mail address, or
-    /// the key's end does not lie ahead.
-    pub async fn api_key_create(&self, caller: &Caller, draft: ApiKeyDraft) -> Result<(ApiKey, Token)> {
+    /// inactive; `NotFound` when there is no owner with that id; `Invalid` when there is none with that e-mail address,
+    /// the key's end does not lie ahead, or something else was asked for under the same key.
+    pub async fn api_key_create(
+        &self,
+        caller: &Caller,
+        draft: ApiKeyDraft,
+        to: Option<&Repeatable>,
+    ) -> Result<Made<(ApiKey, Token)>> {
         must_keep_keys(caller)?;
         must_give(caller, draft.grants.as_ref())?;
-        self.check_expiry(draft.expires_at)?;
-        let (description, metadata) = (draft.description.into_string(), draft.metadata.into_string());
         retry_stale(|| async {
-            let owner = self.owner_of(caller, &draft.owner).await?;
-            let stamp = self.stamper.stamp()?;
-            let id = ApiKeyId::new(stamp.ksuid);
-            let token = Token::make(id, &*self.rng)?;
-            let key = ApiKey {
-                id,
-                description: description.clone(),
-                metadata: metadata.clone(),
-                created_at: stamp.at,
-                owner,
-                grants: draft.grants.clone(),
-                expires_at: draft.expires_at,
-                revision: 1,
-                // Hashed to be stored in place of the token.
-                hash: self.token_key.hash(token.expose_secret()),
-            };
-            let event = self.event(caller, &key, Action::Created)?;
-            self.store.api_key_insert(caller.account, key.clone(), event).await?;
-            Ok((key, token))
+            match self.answered(caller, to).await? {
+                Some(answer) => Ok(Made::before(self.api_key_made(caller, answer)?)),
+                None => Ok(Made::now(self.api_key_make(caller, &draft, to).await?)),
+            }
         })
         .await
+    }
+
+    async fn api_key_make(
+        &self,
+        caller: &Caller,
+        draft: &ApiKeyDraft,
+        to: Option<&Repeatable>,
+    ) -> Result<(ApiKey, Token)> {
+        self.check_expiry(draft.expires_at)?;
+        let owner = self.owner_of(caller, &draft.owner).await?;
+        let stamp = self.stamper.stamp()?;
+        let id = ApiKeyId::new(stamp.ksuid);
+        let token = Token::make(id, &*self.rng)?;
+        let key = ApiKey {
+            id,
+            description: draft.description.clone().into_string(),
+            metadata: draft.metadata.clone().into_string(),
+            created_at: stamp.at,
+            owner,
+            grants: draft.grants.clone(),
+            expires_at: draft.expires_at,
+            revision: 1,
+            // Hashed to be stored in place of the token.
+            hash: self.token_key.hash(token.expose_secret()),
+        };
+        let kept = self.token_kept(caller, &token, to)?;
+        let creation = Creation::new(self.event(caller, &key, Action::Created)?, to, kept);
+        self.store.api_key_insert(caller.account, key.clone(), creation).await?;
+        Ok((key, token))
+    }
+
+    /// A key that was asked for before, and its token.
+    fn api_key_made(&self, caller: &Caller, answer: Answer) -> Result<(ApiKey, Token)> {
+        let place = answer.to.token_place(caller.account);
+        let sealed = answer.token.as_ref().ok_or_else(|| Error::Internal(Box::new(TokenLost)))?;
+        let token = Token::kept(&self.root_key.open_token(sealed, &place)?);
+        let token = token.ok_or_else(|| Error::Internal(Box::new(TokenLost)))?;
+        // Hashed, as the key has the hash of its token.
+        let key = answer.into_api_key(self.token_key.hash(token.expose_secret()))?;
+        if key.owner != caller.principal {
+            caller.must_be_admin(Denial::OtherOwner)?;
+        }
+        Ok((key, token))
     }
 
     /// A key.
@@ -172,13 +209,6 @@ impl App {
             self.store.api_key_delete(caller.account, id, key.revision, event).await
         })
         .await
-    }
-
-    fn check_expiry(&self, expires_at: Option<Timestamp>) -> Result<()> {
-        match expires_at {
-            Some(at) if at <= self.clock.now() => Err(Rule::ExpiryPast.into()),
-            _ => Ok(()),
-        }
     }
 
     async fn owner_of(&self, caller: &Caller, named: &Owner) -> Result<PrincipalId> {

@@ -3,10 +3,12 @@
 //! Each takes the [`Caller`], which only [`App::authenticate`], [`App::refreshed`] and [`App::operator`] make: no caller, no
 //! access.
 
+mod answers;
 mod api_keys;
 pub mod audit;
 mod deleted;
 mod details;
+mod expiry;
 mod explain;
 mod install;
 pub mod keys;
@@ -34,10 +36,10 @@ use crate::store::{Counts, Store};
 pub use api_keys::{ApiKeyChange, ApiKeyDraft, Owner};
 pub use explain::Explanation;
 pub use install::Installed;
-pub use secrets::{SecretChange, SecretDraft, VaultRef};
+pub use secrets::{SecretChange, SecretDraft};
 pub use service_users::{ServiceUserChange, ServiceUserDraft};
 pub use values::{Resolution, Value, ValueRef};
-pub use vaults::{VaultChange, VaultDraft};
+pub use vaults::{VaultChange, VaultDraft, VaultRef};
 pub use versions::KeepChange;
 
 /// How often a change that met another one is tried again before it is given up. Each try lost means that another change

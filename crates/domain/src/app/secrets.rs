@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use strongroom_crypto::{Digest, SecretValue, VaultKey};
 
+use super::vaults::{VaultRef, vault_missing};
 use super::{App, must_fit, retry_stale};
+use crate::answer::{Creation, Made, Repeatable};
 use crate::audit::Action;
 use crate::caller::Caller;
 use crate::error::{Error, Missing, Noun, Result, Rule};
@@ -15,32 +18,6 @@ use crate::page::{Listing, Query};
 use crate::secret::{Secret, Version};
 use crate::text::{Description, Metadata, Name};
 use crate::vault::Vault;
-
-/// The vault that a new secret goes into, as it was named.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum VaultRef {
-    /// By id.
-    Id(VaultId),
-    /// By name.
-    Name(String),
-    /// By both, which must mean the same vault.
-    Both(VaultId, String),
-}
-
-impl VaultRef {
-    /// What an id and a name, each given or not, name together.
-    ///
-    /// # Errors
-    /// [`Rule::VaultMissing`] when neither is given.
-    pub fn new(id: Option<VaultId>, name: Option<String>) -> Result<Self, Rule> {
-        match (id, name) {
-            (Some(id), None) => Ok(Self::Id(id)),
-            (None, Some(name)) => Ok(Self::Name(name)),
-            (Some(id), Some(name)) => Ok(Self::Both(id, name)),
-            (None, None) => Err(Rule::VaultMissing),
-        }
-    }
-}
 
 /// A secret to be made.
 pub struct SecretDraft {
@@ -56,6 +33,8 @@ pub struct SecretDraft {
     pub description: Description,
     /// What its writer wants to remember.
     pub metadata: Metadata,
+    /// When its value stops being given out.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// What to change of a secret; `None` leaves it as it is.
@@ -69,6 +48,8 @@ pub struct SecretChange {
     pub description: Option<Description>,
     /// New metadata.
     pub metadata: Option<Metadata>,
+    /// Another end, or none.
+    pub expires_at: Option<Option<Timestamp>>,
 }
 
 /// A secret without the version of its value that it says is current.
@@ -86,6 +67,9 @@ impl SecretChange {
         }
         if let Some(metadata) = &self.metadata {
             secret.metadata = metadata.clone().into_string();
+        }
+        if let Some(expires_at) = self.expires_at {
+            secret.expires_at = expires_at;
         }
     }
 }
@@ -105,41 +89,64 @@ pub(super) fn check_value(value: &SecretValue, limits: &Limits) -> Result<(), Ru
 }
 
 impl App {
-    /// Seals a value and makes a secret of it.
+    /// Seals a value and makes a secret of it. What was asked for before is given as it was then.
     ///
     /// # Errors
-    /// `Forbidden`, `Invalid`, `NotFound` for the vault, `NotUnique`, `LimitReached`.
-    pub async fn secret_create(&self, caller: &Caller, draft: SecretDraft) -> Result<Secret> {
+    /// `Forbidden`, `Invalid`, also if something else was asked for under the same key, `NotFound` for the vault, `NotUnique`,
+    /// `LimitReached`.
+    pub async fn secret_create(
+        &self,
+        caller: &Caller,
+        draft: SecretDraft,
+        to: Option<&Repeatable>,
+    ) -> Result<Made<Secret>> {
         caller.must_write()?;
         check_value(&draft.value, &self.limits)?;
-        let id = draft.id;
-        let (name, description, metadata) =
-            (draft.name.into_string(), draft.description.into_string(), draft.metadata.into_string());
         retry_stale(|| async {
-            let vault = self.vault_of(caller, &draft.vault).await?;
-            caller.must(Grantable::Manage, &vault.name, &name)?;
-            let stamp = self.stamp_for(id.map(|id| id.ksuid()))?;
-            let secret = Secret {
-                id: SecretId::new(stamp.ksuid),
-                vault_id: vault.id,
-                vault_name: vault.name.clone(),
-                name: name.clone(),
-                description: description.clone(),
-                metadata: metadata.clone(),
-                created_at: stamp.at,
-                created_by: caller.principal,
-                updated_at: stamp.at,
-                last_updated_by: caller.principal,
-                revision: 1,
-                version: 1,
+            let Some(answer) = self.answered(caller, to).await? else {
+                return Ok(Made::now(self.secret_make(caller, &draft, to).await?));
             };
-            let version = self.seal(&vault, &secret, &draft.value)?;
-            let event = self.event(caller, &secret, Action::Created)?;
-            let max = self.limits.secrets;
-            self.store.secret_insert(caller.account, vault, secret.clone(), version, max, event).await?;
-            Ok(secret)
+            let secret = answer.into_secret()?;
+            // The key may do less by now than it did then.
+            if !caller.sees_vault(&secret.vault_name) {
+                return Err(vault_missing(&draft.vault));
+            }
+            caller.must(Grantable::Manage, &secret.vault_name, &secret.name)?;
+            Ok(Made::before(secret))
         })
         .await
+    }
+
+    async fn secret_make(
+        &self,
+        caller: &Caller,
+        draft: &SecretDraft,
+        to: Option<&Repeatable>,
+    ) -> Result<Secret> {
+        self.check_expiry(draft.expires_at)?;
+        let vault = self.vault_of(caller, &draft.vault).await?;
+        caller.must(Grantable::Manage, &vault.name, draft.name.as_str())?;
+        let stamp = self.stamp_for(draft.id.map(|id| id.ksuid()))?;
+        let secret = Secret {
+            id: SecretId::new(stamp.ksuid),
+            vault_id: vault.id,
+            vault_name: vault.name.clone(),
+            name: draft.name.clone().into_string(),
+            description: draft.description.clone().into_string(),
+            metadata: draft.metadata.clone().into_string(),
+            created_at: stamp.at,
+            created_by: caller.principal,
+            updated_at: stamp.at,
+            last_updated_by: caller.principal,
+            revision: 1,
+            version: 1,
+            expires_at: draft.expires_at,
+        };
+        let version = self.seal(&vault, &secret, &draft.value)?;
+        let creation = Creation::new(self.event(caller, &secret, Action::Created)?, to, None);
+        let max = self.limits.secrets;
+        self.store.secret_insert(caller.account, vault, secret.clone(), version, max, creation).await?;
+        Ok(secret)
     }
 
     /// A secret's metadata.
@@ -209,6 +216,10 @@ impl App {
             let mut secret = (*old).clone();
             change.apply_to(&mut secret);
             check_new_place(caller, &old, &secret)?;
+            // The one that it has may be past by now: the same one again is no change.
+            if secret.expires_at != old.expires_at {
+                self.check_expiry(secret.expires_at)?;
+            }
             let value = match &change.value {
                 // Opened to see whether the value is another one: the same one again is no change.
                 Some(value) if !self.value_of(caller, &old).await?.same_as(value) => Some(value),
@@ -296,25 +307,6 @@ impl App {
             self.store.secret_delete(caller.account, secret, deletion, keep, event).await
         })
         .await
-    }
-
-    /// The vault that is named, if the caller gets to know of it.
-    pub(super) async fn vault_of(&self, caller: &Caller, named: &VaultRef) -> Result<Arc<Vault>> {
-        let found = match named {
-            VaultRef::Id(id) | VaultRef::Both(id, _) => self.store.vault_find(caller.account, *id).await?,
-            VaultRef::Name(name) => self.store.vault_find_by_name(caller.account, name).await?,
-        };
-        let seen = found.filter(|vault| caller.sees_vault(&vault.name));
-        let vault = seen.ok_or_else(|| {
-            Error::NotFound(match named {
-                VaultRef::Id(id) | VaultRef::Both(id, _) => Missing::VaultId(id.to_string()),
-                VaultRef::Name(name) => Missing::VaultName(name.clone()),
-            })
-        })?;
-        match named {
-            VaultRef::Both(_, name) if *name != vault.name => Err(Rule::Parameter("vault_name").into()),
-            _ => Ok(vault),
-        }
     }
 
     pub(super) async fn vault_of_secret(&self, caller: &Caller, secret: &Secret) -> Result<Arc<Vault>> {

@@ -1,6 +1,7 @@
 //! Service users. Only an admin changes them.
 
 use super::{App, retry_stale};
+use crate::answer::{Creation, Made, Repeatable};
 use crate::api_key::ApiKey;
 use crate::audit;
 use crate::caller::Caller;
@@ -30,23 +31,35 @@ pub struct ServiceUserChange {
 }
 
 impl App {
-    /// Makes a service user.
+    /// Makes a service user. What was asked for before is given as it was then.
     ///
     /// # Errors
-    /// `Forbidden`, `NotUnique`.
-    pub async fn service_user_create(&self, caller: &Caller, draft: ServiceUserDraft) -> Result<ServiceUser> {
+    /// `Forbidden`, `NotUnique`; `Invalid` if something else was asked for under the same key.
+    pub async fn service_user_create(
+        &self,
+        caller: &Caller,
+        draft: ServiceUserDraft,
+        to: Option<&Repeatable>,
+    ) -> Result<Made<ServiceUser>> {
         caller.must_be_admin(Denial::ServiceUsers)?;
-        let stamp = self.stamper.stamp()?;
-        let user = ServiceUser {
-            id: ServiceUserId::new(stamp.ksuid),
-            name: draft.name.into_string(),
-            active: draft.active,
-            created_at: stamp.at,
-            revision: 1,
-        };
-        let event = self.event(caller, &user, audit::Action::Created)?;
-        self.store.service_user_insert(caller.account, user.clone(), event).await?;
-        Ok(user)
+        let name = draft.name.into_string();
+        retry_stale(|| async {
+            if let Some(answer) = self.answered(caller, to).await? {
+                return Ok(Made::before(answer.into_service_user()?));
+            }
+            let stamp = self.stamper.stamp()?;
+            let user = ServiceUser {
+                id: ServiceUserId::new(stamp.ksuid),
+                name: name.clone(),
+                active: draft.active,
+                created_at: stamp.at,
+                revision: 1,
+            };
+            let creation = Creation::new(self.event(caller, &user, audit::Action::Created)?, to, None);
+            self.store.service_user_insert(caller.account, user.clone(), creation).await?;
+            Ok(Made::now(user))
+        })
+        .await
     }
 
     /// A service user.

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use strongroom_crypto::{Digest, SecretValue, VaultKey, chain_digest};
 
 use super::{App, retry_stale};
 use crate::audit::{Actor, Client, Event};
 use crate::caller::Caller;
-use crate::error::{Denial, Error, Missing, Result, Rule};
+use crate::error::{Denial, Error, Expired, Missing, Result, Rule};
 use crate::grant::Action;
 use crate::ids::{SecretId, VaultId};
 use crate::page::{Page, PageLimit, Query};
@@ -99,6 +100,16 @@ fn must_resolve(caller: &Caller, targets: &[Found]) -> Result<()> {
     if denied.is_empty() { Ok(()) } else { Err(Error::Forbidden(Denial::NotResolvable(denied))) }
 }
 
+/// Refuses to give out anything when something has expired.
+fn must_last(targets: &[Found], now: Timestamp) -> Result<()> {
+    let expired: Vec<_> = targets
+        .iter()
+        .filter(|found| found.secret.has_expired(now))
+        .filter_map(|found| Some(Expired { name: found.called(), at: found.secret.expires_at? }))
+        .collect();
+    if expired.is_empty() { Ok(()) } else { Err(Error::Expired(expired)) }
+}
+
 fn named(vault: &str, name: &str, version: Option<u32>) -> String {
     match version {
         Some(version) => format!("{vault}:{name}@{version}"),
@@ -112,7 +123,7 @@ impl App {
     ///
     /// # Errors
     /// `NotFound` with all that is missing or that the caller may not see; `Forbidden` with all that it may see and not
-    /// resolve; `Invalid` for more than 1,000 values or 8 MiB of them, or not 1 to 100 references.
+    /// resolve; `Expired` with all whose end is past; `Invalid` for more than 1,000 values or 8 MiB of them, or not 1 to 100 references.
     pub async fn value_resolve(
         &self,
         caller: &Caller,
@@ -150,6 +161,7 @@ impl App {
             return Err(Error::NotFound(Missing::Values(missing)));
         }
         must_resolve(caller, &targets)?;
+        must_last(&targets, self.clock.now())?;
         Ok(targets)
     }
 

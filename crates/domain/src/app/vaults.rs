@@ -5,14 +5,41 @@ use std::sync::Arc;
 use strongroom_crypto::{Digest, VaultKey};
 
 use super::{App, must_fit, retry_stale};
+use crate::answer::{Creation, Made, Repeatable};
 use crate::audit::Action;
 use crate::caller::Caller;
-use crate::error::{Error, Missing, Noun, Result};
+use crate::error::{Error, Missing, Noun, Result, Rule};
 use crate::ids::VaultId;
 use crate::keep::VaultKeep;
 use crate::page::{Listing, Query};
 use crate::text::{Description, Metadata, Name};
 use crate::vault::Vault;
+
+/// The vault that a new secret goes into, as it was named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VaultRef {
+    /// By id.
+    Id(VaultId),
+    /// By name.
+    Name(String),
+    /// By both, which must mean the same vault.
+    Both(VaultId, String),
+}
+
+impl VaultRef {
+    /// What an id and a name, each given or not, name together.
+    ///
+    /// # Errors
+    /// [`Rule::VaultMissing`] when neither is given.
+    pub fn new(id: Option<VaultId>, name: Option<String>) -> Result<Self, Rule> {
+        match (id, name) {
+            (Some(id), None) => Ok(Self::Id(id)),
+            (None, Some(name)) => Ok(Self::Name(name)),
+            (Some(id), Some(name)) => Ok(Self::Both(id, name)),
+            (None, None) => Err(Rule::VaultMissing),
+        }
+    }
+}
 
 /// A vault to be made.
 pub struct VaultDraft {
@@ -52,19 +79,39 @@ impl VaultChange {
 }
 
 impl App {
-    /// Makes a vault, with a key of its own.
+    /// Makes a vault, with a key of its own. What was asked for before is given as it was then.
     ///
     /// # Errors
-    /// `Forbidden`, `NotUnique`, `LimitReached`.
-    pub async fn vault_create(&self, caller: &Caller, draft: VaultDraft) -> Result<Vault> {
+    /// `Forbidden`, `NotUnique`, `LimitReached`; `Invalid` if something else was asked for under the same key.
+    pub async fn vault_create(
+        &self,
+        caller: &Caller,
+        draft: VaultDraft,
+        to: Option<&Repeatable>,
+    ) -> Result<Made<Vault>> {
         caller.must_write()?;
         caller.must_manage_vault(draft.name.as_str())?;
+        retry_stale(|| async {
+            match self.answered(caller, to).await? {
+                Some(answer) => Ok(Made::before(answer.into_vault()?)),
+                None => Ok(Made::now(self.vault_make(caller, &draft, to).await?)),
+            }
+        })
+        .await
+    }
+
+    async fn vault_make(
+        &self,
+        caller: &Caller,
+        draft: &VaultDraft,
+        to: Option<&Repeatable>,
+    ) -> Result<Vault> {
         let stamp = self.stamp_for(draft.id.map(|id| id.ksuid()))?;
         let mut vault = Vault {
             id: VaultId::new(stamp.ksuid),
-            name: draft.name.into_string(),
-            description: draft.description.into_string(),
-            metadata: draft.metadata.into_string(),
+            name: draft.name.clone().into_string(),
+            description: draft.description.clone().into_string(),
+            metadata: draft.metadata.clone().into_string(),
             created_at: stamp.at,
             created_by: caller.principal,
             updated_at: stamp.at,
@@ -75,8 +122,8 @@ impl App {
         };
         let key = VaultKey::make(&*self.rng)?;
         vault.wrapped_key = self.root_key.wrap_vault_key(&key, &vault.place(caller.account), &*self.rng)?;
-        let event = self.event(caller, &vault, Action::Created)?;
-        self.store.vault_insert(caller.account, vault.clone(), self.limits.vaults, event).await?;
+        let creation = Creation::new(self.event(caller, &vault, Action::Created)?, to, None);
+        self.store.vault_insert(caller.account, vault.clone(), self.limits.vaults, creation).await?;
         Ok(vault)
     }
 
@@ -95,6 +142,20 @@ impl App {
         let found = self.store.vault_find(caller.account, id).await?;
         let seen = found.filter(|vault| caller.sees_vault(&vault.name));
         seen.ok_or(Error::NotFound(Missing::Resource(Noun::Vault)))
+    }
+
+    /// The vault that is named, if the caller gets to know of it.
+    pub(super) async fn vault_of(&self, caller: &Caller, named: &VaultRef) -> Result<Arc<Vault>> {
+        let found = match named {
+            VaultRef::Id(id) | VaultRef::Both(id, _) => self.store.vault_find(caller.account, *id).await?,
+            VaultRef::Name(name) => self.store.vault_find_by_name(caller.account, name).await?,
+        };
+        let seen = found.filter(|vault| caller.sees_vault(&vault.name));
+        let vault = seen.ok_or_else(|| vault_missing(named))?;
+        match named {
+            VaultRef::Both(_, name) if *name != vault.name => Err(Rule::Parameter("vault_name").into()),
+            _ => Ok(vault),
+        }
     }
 
     /// A page of vaults.
@@ -158,4 +219,12 @@ impl App {
         })
         .await
     }
+}
+
+/// There is no vault that is called so, or the caller does not see it.
+pub(super) fn vault_missing(named: &VaultRef) -> Error {
+    Error::NotFound(match named {
+        VaultRef::Id(id) | VaultRef::Both(id, _) => Missing::VaultId(id.to_string()),
+        VaultRef::Name(name) => Missing::VaultName(name.clone()),
+    })
 }

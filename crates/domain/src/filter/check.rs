@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 
 use super::ast::{Compare, Expr, Part};
-use super::{Field, Kind, time};
+use super::{Field, Kind, NEVER, time};
 
 /// Anything that an expression of the language can stand for.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Operand {
 fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Text => "text",
-        Kind::Time => "time",
+        Kind::Time | Kind::End => "time",
         Kind::Id { .. } => "id",
         Kind::Bool => "true or false",
     }
@@ -108,7 +108,7 @@ fn conditions(left: Expr, op: Compare, right: Expr) -> Result<Expr, String> {
 
 fn fields(left: &'static Field, op: Compare, right: &'static Field) -> Result<Expr, String> {
     match (left.kind, right.kind) {
-        (Kind::Text, Kind::Text) | (Kind::Time, Kind::Time) => {
+        (Kind::Text, Kind::Text) | (Kind::Time | Kind::End, Kind::Time | Kind::End) => {
             Ok(Expr::Fields { left: left.name, op, right: right.name })
         }
         // The stored bytes lack the prefix, without which a vault's id could equal a secret's.
@@ -123,6 +123,7 @@ fn with_value(field: &'static Field, op: Compare, value: Operand) -> Result<Expr
         (_, Operand::Null) if !op.is_equality() => Err("null has no order".to_owned()),
         // ngrok's page writes `== null` beside `== ""`, and no text of the API is ever absent.
         (Kind::Text, Operand::Null) => Ok(Expr::Text { field: name, op, value: String::new() }),
+        (Kind::End, Operand::Null) => Ok(Expr::Time { field: name, op, second: NEVER }),
         (_, Operand::Null) => Ok(op.never_equal()),
         (Kind::Text, Operand::Text(value)) => Ok(text(name, op, value)),
         (Kind::Id { decode }, Operand::Text(value)) => match decode(&value) {
@@ -130,10 +131,10 @@ fn with_value(field: &'static Field, op: Compare, value: Operand) -> Result<Expr
             None if op.is_equality() => Ok(op.never_equal()),
             None => Err(format!("obj.{name} is ordered among ids, and the text is none")),
         },
-        (Kind::Time, Operand::Time(instant)) => {
+        (Kind::Time | Kind::End, Operand::Time(instant)) => {
             time::compare(name, op, instant).ok_or_else(|| "the instant is out of range".to_owned())
         }
-        (Kind::Time, Operand::Text(_)) => {
+        (Kind::Time | Kind::End, Operand::Text(_)) => {
             Err(format!("obj.{name} is compared with timestamp(\"…\"), not with a text"))
         }
         (_, value) => Err(cannot_compare(&Operand::Field(field), &value)),

@@ -13,7 +13,7 @@
 //!
 //! * No field is ever absent: an empty text stands for null, and ids and times always have a value.
 //! * Text is ordered by code point and holds no NUL.
-//! * Times are whole Unix seconds.
+//! * Times are whole Unix seconds; never is [`NEVER`].
 //! * Ids are stored as the bytes that the field's `decode` gives.
 
 mod ast;
@@ -48,6 +48,9 @@ pub const MAX_DEPTH: usize = 32;
 /// limit on its API filtering page without giving a figure.
 pub const MAX_TERMS: usize = 100;
 
+/// What stands for never among Unix seconds: later than any that can be told.
+pub const NEVER: i64 = i64::MAX;
+
 /// A field that a filter may name.
 #[derive(Debug, Clone, Copy)]
 pub struct Field {
@@ -64,6 +67,8 @@ pub enum Kind {
     Text,
     /// An instant in whole seconds.
     Time,
+    /// An instant in whole seconds, or never, which comes after all others; null is never.
+    End,
     /// An id, stored as bytes that are ordered like its text.
     Id {
         /// Gives the stored bytes of an id's text, or `None` for a text that is no such id.

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub mod body;
+pub mod idempotency_key;
 pub mod if_match;
 pub mod list;
 pub mod query;
@@ -31,8 +32,8 @@ type Result<T, E = Problem> = std::result::Result<T, E>;
 pub(crate) mod fields {
     pub(crate) const VAULT: &[&str] = &["name", "description", "metadata"];
     pub(crate) const SECRET_CREATE: &[&str] =
-        &["name", "value", "vault_id", "vault_name", "description", "metadata"];
-    pub(crate) const SECRET_UPDATE: &[&str] = &["name", "value", "description", "metadata"];
+        &["name", "value", "vault_id", "vault_name", "description", "metadata", "expires_at"];
+    pub(crate) const SECRET_UPDATE: &[&str] = &["name", "value", "description", "metadata", "expires_at"];
     pub(crate) const SECRET_MOVE: &[&str] = &["vault_id", "vault_name", "name"];
     pub(crate) const UNDELETE: &[&str] = &["name"];
     pub(crate) const ROLLBACK: &[&str] = &["version"];
@@ -87,6 +88,7 @@ pub(crate) fn secret_create(mut body: Fields, limits: &Limits) -> Result<SecretD
         description: Description::parse(Noun::Secret, body.text("description")?.unwrap_or_default(), limits)?,
         metadata: Metadata::parse(Noun::Secret, body.text("metadata")?.unwrap_or_default(), limits)?,
         vault: vault_ref(body.non_empty("vault_id")?, body.non_empty("vault_name")?)?,
+        expires_at: end(&mut body)?,
     })
 }
 
@@ -103,6 +105,7 @@ pub(crate) fn secret_update(mut body: Fields, limits: &Limits) -> Result<SecretC
         value: body.secret("value")?,
         description: given(body.text("description")?, |text| Description::parse(Noun::Secret, text, limits))?,
         metadata: given(body.text("metadata")?, |text| Metadata::parse(Noun::Secret, text, limits))?,
+        expires_at: other_end(&mut body)?,
     })
 }
 
@@ -119,11 +122,21 @@ pub(crate) fn api_key_create(mut body: Fields, limits: &Limits) -> Result<ApiKey
         description: Description::parse(Noun::ApiKey, body.text("description")?.unwrap_or_default(), limits)?,
         metadata: Metadata::parse(Noun::ApiKey, body.text("metadata")?.unwrap_or_default(), limits)?,
         grants: grants(&mut body)?,
-        expires_at: body
-            .non_empty("expires_at")?
-            .as_deref()
-            .map(|text| time("expires_at", text))
-            .transpose()?,
+        expires_at: end(&mut body)?,
+    })
+}
+
+/// When something new is to end.
+fn end(body: &mut Fields) -> Result<Option<Timestamp>> {
+    body.non_empty("expires_at")?.as_deref().map(|text| time("expires_at", text)).transpose()
+}
+
+/// Another end of something; the empty text is none.
+fn other_end(body: &mut Fields) -> Result<Option<Option<Timestamp>>> {
+    Ok(match body.text("expires_at")?.as_deref() {
+        None => None,
+        Some("") => Some(None),
+        Some(text) => Some(Some(time("expires_at", text)?)),
     })
 }
 
@@ -164,11 +177,7 @@ pub(crate) fn api_key_update(mut body: Fields, limits: &Limits) -> Result<ApiKey
         description: given(body.text("description")?, |text| Description::parse(Noun::ApiKey, text, limits))?,
         metadata: given(body.text("metadata")?, |text| Metadata::parse(Noun::ApiKey, text, limits))?,
         grants: grants(&mut body)?,
-        expires_at: match body.text("expires_at")?.as_deref() {
-            None => None,
-            Some("") => Some(None),
-            Some(text) => Some(Some(time("expires_at", text)?)),
-        },
+        expires_at: other_end(&mut body)?,
     })
 }
 

@@ -1,6 +1,7 @@
 use axum::extract::Request;
 use axum::response::Response;
 use http::StatusCode;
+use strongroom_domain::answer::Made;
 use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::ids::ApiKeyId;
 
@@ -8,19 +9,21 @@ use crate::error::Problem;
 use crate::parse::list::{Kind, PARAMETERS};
 use crate::parse::{self, fields};
 use crate::session::{Bare, Item, Listed, Session};
-use crate::view::{self, json};
+use crate::view::{self, json, replayed};
 
 const LISTED: Kind = Kind { prefixes: &[ApiKeyId::PREFIX], fields: ApiKey::FIELDS, parameters: PARAMETERS };
 
 /// Create an API key; its token is in this answer and nowhere else
 #[utoipa::path(post, path = "/api_keys", tag = "API keys", operation_id = "ApiKeysCreate",
-    params(crate::openapi::Version), request_body = strongroom_wire::ApiKeyCreate,
+    params(crate::openapi::Version, crate::openapi::IdempotencyKey), request_body = strongroom_wire::ApiKeyCreate,
     responses((status = 201, description = "The key, with its token", body = strongroom_wire::ApiKey), crate::openapi::Errors))]
 pub(crate) async fn api_key_create(mut session: Session, request: Request) -> Result<Response, Problem> {
-    let body = session.fields(request, fields::API_KEY_CREATE).await?;
+    let (body, to) = session.fields_to_create(request, "/api_keys", fields::API_KEY_CREATE).await?;
     let draft = parse::api_key_create(body, session.limits())?;
-    let (key, token) = session.app().api_key_create(&session.caller, draft).await?;
-    Ok(json(StatusCode::CREATED, &view::api_key(&key, Some(&token), &session.origin)))
+    let Made { it: (key, token), again } =
+        session.app().api_key_create(&session.caller, draft, to.as_ref()).await?;
+    let answer = json(StatusCode::CREATED, &view::api_key(&key, Some(&token), &session.origin));
+    Ok(replayed(answer, again))
 }
 
 /// List API keys, newest first

@@ -2,6 +2,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::StatusCode;
 use strongroom_domain::Error;
+use strongroom_domain::answer::Made;
 use strongroom_domain::ids::{SecretId, VaultId};
 use strongroom_domain::secret::Secret;
 
@@ -9,20 +10,21 @@ use crate::error::Problem;
 use crate::parse::list::{Kind, PARAMETERS, PARAMETERS_WITH_ID};
 use crate::parse::{self, fields};
 use crate::session::{Bare, Expected, Item, Listed, Session};
-use crate::view::{self, json, json_bytes, tagged, with_etag};
+use crate::view::{self, json, json_bytes, replayed, tagged, with_etag};
 
 const LISTED: Kind = Kind { prefixes: &[SecretId::PREFIX], fields: Secret::FIELDS, parameters: PARAMETERS };
 const LISTED_OF_VAULT: Kind = Kind { parameters: PARAMETERS_WITH_ID, ..LISTED };
 
 /// Create a secret
 #[utoipa::path(post, path = "/vault_secrets", tag = "Secrets", operation_id = "SecretsCreate",
-    params(crate::openapi::Version), request_body = strongroom_wire::SecretCreate,
+    params(crate::openapi::Version, crate::openapi::IdempotencyKey), request_body = strongroom_wire::SecretCreate,
     responses((status = 201, description = "The secret", body = strongroom_wire::Secret), crate::openapi::Errors))]
 pub(crate) async fn secret_create(mut session: Session, request: Request) -> Result<Response, Problem> {
-    let body = session.fields(request, fields::SECRET_CREATE).await?;
+    let (body, to) = session.fields_to_create(request, "/vault_secrets", fields::SECRET_CREATE).await?;
     let draft = parse::secret_create(body, session.limits())?;
-    let secret = session.app().secret_create(&session.caller, draft).await?;
-    Ok(tagged(json(StatusCode::CREATED, &view::secret(&secret, &session.origin)), &secret.tag()))
+    let Made { it: secret, again } = session.app().secret_create(&session.caller, draft, to.as_ref()).await?;
+    let answer = tagged(json(StatusCode::CREATED, &view::secret(&secret, &session.origin)), &secret.tag());
+    Ok(replayed(answer, again))
 }
 
 /// List secrets, newest first

@@ -3,6 +3,7 @@
 use axum::extract::Request;
 use axum::response::Response;
 use http::StatusCode;
+use strongroom_domain::answer::Made;
 use strongroom_domain::ids::ServiceUserId;
 use strongroom_domain::principal::ServiceUser;
 
@@ -10,16 +11,19 @@ use crate::error::Problem;
 use crate::parse::list::{Kind, PARAMETERS};
 use crate::parse::{self, fields};
 use crate::session::{Bare, Item, Listed, Session};
-use crate::view::{self, Flavour, json};
+use crate::view::{self, Flavour, json, replayed};
 
 const LISTED: Kind =
     Kind { prefixes: &["bot_", "service_"], fields: ServiceUser::FIELDS, parameters: PARAMETERS };
 
 async fn create(mut session: Session, request: Request, flavour: Flavour) -> Result<Response, Problem> {
-    let body = session.fields(request, fields::SERVICE_USER).await?;
+    let route = flavour.route();
+    let (body, to) = session.fields_to_create(request, route, fields::SERVICE_USER).await?;
     let draft = parse::service_user_create(body, session.limits())?;
-    let user = session.app().service_user_create(&session.caller, draft).await?;
-    Ok(json(StatusCode::CREATED, &view::service_user(&user, flavour, &session.origin)))
+    let Made { it: user, again } =
+        session.app().service_user_create(&session.caller, draft, to.as_ref()).await?;
+    let answer = json(StatusCode::CREATED, &view::service_user(&user, flavour, &session.origin));
+    Ok(replayed(answer, again))
 }
 
 async fn get(session: Session, id: ServiceUserId, flavour: Flavour) -> Result<Response, Problem> {
@@ -46,7 +50,7 @@ async fn delete(session: Session, id: ServiceUserId) -> Result<StatusCode, Probl
 
 /// Create a service user
 #[utoipa::path(post, path = "/service_users", tag = "Service users", operation_id = "ServiceUsersCreate",
-    params(crate::openapi::Version), request_body = strongroom_wire::ServiceUserCreate,
+    params(crate::openapi::Version, crate::openapi::IdempotencyKey), request_body = strongroom_wire::ServiceUserCreate,
     responses((status = 201, description = "The service user", body = strongroom_wire::ServiceUser), crate::openapi::Errors))]
 pub(crate) async fn service_user_create(session: Session, request: Request) -> Result<Response, Problem> {
     create(session, request, Flavour::Service).await
@@ -100,7 +104,7 @@ pub(crate) async fn service_user_delete(
 
 /// Create a bot user
 #[utoipa::path(post, path = "/bot_users", tag = "Bot users", operation_id = "BotUsersCreate",
-    params(crate::openapi::Version), request_body = strongroom_wire::ServiceUserCreate,
+    params(crate::openapi::Version, crate::openapi::IdempotencyKey), request_body = strongroom_wire::ServiceUserCreate,
     responses((status = 201, description = "The bot user", body = strongroom_wire::ServiceUser), crate::openapi::Errors))]
 pub(crate) async fn bot_user_create(session: Session, request: Request) -> Result<Response, Problem> {
     create(session, request, Flavour::Bot).await

@@ -1,6 +1,7 @@
 use axum::extract::Request;
 use axum::response::Response;
 use http::StatusCode;
+use strongroom_domain::answer::Made;
 use strongroom_domain::ids::VaultId;
 use strongroom_domain::vault::Vault;
 
@@ -8,19 +9,21 @@ use crate::error::Problem;
 use crate::parse::list::{Kind, PARAMETERS};
 use crate::parse::{self, fields};
 use crate::session::{Bare, Expected, Item, Listed, Session};
-use crate::view::{self, json, tagged};
+use crate::view::{self, json, replayed, tagged};
 
 const LISTED: Kind = Kind { prefixes: &[VaultId::PREFIX], fields: Vault::FIELDS, parameters: PARAMETERS };
 
 /// Create a vault
-#[utoipa::path(post, path = "/vaults", tag = "Vaults", operation_id = "VaultsCreate", params(crate::openapi::Version),
+#[utoipa::path(post, path = "/vaults", tag = "Vaults", operation_id = "VaultsCreate",
+    params(crate::openapi::Version, crate::openapi::IdempotencyKey),
     request_body = strongroom_wire::VaultCreate,
     responses((status = 201, description = "The vault", body = strongroom_wire::Vault), crate::openapi::Errors))]
 pub(crate) async fn vault_create(mut session: Session, request: Request) -> Result<Response, Problem> {
-    let body = session.fields(request, fields::VAULT).await?;
+    let (body, to) = session.fields_to_create(request, "/vaults", fields::VAULT).await?;
     let draft = parse::vault_create(body, session.limits())?;
-    let vault = session.app().vault_create(&session.caller, draft).await?;
-    Ok(tagged(json(StatusCode::CREATED, &view::vault(&vault, &session.origin)), &vault.tag()))
+    let Made { it: vault, again } = session.app().vault_create(&session.caller, draft, to.as_ref()).await?;
+    let answer = tagged(json(StatusCode::CREATED, &view::vault(&vault, &session.origin)), &vault.tag());
+    Ok(replayed(answer, again))
 }
 
 /// List vaults, newest first

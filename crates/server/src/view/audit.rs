@@ -101,19 +101,23 @@ fn event_object(object: Object, origin: &Origin) -> strongroom_domain::Result<se
             last_updated_by,
             vault,
             vault_name,
+            expires_at,
             ..
-        } => serde_json::to_value(wire::Secret {
-            uri: format!("{origin}/vault_secrets/{id}"),
-            id: id.to_string(),
-            created_at: time(created_at),
-            updated_at: time(updated_at),
-            name,
-            description,
-            metadata,
-            created_by: principal_ref(created_by),
-            last_updated_by: principal_ref(last_updated_by),
-            vault: vault_ref(vault, origin),
-            vault_name,
+        } => serde_json::to_value(wire::EventSecret {
+            secret: wire::Secret {
+                uri: format!("{origin}/vault_secrets/{id}"),
+                id: id.to_string(),
+                created_at: time(created_at),
+                updated_at: time(updated_at),
+                name,
+                description,
+                metadata,
+                created_by: principal_ref(created_by),
+                last_updated_by: principal_ref(last_updated_by),
+                vault: vault_ref(vault, origin),
+                vault_name,
+            },
+            expires_at: expires_at.map(time),
         }),
         Object::ApiKey { id, description, metadata, created_at, owner_id, grants, expires_at } => {
             serde_json::to_value(wire::ApiKey {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -70,6 +70,15 @@ pub(crate) fn tagged(response: Response, tag: &Digest) -> Response {
 /// An answer with an entity tag that is written already.
 pub(crate) fn with_etag(mut response: Response, etag: HeaderValue) -> Response {
     response.headers_mut().insert(header::ETAG, etag);
+    response
+}
+
+/// An answer that says whether it was given before.
+pub(crate) fn replayed(mut response: Response, again: bool) -> Response {
+    if again {
+        let header = HeaderName::from_static("idempotent-replayed");
+        response.headers_mut().insert(header, HeaderValue::from_static("true"));
+    }
     response
 }
 
@@ -171,6 +180,14 @@ pub enum Flavour {
 }
 
 impl Flavour {
+    /// Where they are.
+    pub(crate) fn route(self) -> &'static str {
+        match self {
+            Self::Bot => "/bot_users",
+            Self::Service => "/service_users",
+        }
+    }
+
     fn collection(self) -> &'static str {
         match self {
             Self::Bot => "bot_users",
@@ -288,6 +305,7 @@ pub fn detail(detail: &Detail, origin: &Origin) -> wire::SecretDetail {
     wire::SecretDetail {
         secret: secret(&detail.secret, origin),
         version: detail.secret.version,
+        expires_at: end(detail.secret.expires_at),
         last_resolved_at: detail.resolved.map(|resolved| time(resolved.at)),
         last_resolved_by: detail.resolved.map(|resolved| by(resolved.by)),
     }
@@ -344,6 +362,11 @@ pub fn self_info(account: &Account, key: &ApiKey, caller: &Caller) -> wire::Self
         api_key: api_key(key, None, &Origin::none()),
         user: caller.subject().to_owned(),
     }
+}
+
+/// An end; empty for never.
+fn end(at: Option<Timestamp>) -> String {
+    at.map_or_else(String::new, time)
 }
 
 /// RFC 3339 in UTC; stored times are whole seconds, and print as such.

@@ -6,7 +6,7 @@ use strongroom_domain::app::Value;
 use strongroom_wire as wire;
 use zeroize::Zeroizing;
 
-use super::{hex, time};
+use super::{end, hex, time};
 
 /// The entity tag of what was resolved.
 #[must_use]
@@ -41,6 +41,7 @@ fn value(value: &Value) -> Result<wire::ResolvedSecret, std::str::Utf8Error> {
         // For the caller, who asked for it and has the grant.
         value: std::str::from_utf8(value.expose_secret())?.to_owned(),
         updated_at: time(secret.updated_at),
+        expires_at: end(secret.expires_at),
     })
 }
 

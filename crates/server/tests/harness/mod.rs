@@ -128,13 +128,23 @@ impl World {
         self.clock.0.fetch_add(seconds, Ordering::Relaxed);
     }
 
+    /// How many first answers the store has; none from then on.
+    pub(crate) async fn answers_left(&self) -> usize {
+        self.store.answers_prune(self.account, Timestamp::MAX, 1000).await.unwrap()
+    }
+
+    /// What the clock shows.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// A service user, made past the API.
     pub(crate) async fn add_service_user(&self, name: &str, active: bool) -> ServiceUserId {
         let stamp = self.stamper.stamp().unwrap();
         let id = ServiceUserId::new(stamp.ksuid);
         let user = ServiceUser { id, name: name.to_owned(), active, created_at: stamp.at, revision: 1 };
         let event = self.event(&user);
-        self.store.service_user_insert(self.account, user, event).await.unwrap();
+        self.store.service_user_insert(self.account, user, event.into()).await.unwrap();
         id
     }
 
@@ -148,7 +158,7 @@ impl World {
         let (mut key, token) = new_key(&self.stamper, &*self.rng, &self.token_key, owner);
         key.grants = grants.map(|grants| grants.parse().unwrap());
         let (id, event) = (key.id, self.event(&key));
-        self.store.api_key_insert(self.account, key, event).await.unwrap();
+        self.store.api_key_insert(self.account, key, event.into()).await.unwrap();
         (id, token)
     }
 

@@ -5,11 +5,13 @@
 mod api_keys;
 mod audit;
 mod deleted;
+mod expiry;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod health;
 mod if_match;
 mod protocol;
+mod repeats;
 mod root;
 mod secrets;
 mod service_users;

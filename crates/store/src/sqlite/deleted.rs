@@ -19,7 +19,7 @@ use super::{error, secrets, vaults, versions};
 const SECRETS: &str = "SELECT deleted_secret.id, deleted_secret.vault, coalesce(vault.name, deleted_vault.name), \
      deleted_secret.name, deleted_secret.description, deleted_secret.metadata, deleted_secret.created_at, \
      deleted_secret.created_by, deleted_secret.updated_at, deleted_secret.last_updated_by, deleted_secret.revision, \
-     deleted_secret.version, deleted_secret.deleted_at, deleted_secret.deleted_by FROM deleted_secret \
+     deleted_secret.version, deleted_secret.expires_at, deleted_secret.deleted_at, deleted_secret.deleted_by FROM deleted_secret \
      LEFT JOIN vault ON vault.account = deleted_secret.account AND vault.id = deleted_secret.vault \
      LEFT JOIN deleted_vault ON deleted_vault.account = deleted_secret.account AND deleted_vault.id = deleted_secret.vault";
 
@@ -28,14 +28,14 @@ const VAULTS: &str = "SELECT id, name, description, metadata, created_at, create
 
 /// The columns that the tables of live and deleted secrets share.
 const SECRET_COLUMNS: &str = "account, id, vault, name, description, metadata, created_at, created_by, updated_at, \
-                              last_updated_by, revision, version";
+                              last_updated_by, revision, version, expires_at, expiry_due";
 
 /// The columns that the tables of live and deleted vaults share.
 const VAULT_COLUMNS: &str = "account, id, name, description, metadata, created_at, created_by, updated_at, last_updated_by, \
                              revision, wrapped_key, keep_versions, keep_versions_for";
 
 fn view_secret(row: &Row<'_>) -> rusqlite::Result<Deleted<Secret>> {
-    Ok(Deleted { was: secrets::view(row)?, deletion: Deletion { at: get(row, 12)?, by: get(row, 13)? } })
+    Ok(Deleted { was: secrets::view(row)?, deletion: Deletion { at: get(row, 13)?, by: get(row, 14)? } })
 }
 
 fn view_vault(row: &Row<'_>) -> rusqlite::Result<Deleted<Vault>> {

@@ -1,6 +1,7 @@
 //! The store on SQLite.
 
 mod accounts;
+mod answers;
 mod api_keys;
 mod audit;
 mod backup;
@@ -8,6 +9,7 @@ mod checkpoint;
 mod deleted;
 mod erase;
 mod error;
+mod expiry;
 mod list;
 mod log_tree;
 mod readers;
@@ -29,6 +31,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::Connection;
 use strongroom_crypto::WrappedKey;
+use strongroom_domain::answer::{Answer, Creation};
 use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::audit::{Entry, Event, EventQuery, Head, Record};
 use strongroom_domain::caller::Credential;
@@ -37,7 +40,7 @@ use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, Service
 use strongroom_domain::keep::Keep;
 use strongroom_domain::page::{Listing, PageLimit, Query};
 use strongroom_domain::principal::{Account, ServiceUser, User};
-use strongroom_domain::secret::{Detail, Due, Kept, Resolved, Secret, Version, Walked};
+use strongroom_domain::secret::{Detail, Due, Expiring, Kept, Resolved, Secret, Told, Version, Walked};
 use strongroom_domain::store::{ApiKeysOf, Counts, Store};
 use strongroom_domain::vault::Vault;
 use strongroom_domain::{Digest, Error, Result};
@@ -190,6 +193,19 @@ impl SqliteStore {
     }
 }
 
+impl SqliteStore {
+    /// Makes something, and keeps the answer with it if that is to be kept.
+    async fn create(
+        &self,
+        account: AccountId,
+        Creation { event, answer }: Creation,
+        mut make: impl FnMut(&mut Step<'_>) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(vec![event], move |step| answers::with(step, number, answer.as_ref(), &mut make)).await
+    }
+}
+
 /// What was destroyed is still in the log, as somebody reads from it for long: the backup of a very large store, say.
 const LATE_ERASE: &str =
     "what was destroyed is still in the store's log: it goes with one of the next changes";
@@ -252,15 +268,27 @@ impl Store for SqliteStore {
         self.readers.lookup(|connection| accounts::principal_is_active(connection, number, id))
     }
 
+    async fn answer_find(&self, account: AccountId, mark: Digest) -> Result<Option<Answer>> {
+        let number = self.number(account)?;
+        self.readers.lookup(|connection| answers::find(connection, number, &mark))
+    }
+
+    async fn answers_prune(&self, account: AccountId, by: Timestamp, limit: usize) -> Result<usize> {
+        let number = self.number(account)?;
+        let gone = self.change(Vec::new(), move |step| answers::prune(step, number, by, limit)).await?;
+        self.erased().await?;
+        Ok(gone)
+    }
+
     async fn vault_insert(
         &self,
         account: AccountId,
         vault: Vault,
         max: Option<u64>,
-        event: Event,
+        creation: Creation,
     ) -> Result<()> {
         let number = self.number(account)?;
-        self.change(vec![event], move |step| vaults::insert(step, number, &vault, max)).await
+        self.create(account, creation, move |step| vaults::insert(step, number, &vault, max)).await
     }
 
     async fn vault_find(&self, account: AccountId, id: VaultId) -> Result<Option<Arc<Vault>>> {
@@ -303,11 +331,11 @@ impl Store for SqliteStore {
         secret: Secret,
         version: Version,
         max: Option<u64>,
-        event: Event,
+        creation: Creation,
     ) -> Result<()> {
         let number = self.number(account)?;
-        self.change(vec![event], move |step| secrets::insert(step, number, &vault, &secret, &version, max))
-            .await
+        let insert = move |step: &mut Step<'_>| secrets::insert(step, number, &vault, &secret, &version, max);
+        self.create(account, creation, insert).await
     }
 
     async fn secret_find(&self, account: AccountId, id: SecretId) -> Result<Option<Arc<Secret>>> {
@@ -435,6 +463,16 @@ impl Store for SqliteStore {
         if keep { Ok(()) } else { self.erased().await }
     }
 
+    async fn expiring_list(&self, account: AccountId, by: Timestamp, limit: usize) -> Result<Vec<Expiring>> {
+        let number = self.number(account)?;
+        self.readers.work_through(move |connection| expiry::list(connection, number, by, limit)).await
+    }
+
+    async fn expiring_told(&self, account: AccountId, told: Vec<Told>, events: Vec<Event>) -> Result<()> {
+        let number = self.number(account)?;
+        self.change(events, move |step| expiry::told(step, number, &told)).await
+    }
+
     async fn deleted_list(&self, account: AccountId, query: Query) -> Result<Leftovers> {
         let number = self.number(account)?;
         self.readers.scan(Lane::of(&query), move |connection| deleted::list(connection, number, &query)).await
@@ -559,9 +597,9 @@ impl Store for SqliteStore {
         self.change(Vec::new(), move |step| versions::prune(step, number, &which)).await
     }
 
-    async fn api_key_insert(&self, account: AccountId, key: ApiKey, event: Event) -> Result<()> {
+    async fn api_key_insert(&self, account: AccountId, key: ApiKey, creation: Creation) -> Result<()> {
         let number = self.number(account)?;
-        self.change(vec![event], move |step| api_keys::insert(step, number, &key)).await
+        self.create(account, creation, move |step| api_keys::insert(step, number, &key)).await
     }
 
     async fn api_key_find(&self, account: AccountId, id: ApiKeyId) -> Result<Option<ApiKey>> {
@@ -592,9 +630,14 @@ impl Store for SqliteStore {
         self.change(vec![event], move |step| api_keys::delete(step, number, id, revision)).await
     }
 
-    async fn service_user_insert(&self, account: AccountId, user: ServiceUser, event: Event) -> Result<()> {
+    async fn service_user_insert(
+        &self,
+        account: AccountId,
+        user: ServiceUser,
+        creation: Creation,
+    ) -> Result<()> {
         let number = self.number(account)?;
-        self.change(vec![event], move |step| service_users::insert(step, number, &user)).await
+        self.create(account, creation, move |step| service_users::insert(step, number, &user)).await
     }
 
     async fn service_user_find(&self, account: AccountId, id: ServiceUserId) -> Result<Option<ServiceUser>> {

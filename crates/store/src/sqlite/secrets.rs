@@ -17,14 +17,18 @@ use super::error;
 use super::list::{self, Select};
 use super::row::get;
 use super::writer::Step;
-use super::{deleted, versions};
+use super::{deleted, expiry, versions};
 
-const COLUMNS: &str = "secret.id, secret.vault, vault.name, secret.name, secret.description, secret.metadata, \
+pub(super) const COLUMNS: &str = "secret.id, secret.vault, vault.name, secret.name, secret.description, secret.metadata, \
                        secret.created_at, secret.created_by, secret.updated_at, secret.last_updated_by, \
-                       secret.revision, secret.version";
+                       secret.revision, secret.version, secret.expires_at";
 
 /// The vault is joined to the secrets and never the other way round, so that a page's order comes from the secrets.
-const JOIN: &str = "CROSS JOIN vault ON vault.account = secret.account AND vault.id = secret.vault";
+pub(super) const JOIN: &str =
+    "CROSS JOIN vault ON vault.account = secret.account AND vault.id = secret.vault";
+
+/// The end, as filters see it: never is `filter::NEVER`, since a condition over NULL would lose rows.
+const EXPIRES_AT: &str = "coalesce(secret.expires_at, 9223372036854775807)";
 
 pub(super) fn view(row: &Row<'_>) -> rusqlite::Result<Secret> {
     Ok(Secret {
@@ -40,6 +44,7 @@ pub(super) fn view(row: &Row<'_>) -> rusqlite::Result<Secret> {
         last_updated_by: get(row, 9)?,
         revision: row.get(10)?,
         version: row.get(11)?,
+        expires_at: get(row, 12)?,
     })
 }
 
@@ -69,6 +74,7 @@ pub(super) fn undelete(
     // All checks come before the first change: what is refused has then written nothing.
     deleted::check_secret(step, account, secret)?;
     add(step, account, vault, secret, max)?;
+    expiry::keep(step, account, secret)?;
     deleted::take_secret(step, account, secret)
 }
 
@@ -82,7 +88,8 @@ fn add(step: &mut Step<'_>, account: i64, vault: &Vault, secret: &Secret, max: O
     step.connection
         .prepare_cached(
             "INSERT INTO secret (account, id, vault, name, description, metadata, created_at, created_by, updated_at, \
-             last_updated_by, revision, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+             last_updated_by, revision, version, expires_at, expiry_due) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )
         .and_then(|mut insert| {
             insert.execute((
@@ -98,6 +105,8 @@ fn add(step: &mut Step<'_>, account: i64, vault: &Vault, secret: &Secret, max: O
                 secret.last_updated_by.to_bytes(),
                 secret.revision,
                 secret.version,
+                secret.expires_at.map(|at| at.as_second()),
+                secret.first_told().map(|at| at.as_second()),
             ))
         })
         .map_err(error::writing(Noun::Secret))?;
@@ -177,8 +186,8 @@ pub(super) fn detail_list(
         select.params.extend([since.as_second(), since.as_second()].map(Value::Integer));
     }
     list::list(connection, select, query, |row| {
-        let resolved = match get(row, 12)? {
-            Some(at) => Some(Resolved { at, by: ApiKeyId::new(get(row, 13)?) }),
+        let resolved = match get(row, 13)? {
+            Some(at) => Some(Resolved { at, by: ApiKeyId::new(get(row, 14)?) }),
             None => None,
         };
         Ok(Detail { secret: Arc::new(view(row)?), resolved })
@@ -205,6 +214,7 @@ fn select(columns: &str, join: &str, account: i64, vault: Option<VaultId>, query
             "updated_at" => "secret.updated_at",
             "created_by" => "secret.created_by",
             "vault.id" => "secret.vault",
+            "expires_at" => EXPIRES_AT,
             // The parser lets no other field through than those of `Secret::FIELDS`.
             _ => "vault.name",
         },
@@ -234,11 +244,16 @@ pub(super) fn update(
     }
 }
 
+/// What is to be told of another end starts anew.
 const SAME_NAME: &str = "UPDATE secret SET description = ?5, metadata = ?6, updated_at = ?7, last_updated_by = ?8, \
-     version = ?9, revision = ?3 WHERE account = ?1 AND id = ?2 AND revision = ?3 - 1 AND name = ?4 \
+     version = ?9, revision = ?3, expires_at = ?12, \
+     expiry_due = CASE WHEN expires_at IS ?12 THEN expiry_due ELSE ?13 END \
+     WHERE account = ?1 AND id = ?2 AND revision = ?3 - 1 AND name = ?4 \
      AND EXISTS (SELECT 1 FROM vault WHERE account = ?1 AND id = ?10 AND name = ?11)";
 const OTHER_NAME: &str = "UPDATE secret SET name = ?4, description = ?5, metadata = ?6, updated_at = ?7, last_updated_by = ?8, \
-     version = ?9, revision = ?3 WHERE account = ?1 AND id = ?2 AND revision = ?3 - 1 \
+     version = ?9, revision = ?3, expires_at = ?12, \
+     expiry_due = CASE WHEN expires_at IS ?12 THEN expiry_due ELSE ?13 END \
+     WHERE account = ?1 AND id = ?2 AND revision = ?3 - 1 \
      AND EXISTS (SELECT 1 FROM vault WHERE account = ?1 AND id = ?10 AND name = ?11)";
 
 /// Writes a secret's record over the one that it is based on; says how many rows that changed.
@@ -259,6 +274,8 @@ fn write(step: &Step<'_>, account: i64, secret: &Secret, sql: &str) -> Result<us
                 // The event and the answer tell the vault's name, so it must still be that.
                 secret.vault_id.ksuid().as_bytes(),
                 &secret.vault_name,
+                secret.expires_at.map(|at| at.as_second()),
+                secret.first_told().map(|at| at.as_second()),
             ))
         })
         .map_err(error::writing(Noun::Secret))

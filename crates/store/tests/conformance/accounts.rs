@@ -141,7 +141,7 @@ async fn another_account_changes_nothing(store: &dyn Store) {
                 house.secret(&vault, "foreign"),
                 version.clone(),
                 None,
-                house.event(&secret, Action::Created),
+                house.event(&secret, Action::Created).into(),
             )
             .await,
         store.secret_update(other, new_secret, Some(version), 10, house.event(&secret, updated)).await,

@@ -73,7 +73,7 @@ async fn read_piece_by_piece(store: &dyn Store) {
         let vault = house.vault(&number.to_string());
         let event = house.event(&vault, Action::Created);
         given.push(event.to_canonical().unwrap());
-        store.vault_insert(house.account, vault, None, event).await.unwrap();
+        store.vault_insert(house.account, vault, None, event.into()).await.unwrap();
     }
     // The bytes that are kept are those that were given: the tree is over them.
     let kept = store.audit_list(1, 1000).await.unwrap();

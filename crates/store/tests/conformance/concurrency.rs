@@ -105,7 +105,7 @@ async fn a_limit_holds(store: &dyn Store) {
         for _ in 0..4 {
             let vault = house.vault(&house.stamp().ksuid.to_string());
             let event = house.event(&vault, strongroom_domain::audit::Action::Created);
-            results.push(store.vault_insert(house.account, vault, Some(MAX), event).await);
+            results.push(store.vault_insert(house.account, vault, Some(MAX), event.into()).await);
         }
         results
     })

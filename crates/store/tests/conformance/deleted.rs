@@ -53,7 +53,12 @@ pub(crate) async fn delete_vault(house: &House<'_>, vault: &Vault, deletion: Del
 }
 
 /// Brings a secret back as the next revision of what it was.
-async fn bring_back(house: &House<'_>, vault: &Vault, secret: &Secret, max: Option<u64>) -> Result<()> {
+pub(crate) async fn bring_back(
+    house: &House<'_>,
+    vault: &Vault,
+    secret: &Secret,
+    max: Option<u64>,
+) -> Result<()> {
     let event = house.event(secret, Action::Undeleted);
     house.store.secret_undelete(house.account, Arc::new(vault.clone()), secret.clone(), max, event).await
 }

@@ -118,7 +118,7 @@ impl<'a> House<'a> {
 
     pub(crate) async fn vault_insert(&self, vault: &Vault) -> Result<()> {
         let event = self.event(vault, Action::Created);
-        self.store.vault_insert(self.account, vault.clone(), None, event).await
+        self.store.vault_insert(self.account, vault.clone(), None, event.into()).await
     }
 
     pub(crate) async fn add_vault(&self, name: &str) -> Vault {
@@ -157,6 +157,7 @@ impl<'a> House<'a> {
             last_updated_by: self.user,
             revision: 1,
             version: 1,
+            expires_at: None,
         }
     }
 
@@ -175,7 +176,7 @@ impl<'a> House<'a> {
     pub(crate) async fn secret_insert(&self, vault: &Vault, secret: &Secret) -> Result<()> {
         let (version, event) = (self.version(secret), self.event(secret, Action::Created));
         let vault = Arc::new(vault.clone());
-        self.store.secret_insert(self.account, vault, secret.clone(), version, None, event).await
+        self.store.secret_insert(self.account, vault, secret.clone(), version, None, event.into()).await
     }
 
     pub(crate) async fn add_secret(&self, vault: &Vault, name: &str) -> Secret {
@@ -223,7 +224,7 @@ impl<'a> House<'a> {
 
     pub(crate) async fn api_key_insert(&self, key: &ApiKey) -> Result<()> {
         let event = self.event(key, Action::Created);
-        self.store.api_key_insert(self.account, key.clone(), event).await
+        self.store.api_key_insert(self.account, key.clone(), event.into()).await
     }
 
     pub(crate) async fn add_api_key(&self, owner: PrincipalId, description: &str) -> ApiKey {
@@ -245,7 +246,7 @@ impl<'a> House<'a> {
 
     pub(crate) async fn service_user_insert(&self, user: &ServiceUser) -> Result<()> {
         let event = self.event(user, Action::Created);
-        self.store.service_user_insert(self.account, user.clone(), event).await
+        self.store.service_user_insert(self.account, user.clone(), event.into()).await
     }
 
     pub(crate) async fn add_service_user(&self, name: &str) -> ServiceUser {

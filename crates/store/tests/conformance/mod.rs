@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod accounts;
+pub(crate) mod answers;
 mod api_keys;
 mod audit;
 mod coherence;
 mod concurrency;
 pub(crate) mod deleted;
+mod expiry;
 pub(crate) mod house;
 mod secrets;
 mod service_users;
@@ -43,11 +45,13 @@ use cases;
 pub(crate) fn every_case() -> impl Iterator<Item = &'static Case> {
     [
         accounts::CASES,
+        answers::CASES,
         vaults::CASES,
         values::CASES,
         secrets::CASES,
         versions::CASES,
         deleted::CASES,
+        expiry::CASES,
         api_keys::CASES,
         service_users::CASES,
         audit::CASES,

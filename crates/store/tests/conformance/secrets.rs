@@ -70,7 +70,7 @@ async fn no_more_than_allowed(store: &dyn Store) {
     let insert = async |vault: &Vault, name: &str, max| {
         let secret = house.secret(vault, name);
         let (version, event) = (house.version(&secret), house.event(&secret, Action::Created));
-        store.secret_insert(house.account, Arc::new(vault.clone()), secret, version, max, event).await
+        store.secret_insert(house.account, Arc::new(vault.clone()), secret, version, max, event.into()).await
     };
     insert(&one, "1", Some(2)).await.unwrap();
     insert(&two, "2", Some(2)).await.unwrap();

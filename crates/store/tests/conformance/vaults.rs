@@ -68,7 +68,7 @@ async fn no_more_than_allowed(store: &dyn Store) {
     let insert = async |name: &str, max| {
         let vault = house.vault(name);
         let event = house.event(&vault, Action::Created);
-        store.vault_insert(house.account, vault, max, event).await
+        store.vault_insert(house.account, vault, max, event.into()).await
     };
     let full =
         |error: &Error| matches!(error, Error::LimitReached { noun: Noun::Vault, max: 2, vault: None });

@@ -245,20 +245,67 @@ async fn the_key_of_the_tokens_opens_for_its_account_only() {
     assert!(house.reopened().await.is_err(), "the account has another id");
 }
 
+fn any_key() -> ApiKeyDraft {
+    ApiKeyDraft {
+        owner: Owner::Caller,
+        description: Description::default(),
+        metadata: Metadata::default(),
+        grants: None,
+        expires_at: None,
+    }
+}
+
+/// A token that is kept to be shown once more is sealed for the request that it answers.
+#[tokio::test]
+async fn a_kept_token_opens_for_its_own_request_only() {
+    let house = House::build().await;
+    let (_, token) = house.app.api_key_create(&house.caller, any_key(), None).await.unwrap().it;
+    let caller = house.app.authenticate(token.expose_secret()).await.unwrap();
+    let ask = async |key: &str| {
+        let to = house.app.repeatable(&caller, "/api_keys", key, b"{}");
+        house.app.api_key_create(&caller, any_key(), to.as_ref()).await
+    };
+    let mut made = Vec::new();
+    for key in ["one", "two"] {
+        let first = ask(key).await.unwrap();
+        let again = ask(key).await.unwrap();
+        assert!(again.again && again.it.1.expose_secret() == first.it.1.expose_secret(), "untouched");
+        made.push(house.app.repeatable(&caller, "/api_keys", key, b"{}").unwrap().mark);
+    }
+    let connection = house.backdoor();
+    let read = |mark: &[u8; 32]| -> (Vec<u8>, Vec<u8>) {
+        let sql = "SELECT wrapped_key, token FROM answer WHERE mark = ?1";
+        connection.query_row(sql, [mark], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    };
+    let (one, two) = (read(&made[0]), read(&made[1]));
+    let flipped = |bytes: &[u8]| {
+        let mut flipped = bytes.to_vec();
+        flipped[20] ^= 1;
+        flipped
+    };
+    for (what, wrapped_key, token) in [
+        ("another's", two.0.clone(), two.1.clone()),
+        ("another's data key", two.0.clone(), one.1.clone()),
+        ("a flipped data key", flipped(&one.0), one.1.clone()),
+        ("a flipped token", one.0.clone(), flipped(&one.1)),
+        ("a cut token", one.0.clone(), one.1[..10].to_vec()),
+    ] {
+        let sql = "UPDATE answer SET wrapped_key = ?2, token = ?3 WHERE mark = ?1";
+        assert_eq!(connection.execute(sql, (made[0], wrapped_key, token)).unwrap(), 1);
+        assert!(matches!(ask("one").await, Err(Error::Internal(_))), "{what}");
+    }
+    connection.execute("UPDATE answer SET token = NULL WHERE mark = ?1", [made[0]]).unwrap();
+    assert!(matches!(ask("one").await, Err(Error::Internal(_))), "no token");
+    ask("two").await.unwrap();
+}
+
 /// The hash is over the whole token, which holds the key's id.
 #[tokio::test]
 async fn a_token_hash_opens_for_its_own_key_only() {
     let house = House::build().await;
     let mut keys = Vec::new();
     for _ in 0..2 {
-        let draft = ApiKeyDraft {
-            owner: Owner::Caller,
-            description: Description::default(),
-            metadata: Metadata::default(),
-            grants: None,
-            expires_at: None,
-        };
-        keys.push(house.app.api_key_create(&house.caller, draft).await.unwrap());
+        keys.push(house.app.api_key_create(&house.caller, any_key(), None).await.unwrap().it);
     }
     let connection = house.backdoor();
     let write = |place: usize, hash: &[u8]| {

@@ -1,19 +1,26 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use jiff::Timestamp;
 use strongroom_client::api::Client;
+use strongroom_domain::clock::{Clock, SystemClock};
 use strongroom_wire as wire;
 
 use super::name;
 use crate::failure::{Failure, Kind};
+use crate::remote::api_key::after;
 use crate::remote::find;
 use crate::remote::output::{Output, Table, fields, or_dash};
+use crate::units::Age;
 
 #[derive(Args)]
 pub(super) struct List {
     /// Only those of this vault, and with these names; * stands for any run of characters
     #[arg(value_name = "VAULT[:PATTERN]")]
     which: Option<String>,
+    /// Only those whose end is past, or no further ahead than this, such as 30d or 12h
+    #[arg(long, value_name = "TIME")]
+    expiring: Option<Age>,
 }
 
 impl List {
@@ -33,6 +40,10 @@ impl List {
             find::vault(client, vault)?;
         }
         secrets.retain(|detail| matches(pattern, &detail.secret.name));
+        if let Some(age) = self.expiring {
+            let until = after(SystemClock.now(), age, "--expiring")?;
+            secrets.retain(|detail| ends_by(&detail.expires_at, until));
+        }
         print(client, secrets, output)
     }
 }
@@ -47,13 +58,15 @@ pub(crate) fn print(
     let uri = format!("{}/strongroom/secrets", client.url());
     let list = wire::SecretDetailList { secrets, uri, next_page_uri: None };
     output.print(&list, || {
-        let mut table = Table::new(&["NAME", "VERSION", "UPDATED", "LAST RESOLVED", "DESCRIPTION"]);
+        let mut table =
+            Table::new(&["NAME", "VERSION", "UPDATED", "LAST RESOLVED", "EXPIRES", "DESCRIPTION"]);
         for detail in &list.secrets {
             table.row([
                 name(&detail.secret),
                 detail.version.to_string(),
                 detail.secret.updated_at.clone(),
                 or_dash(detail.last_resolved_at.as_deref()),
+                or_dash(Some(&detail.expires_at).filter(|at| !at.is_empty()).map(String::as_str)),
                 detail.secret.description.clone(),
             ]);
         }
@@ -77,7 +90,16 @@ pub(super) fn view(detail: &wire::SecretDetail) -> String {
         ("created", format!("{} by {}", secret.created_at, secret.created_by.id)),
         ("updated", format!("{} by {}", secret.updated_at, secret.last_updated_by.id)),
         ("resolved", resolved),
+        (
+            "expires",
+            if detail.expires_at.is_empty() { "never".to_owned() } else { detail.expires_at.clone() },
+        ),
     ])
+}
+
+/// Whether an end that a server tells has come by a time.
+fn ends_by(expires_at: &str, until: Timestamp) -> bool {
+    expires_at.parse::<Timestamp>().is_ok_and(|at| at <= until)
 }
 
 /// Whether a name fits a pattern, in which `*` stands for any run of characters.

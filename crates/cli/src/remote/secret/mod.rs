@@ -32,7 +32,7 @@ pub(crate) struct Secret {
 enum Command {
     /// Store a value: make the secret, or change it
     #[command(
-        after_help = "Examples:\n  strongroom secret set prod:db-password\n  strongroom secret set prod:tls/key --value-file key.pem\n  pass show db | strongroom secret set prod:db-password --trim\n\nOn a terminal the value is asked for, twice, and not shown. Otherwise it is standard input, exactly as it is."
+        after_help = "Examples:\n  strongroom secret set prod:db-password\n  strongroom secret set prod:tls/key --value-file key.pem\n  pass show db | strongroom secret set prod:db-password --trim\n  strongroom secret set prod:partner-token --expires-in 90d\n\nOn a terminal the value is asked for, twice, and not shown. Otherwise it is standard input, exactly as it is."
     )]
     Set(set::Set),
     /// Print a value; the key needs a grant to resolve it
@@ -42,7 +42,7 @@ enum Command {
     Get(get::Get),
     /// List secrets, but not their values
     #[command(
-        after_help = "Examples:\n  strongroom secret list\n  strongroom secret list prod\n  strongroom secret list 'prod:tls-*'"
+        after_help = "Examples:\n  strongroom secret list\n  strongroom secret list prod\n  strongroom secret list 'prod:tls-*'\n  strongroom secret list --expiring 30d"
     )]
     List(list::List),
     /// Show a secret, but not its value

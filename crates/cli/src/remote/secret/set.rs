@@ -10,8 +10,10 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::{Named, name};
 use crate::failure::{Failure, Kind};
+use crate::remote::api_key::end;
 use crate::remote::input;
 use crate::remote::output::Output;
+use crate::units::Age;
 
 #[derive(Args)]
 pub(super) struct Set {
@@ -32,6 +34,12 @@ pub(super) struct Set {
     /// What to remember of it, at most 4096 bytes
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     metadata: Option<String>,
+    /// How long its value is given out, such as 90d or 12h [default: for ever, or as it was]
+    #[arg(long, value_name = "TIME", conflicts_with = "expires_at")]
+    expires_in: Option<Age>,
+    /// When its value stops being given out, RFC 3339; '' takes the end away
+    #[arg(long, value_name = "TIME")]
+    expires_at: Option<String>,
     /// Make the vault if there is none
     #[arg(long)]
     create_vault: bool,
@@ -49,6 +57,7 @@ impl Set {
             .todo("leave it out to be asked for it, or give it with --value-file or on standard input")
             .kind(Kind::Usage));
         }
+        self.expires_at = end(self.expires_in, self.expires_at)?;
         let reference = self.named.secret.clone();
         let there = client.secret_find(&reference.vault, &reference.name)?;
         let vault_is_missing =
@@ -81,6 +90,7 @@ impl Set {
             value: Some(std::mem::take(&mut *value)),
             description: self.description,
             metadata: self.metadata,
+            expires_at: self.expires_at,
         };
         let changed = client.secret_update(id, &change);
         change.value.zeroize();
@@ -100,6 +110,7 @@ impl Set {
             vault_name: Some(reference.vault.clone()),
             description: self.description,
             metadata: self.metadata,
+            expires_at: self.expires_at,
         };
         let made = client.secret_create(&secret);
         secret.value.zeroize();

@@ -99,6 +99,12 @@ fn texts_ids_and_sizes() {
         ("obj.id != 'a'", Expr::Const(true)),
         ("obj.id == null", Expr::Const(false)),
         ("obj.created_at != null", Expr::Const(true)),
+        ("obj.expires_at == null", Expr::Time { field: "expires_at", op: Compare::Eq, second: i64::MAX }),
+        ("null != obj.expires_at", Expr::Time { field: "expires_at", op: Compare::Ne, second: i64::MAX }),
+        (
+            "obj.expires_at < obj.created_at",
+            Expr::Fields { left: "expires_at", op: Compare::Lt, right: "created_at" },
+        ),
         ("obj.id in ['vault_a', 'a']", id("id", Compare::Eq, "a")),
         (
             "obj.id in ['vault_a', 'vault_b']",

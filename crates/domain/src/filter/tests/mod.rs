@@ -6,13 +6,14 @@ use jiff::Timestamp;
 
 use super::{Compare, Expr, Field, Filter, Kind, Part};
 
-static FIELDS: [Field; 7] = [
+static FIELDS: [Field; 8] = [
     Field { name: "id", kind: Kind::Id { decode: decode_id } },
     Field { name: "created_at", kind: Kind::Time },
     Field { name: "updated_at", kind: Kind::Time },
     Field { name: "name", kind: Kind::Text },
     Field { name: "metadata", kind: Kind::Text },
     Field { name: "vault.id", kind: Kind::Id { decode: decode_id } },
+    Field { name: "expires_at", kind: Kind::End },
     Field { name: "active", kind: Kind::Bool },
 ];
 

@@ -177,7 +177,7 @@ fn unsupported_fields_are_told_the_supported_ones() {
         (
             refusal("obj.vault == 'a'", &FIELDS),
             "unsupported field: obj.vault (must be obj.id, obj.created_at, obj.updated_at, obj.name, obj.metadata, \
-             obj.vault.id, or obj.active), at character 1",
+             obj.vault.id, obj.expires_at, or obj.active), at character 1",
         ),
         (
             refusal(&format!("obj.{}", "x".repeat(4000)), &ONE),
