@@ -10,7 +10,7 @@ use strongroom_domain::store::Store;
 use strongroom_server::listen::Tls;
 use strongroom_store::sqlite::SqliteStore;
 
-use crate::audit::block_on;
+use crate::audit::{block_on, events};
 use crate::failure::Failure;
 use crate::folder::{self, others};
 use crate::hygiene;
@@ -159,8 +159,12 @@ async fn keys(store: &SqliteStore, key: Option<&RootKey>) -> Finding {
 }
 
 async fn log(store: &SqliteStore) -> Finding {
+    let pruned = match store.audit_pruned().await {
+        Ok(pruned) => pruned,
+        Err(error) => return unreadable("the audit log", error),
+    };
     match audit::verify(store, |_| ()).await {
-        Ok(Ok(head)) => Good(format!("the audit log of {} events is whole", head.sequence)),
+        Ok(Ok(head)) => Good(format!("the audit log is whole: {}", events(pruned, head.sequence))),
         Ok(Err(broken)) => Bad(
             format!("the audit log was tampered with or damaged: {broken}"),
             "compare with a backup: strongroom audit verify tells when it was still whole".into(),

@@ -49,7 +49,7 @@ pub struct Counts {
     pub secrets: u64,
     /// API keys.
     pub api_keys: u64,
-    /// Audit events.
+    /// Audit events ever written, those that are pruned too.
     pub events: u64,
     /// Bytes on disk.
     pub bytes: u64,
@@ -349,6 +349,13 @@ pub trait Store: Send + Sync {
     /// A level's hash is that of the subtree over 16 to the power of the level records, and there is one for each such
     /// stretch that is full.
     async fn audit_hashes(&self, level: u32, first: u64, count: u64) -> Result<Vec<Digest>>;
+
+    /// Up to which record the audit log is pruned; 0 while it is whole.
+    async fn audit_pruned(&self) -> Result<u64>;
+
+    /// Prunes the audit log, which is pruned up to `from`, up to a record of it. Of the records that go the hashes stay.
+    /// `Stale` if it is pruned up to another one by now.
+    async fn audit_prune(&self, from: u64, upto: u64, event: Event) -> Result<()>;
 
     /// The end of the audit log.
     async fn audit_head(&self) -> Result<Head>;

@@ -631,6 +631,14 @@ impl Store for CachedStore {
         self.store.audit_hashes(level, first, count).await
     }
 
+    async fn audit_pruned(&self) -> Result<u64> {
+        self.store.audit_pruned().await
+    }
+
+    async fn audit_prune(&self, from: u64, upto: u64, event: Event) -> Result<()> {
+        self.store.audit_prune(from, upto, event).await
+    }
+
     async fn audit_head(&self) -> Result<Head> {
         self.store.audit_head().await
     }

@@ -79,6 +79,15 @@ pub struct ResolvedRef {
     pub version: u32,
 }
 
+/// The audit log, when its oldest events were pruned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrunedLog {
+    /// Up to which event.
+    pub pruned_upto: u64,
+    /// The root of the tree over all events up to it, in hexadecimal.
+    pub root: String,
+}
+
 /// Where a request came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventClient {

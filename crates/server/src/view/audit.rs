@@ -145,6 +145,9 @@ fn event_object(object: Object, origin: &Origin) -> strongroom_domain::Result<se
                 keep_versions_for,
             })
         }
+        Object::AuditLog { upto, root } => {
+            serde_json::to_value(wire::PrunedLog { pruned_upto: upto, root: hex(&root) })
+        }
         Object::ServiceUser { id, name, active, created_at } => serde_json::to_value(service_user(
             &ServiceUser { id, name, active, created_at, revision: 0 },
             // The form that `owner_id` and the principal have.

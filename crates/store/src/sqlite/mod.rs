@@ -643,6 +643,14 @@ impl Store for SqliteStore {
         self.readers.scan(Lane::Indexed, read).await
     }
 
+    async fn audit_pruned(&self) -> Result<u64> {
+        self.readers.lookup(audit::pruned)
+    }
+
+    async fn audit_prune(&self, from: u64, upto: u64, event: Event) -> Result<()> {
+        self.change(vec![event], move |step| audit::prune(step, from, upto)).await
+    }
+
     async fn audit_head(&self) -> Result<Head> {
         self.readers.lookup(audit::head)
     }
