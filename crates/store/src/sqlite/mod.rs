@@ -156,6 +156,29 @@ impl SqliteStore {
         Ok((finding != "ok").then_some(finding))
     }
 
+    /// What is kept of a deleted secret's values, newest first. No use case reads them: this is for a backup.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Internal`].
+    pub fn deleted_version_kept(&self, account: AccountId, secret: SecretId) -> Result<Vec<Kept>> {
+        let number = self.number(account)?;
+        self.readers.lookup(|connection| versions::kept_deleted(connection, number, secret))
+    }
+
+    /// One version of a deleted secret, for a backup too.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Internal`].
+    pub fn deleted_version_find(
+        &self,
+        account: AccountId,
+        secret: SecretId,
+        number: u32,
+    ) -> Result<Option<Version>> {
+        let account = self.number(account)?;
+        self.readers.lookup(|connection| versions::find_deleted(connection, account, secret, number))
+    }
+
     /// The number of an account. Another account's things are not found: they have another number.
     fn number(&self, account: AccountId) -> Result<i64> {
         match self.known_account()? {

@@ -107,12 +107,14 @@ pub(super) fn find(
              WHERE account = ?1 AND secret = ?2 AND number = ?3 \
              AND EXISTS (SELECT 1 FROM secret WHERE secret.account = ?1 AND secret.id = ?2)",
         )?
-        .query_row((account, secret.ksuid().as_bytes(), number), |row| {
-            let wrapped_key = WrappedKey::from_bytes(row.get(2)?);
-            let sealed = SealedValue { wrapped_key, ciphertext: row.get(3)? };
-            Ok(Version { number: row.get(0)?, created_at: get(row, 1)?, created_by: get(row, 4)?, sealed })
-        })
+        .query_row((account, secret.ksuid().as_bytes(), number), view)
         .optional()
+}
+
+fn view(row: &Row<'_>) -> rusqlite::Result<Version> {
+    let wrapped_key = WrappedKey::from_bytes(row.get(2)?);
+    let sealed = SealedValue { wrapped_key, ciphertext: row.get(3)? };
+    Ok(Version { number: row.get(0)?, created_at: get(row, 1)?, created_by: get(row, 4)?, sealed })
 }
 
 /// What is kept of a secret's values, newest first.
@@ -123,14 +125,50 @@ pub(super) fn kept(connection: &Connection, account: i64, secret: SecretId) -> r
              WHERE account = ?1 AND secret = ?2 \
              AND EXISTS (SELECT 1 FROM secret WHERE secret.account = ?1 AND secret.id = ?2) ORDER BY number DESC",
         )?
-        .query_map((account, secret.ksuid().as_bytes()), |row| {
-            Ok(Kept {
-                number: row.get(0)?,
-                created_at: get(row, 1)?,
-                created_by: get(row, 2)?,
-                replaced_at: get(row, 3)?,
-            })
-        })?
+        .query_map((account, secret.ksuid().as_bytes()), view_kept)?
+        .collect()
+}
+
+fn view_kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
+    Ok(Kept {
+        number: row.get(0)?,
+        created_at: get(row, 1)?,
+        created_by: get(row, 2)?,
+        replaced_at: get(row, 3)?,
+    })
+}
+
+/// A version of a secret that is deleted: for a store that is only read, such as a backup.
+pub(super) fn find_deleted(
+    connection: &Connection,
+    account: i64,
+    secret: SecretId,
+    number: u32,
+) -> rusqlite::Result<Option<Version>> {
+    connection
+        .prepare_cached(
+            "SELECT number, created_at, wrapped_key, ciphertext, created_by FROM version \
+             WHERE account = ?1 AND secret = ?2 AND number = ?3 \
+             AND EXISTS (SELECT 1 FROM deleted_secret AS secret WHERE secret.account = ?1 AND secret.id = ?2)",
+        )?
+        .query_row((account, secret.ksuid().as_bytes(), number), view)
+        .optional()
+}
+
+/// What is kept of a deleted secret's values, newest first.
+pub(super) fn kept_deleted(
+    connection: &Connection,
+    account: i64,
+    secret: SecretId,
+) -> rusqlite::Result<Vec<Kept>> {
+    connection
+        .prepare_cached(
+            "SELECT number, created_at, created_by, replaced_at FROM version \
+             WHERE account = ?1 AND secret = ?2 \
+             AND EXISTS (SELECT 1 FROM deleted_secret AS secret WHERE secret.account = ?1 AND secret.id = ?2) \
+             ORDER BY number DESC",
+        )?
+        .query_map((account, secret.ksuid().as_bytes()), view_kept)?
         .collect()
 }
 
