@@ -116,7 +116,30 @@ async fn store(settings: &Settings, key: Option<&RootKey>) -> Vec<Finding> {
         Ok(Some(damage)) => Bad(format!("the store is damaged: {damage}"), FROM_BACKUP.into()),
         Err(error) => unreadable("the store", error),
     };
-    vec![undamaged, keys(&store, key).await, log(&store).await]
+    let mut findings = vec![undamaged, keys(&store, key).await, log(&store).await];
+    findings.extend(log_key(&store).await);
+    findings
+}
+
+/// Tells of a key for checkpoints that was lost: none that was kept before can then be compared with the log.
+async fn log_key(store: &SqliteStore) -> Option<Finding> {
+    let account = store.account_find().await.ok()??;
+    let there = store.log_key_find(account.id).await;
+    match (there, store.log_keys_made().await) {
+        (Ok(_), Ok(0)) | (Ok(Some(_)), Ok(1)) => None,
+        (Ok(Some(_)), Ok(_)) => Some(Warning(
+            "the key of the audit log's checkpoints was missing at a start, and another was made".into(),
+            "compare the log with a backup: checkpoints from before are of the old key, and do not fit"
+                .into(),
+        )),
+        (Ok(None), Ok(_)) => Some(Bad(
+            "the key of the audit log's checkpoints is missing: somebody removed it".into(),
+            FROM_BACKUP.into(),
+        )),
+        (Err(error), _) | (_, Err(error)) => {
+            Some(unreadable("the key of the audit log's checkpoints", error))
+        }
+    }
 }
 
 const FROM_BACKUP: &str = "restore a backup: strongroom restore FILE --data-dir EMPTY-FOLDER";

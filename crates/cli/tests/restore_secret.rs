@@ -207,6 +207,10 @@ fn what_cannot_be_restored_is_told() {
         assert!(told.contains("cannot be read") || told.contains("is damaged"), "{name}: {told}");
     }
     world.admin.fails(3, &["restore", "--from", "/nowhere.db", "--secret", "prod:db"]);
+    let profiles = world.folder.path().join("profiles.toml");
+    let args = ["--secret", "prod:db", "--profile", "none", "--client-config", text(&profiles)];
+    let told = world.refuses(3, &args);
+    assert!(told.contains("there is no profile 'none'") && told.contains(text(&profiles)), "{told}");
     assert_eq!(fs::read(&world.backup).unwrap(), whole, "the backup is left as it was");
     world.server.stop();
 }

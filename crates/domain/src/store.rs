@@ -86,6 +86,9 @@ pub trait Store: Send + Sync {
     /// Keeps the key that signs the audit log's checkpoints. `Stale` if there is one already.
     async fn log_key_insert(&self, account: AccountId, key: WrappedKey) -> Result<()>;
 
+    /// How many such keys were ever kept: more than one, or one that is not there, means that one was lost.
+    async fn log_keys_made(&self) -> Result<u64>;
+
     /// A key with its owner.
     async fn credential_find(&self, id: ApiKeyId) -> Result<Option<Arc<Credential>>>;
 
@@ -158,7 +161,8 @@ pub trait Store: Send + Sync {
         query: Query,
     ) -> Result<Arc<Listing<Arc<Secret>>>>;
 
-    /// Changes a secret; with a version, its value too. Of its versions the last `keep` stay, the new one included.
+    /// Changes a secret; with a version, its value too. Of its versions the last ones stay, the new one included: as many as
+    /// its vault says then, or else `keep`.
     /// `NotUnique`; `Stale`, also if its vault has another name by now than the record tells.
     async fn secret_update(
         &self,

@@ -227,6 +227,10 @@ impl Store for CachedStore {
         self.store.log_key_insert(account, key).await
     }
 
+    async fn log_keys_made(&self) -> Result<u64> {
+        self.store.log_keys_made().await
+    }
+
     async fn credential_find(&self, id: ApiKeyId) -> Result<Option<Arc<Credential>>> {
         let cache = &self.caches.credentials;
         if let Some(known) = cache.get(id) {

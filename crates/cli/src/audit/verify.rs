@@ -10,7 +10,7 @@ use strongroom_domain::audit::{Broken, Head};
 use strongroom_domain::store::Store;
 
 use super::{block_on, export, open, progress, read_text, unreadable};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::settings::Place;
 
 pub(super) const HELP: &str = "Examples:
@@ -38,6 +38,12 @@ pub(crate) struct Verify {
 
 impl Verify {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        if self.key.is_some() && self.export.is_none() && self.checkpoint.is_empty() {
+            let what = "--key is for checkpoints and exports, and neither is given";
+            return Err(Failure::new(what)
+                .todo("add --checkpoint FILE, or leave --key out")
+                .kind(Kind::Usage));
+        }
         let key = self.key.as_deref().map(public_key).transpose()?;
         let mut expected = Vec::new();
         if let Some(key) = &key {

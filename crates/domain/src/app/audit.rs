@@ -101,6 +101,15 @@ impl App {
         self.log().consistency(from, size).await
     }
 
+    /// Whether the key that signs the log's checkpoints was missing, and another was made in its place: none that was kept before
+    /// is of this key.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn audit_key_was_lost(&self) -> Result<bool> {
+        Ok(self.store.log_keys_made().await? > 1)
+    }
+
     /// The key that the log's checkpoints are checked with; it is for everybody.
     #[must_use]
     pub fn audit_key(&self) -> LogPublicKey {

@@ -260,6 +260,10 @@ impl Store for SqliteStore {
         self.change(Vec::new(), move |step| accounts::log_key_insert(step, number, &key)).await
     }
 
+    async fn log_keys_made(&self) -> Result<u64> {
+        self.readers.lookup(accounts::log_keys_made)
+    }
+
     async fn credential_find(&self, id: ApiKeyId) -> Result<Option<Arc<Credential>>> {
         let Some(account) = self.known_account()? else { return Ok(None) };
         self.readers.lookup(|connection| accounts::credential_find(connection, account, id))

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 use strongroom_crypto::{SealedValue, WrappedKey};
-use strongroom_domain::ids::SecretId;
+use strongroom_domain::ids::{SecretId, VaultId};
 use strongroom_domain::keep::Keep;
 use strongroom_domain::secret::{Due, Kept, Version, Walked};
 use strongroom_domain::{Error, Result};
@@ -33,14 +33,21 @@ pub(super) fn insert(step: &Step<'_>, account: i64, secret: SecretId, version: &
     Ok(())
 }
 
-/// Adds a version in place of those before it, of which as many stay as make up `keep` with it.
+/// Adds a version in place of those before it, of which as many stay as make up with it what the vault keeps; `keep` is what
+/// is kept where the vault does not say.
 pub(super) fn replace(
     step: &Step<'_>,
     account: i64,
-    secret: SecretId,
+    (secret, vault): (SecretId, VaultId),
     version: &Version,
     keep: u32,
 ) -> Result<()> {
+    // Asked here: the vault may have been told to keep more while the value was sealed.
+    let keep: u32 = step
+        .connection
+        .prepare_cached("SELECT coalesce(keep_versions, ?3) FROM vault WHERE account = ?1 AND id = ?2")
+        .and_then(|mut select| select.query_row((account, vault.ksuid().as_bytes(), keep), |row| row.get(0)))
+        .map_err(error::plain)?;
     // Those that are to go need not be written first.
     delete_upto(step, account, secret, i64::from(version.number) - i64::from(keep))?;
     step.connection
