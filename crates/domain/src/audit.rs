@@ -6,6 +6,7 @@
 mod canonical;
 pub mod chain;
 pub mod checkpoint;
+mod hex;
 pub mod proof;
 mod query;
 pub mod tree;
@@ -16,6 +17,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strongroom_crypto::Digest;
 
 use crate::api_key::ApiKey;
 use crate::caller::Caller;
@@ -50,6 +52,8 @@ pub enum Action {
     Expiring,
     /// Its end is past.
     Expired,
+    /// Its oldest part was removed.
+    Pruned,
 }
 
 impl Action {
@@ -63,6 +67,7 @@ impl Action {
             Self::Purged => "purged",
             Self::Expiring => "expiring",
             Self::Expired => "expired",
+            Self::Pruned => "pruned",
         }
     }
 }
@@ -210,6 +215,12 @@ pub enum Object {
         keep_versions: Option<u32>,
         keep_versions_for: Option<u32>,
     },
+    /// The audit log itself, of which the records up to one are gone: the tree over them had that root.
+    AuditLog {
+        upto: u64,
+        #[serde(with = "hex")]
+        root: Digest,
+    },
 }
 
 impl Object {
@@ -231,6 +242,7 @@ impl Object {
             Self::Secret { .. } | Self::Value { .. } => "secret",
             Self::ApiKey { .. } => "api_key",
             Self::ServiceUser { .. } => "service_user",
+            Self::AuditLog { .. } => "audit_log",
         }
     }
 }

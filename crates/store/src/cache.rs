@@ -228,6 +228,10 @@ impl Store for CachedStore {
         self.store.log_key_insert(account, key).await
     }
 
+    async fn log_keys_made(&self) -> Result<u64> {
+        self.store.log_keys_made().await
+    }
+
     async fn credential_find(&self, id: ApiKeyId) -> Result<Option<Arc<Credential>>> {
         let cache = &self.caches.credentials;
         if let Some(known) = cache.get(id) {
@@ -654,6 +658,14 @@ impl Store for CachedStore {
 
     async fn audit_hashes(&self, level: u32, first: u64, count: u64) -> Result<Vec<Digest>> {
         self.store.audit_hashes(level, first, count).await
+    }
+
+    async fn audit_pruned(&self) -> Result<u64> {
+        self.store.audit_pruned().await
+    }
+
+    async fn audit_prune(&self, from: u64, upto: u64, event: Event) -> Result<()> {
+        self.store.audit_prune(from, upto, event).await
     }
 
     async fn audit_head(&self) -> Result<Head> {

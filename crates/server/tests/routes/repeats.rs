@@ -200,17 +200,17 @@ async fn answers_are_forgotten_after_a_day() {
     make("/vaults", "later", json!({"name": "later"})).await;
     world.add_vault("without").await;
     world.pass(DAY - 3601);
-    sweeper::sweep(world.front.shared()).await;
+    sweeper::sweep(world.front.shared(), u64::MAX).await;
     let events = world.store.counts().await.unwrap().events;
     // As another sweep would, and before it: what is left is what it finds.
     assert_eq!(world.answers_left().await, 5, "none for what came without a key");
     make("/vaults", "k9", json!({"name": "v9"})).await;
     world.pass(DAY - 1);
-    sweeper::sweep(world.front.shared()).await;
+    sweeper::sweep(world.front.shared(), u64::MAX).await;
     assert_eq!(world.answers_left().await, 1);
     make("/vaults", "k10", json!({"name": "v10"})).await;
     world.pass(DAY);
-    sweeper::sweep(world.front.shared()).await;
+    sweeper::sweep(world.front.shared(), u64::MAX).await;
     assert_eq!(world.answers_left().await, 0);
     assert_eq!(world.store.counts().await.unwrap().events, events + 2, "forgetting is no change");
 }
