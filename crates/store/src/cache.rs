@@ -631,6 +631,10 @@ impl Store for CachedStore {
         self.store.audit_hashes(level, first, count).await
     }
 
+    async fn audit_watch(&self, past: u64) -> Result<u64> {
+        self.store.audit_watch(past).await
+    }
+
     async fn audit_head(&self) -> Result<Head> {
         self.store.audit_head().await
     }

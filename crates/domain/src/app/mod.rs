@@ -5,6 +5,7 @@
 
 mod api_keys;
 pub mod audit;
+mod changes;
 mod deleted;
 mod details;
 mod explain;

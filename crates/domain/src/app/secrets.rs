@@ -5,7 +5,7 @@ use std::sync::Arc;
 use strongroom_crypto::{Digest, SecretValue, VaultKey};
 
 use super::{App, must_fit, retry_stale};
-use crate::audit::Action;
+use crate::audit::{Action, Object};
 use crate::caller::Caller;
 use crate::error::{Error, Missing, Noun, Result, Rule};
 use crate::grant::Action as Grantable;
@@ -217,7 +217,7 @@ impl App {
             if secret == *old && value.is_none() {
                 return Ok(old);
             }
-            self.secret_write(caller, secret, value).await
+            self.secret_write(caller, &old, secret, value).await
         })
         .await
     }
@@ -226,6 +226,7 @@ impl App {
     pub(super) async fn secret_write(
         &self,
         caller: &Caller,
+        old: &Secret,
         mut secret: Secret,
         value: Option<&SecretValue>,
     ) -> Result<Arc<Secret>> {
@@ -237,7 +238,7 @@ impl App {
             keep = vault.keep.over(&keep);
             version = Some(self.seal(&vault, &secret, value)?);
         }
-        let event = self.event(caller, &secret, Action::Updated)?;
+        let event = self.event(caller, Object::secret_after(old, &secret), Action::Updated)?;
         self.store.secret_update(caller.account, secret.clone(), version, keep.versions, event).await?;
         Ok(Arc::new(secret))
     }
@@ -270,7 +271,7 @@ impl App {
             check_new_place(caller, &old, &secret)?;
             secret.touch(self.stamper.stamp()?, caller.principal);
             let versions = self.versions_moved(caller, &old, (&vault, &secret)).await?;
-            let event = self.event(caller, &secret, Action::Updated)?;
+            let event = self.event(caller, Object::secret_after(&old, &secret), Action::Updated)?;
             self.store.secret_move(caller.account, old, vault, secret.clone(), versions, event).await?;
             Ok(secret)
         })

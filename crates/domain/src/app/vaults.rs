@@ -5,7 +5,7 @@ use std::sync::Arc;
 use strongroom_crypto::{Digest, VaultKey};
 
 use super::{App, must_fit, retry_stale};
-use crate::audit::Action;
+use crate::audit::{Action, Object};
 use crate::caller::Caller;
 use crate::error::{Error, Missing, Noun, Result};
 use crate::ids::VaultId;
@@ -130,7 +130,7 @@ impl App {
                 return Ok(old);
             }
             vault.touch(self.stamper.stamp()?, caller.principal);
-            let event = self.event(caller, &vault, Action::Updated)?;
+            let event = self.event(caller, Object::vault_after(&old, &vault), Action::Updated)?;
             self.store.vault_update(caller.account, vault.clone(), event).await?;
             Ok(Arc::new(vault))
         })

@@ -5,13 +5,16 @@ mod tls;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body::Frame;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -101,6 +104,10 @@ async fn metrics(front: &Front, request: &Request<Incoming>) -> Response<Body> {
     })
 }
 
+/// Marks an answer whose request is under way until its last byte is sent, however long that takes.
+#[derive(Clone)]
+pub(crate) struct Streamed;
+
 /// Serves until `stop` is done; then refuses new connections, lets running requests finish within [`Limits::drain`], and
 /// returns.
 ///
@@ -137,6 +144,7 @@ pub async fn serve(
         });
     }
     drop(listener);
+    answers.front().shared().stop_waiting();
     // Fails only when no connection is left to hear it.
     let _ = stopping.send(true);
     drop(stopped);
@@ -237,8 +245,7 @@ impl Connection {
             let request_under_way = under_way.begin();
             async move {
                 let response = answers.answer(request, Peer { scheme, address }).await;
-                drop(request_under_way);
-                Ok::<_, Infallible>(response)
+                Ok::<_, Infallible>(held_open(response, request_under_way))
             }
         });
         let stream = TokioIo::new(stream);
@@ -258,6 +265,31 @@ impl Connection {
             builder.header_read_timeout(None).max_buf_size(BUFFER);
             unless_idle(watcher.watch(builder.serve_connection(stream, service)), idle).await
         }
+    }
+}
+
+/// Has the request of a streamed answer be under way for as long as there is more of the answer.
+fn held_open(mut response: Response<Body>, under_way: UnderWay) -> Response<Body> {
+    match response.extensions_mut().remove::<Streamed>() {
+        Some(Streamed) => response.map(|body| Body::new(Held { body, _under_way: under_way })),
+        None => response,
+    }
+}
+
+struct Held {
+    body: Body,
+    _under_way: UnderWay,
+}
+
+impl http_body::Body for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        pin!(&mut self.body).poll_frame(context)
     }
 }
 
