@@ -16,7 +16,9 @@ mod vault;
 mod version;
 
 pub use api_key::{ApiKey, ApiKeyCreate, ApiKeyList, ApiKeyUpdate, Grant};
-pub use audit::{AuditEventList, Credential, Event, EventClient, Principal, ResolvedRef};
+pub use audit::{
+    AuditEventList, Credential, Event, EventClient, Listed, Principal, PrunedLog, ResolvedRef, Unreadable,
+};
 pub use change::{Change, ChangeList, ChangedFrom, ChangedSecret, ChangedVault};
 pub use deleted::{DeletedList, DeletedSecret, DeletedVault, Undelete};
 pub use detail::{SecretDetail, SecretDetailList, SecretMove};

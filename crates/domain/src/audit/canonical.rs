@@ -300,6 +300,15 @@ mod tests {
         };
         assert_eq!(read(&write(&event).unwrap()).unwrap(), event);
         assert_eq!(read(&serde_json::to_vec(&event).unwrap()).unwrap(), event, "as older stores have it");
+        event.object = Object::AuditLog { upto: 4096, root: [0x5a; 32] };
+        let bytes = write(&event).unwrap();
+        assert_eq!(read(&bytes).unwrap(), event);
+        let json = format!(r#"{{"audit_log":{{"upto":4096,"root":"{}"}}}}"#, "5a".repeat(32));
+        assert!(bytes.ends_with(json.as_bytes()));
+        assert!(serde_json::from_str::<Object>(&json).is_ok());
+        for other in ["5A", "5", "5g", "5a5"] {
+            assert!(serde_json::from_str::<Object>(&json.replacen("5a", other, 1)).is_err(), "{other}");
+        }
     }
 
     /// Events from before renames were noted are the same bytes as ever.

@@ -33,12 +33,12 @@ mod log;
 mod values;
 mod versions;
 
-pub use audit::{event, events};
+pub use audit::{event, events, listed};
 pub use changes::{change, changes};
 pub use deleted::deleted;
 pub use explain::explanation;
 pub use log::{consistency, inclusion};
-pub use values::{etag, values};
+pub use values::{etag, parse_etag, values};
 pub use versions::{vault_detail, versions};
 
 /// Escaped in a query's value: all that is not unreserved in RFC 3986.
