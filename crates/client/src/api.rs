@@ -106,6 +106,8 @@ pub struct Client {
     token: Token,
     tls: TlsConfig,
     agent: Agent,
+    /// Time for all of a call with its answer.
+    overall: Duration,
 }
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -129,14 +131,26 @@ impl Client {
         let address = Address::parse(&url)?;
         let tls = tls_config(&address, ca.as_deref())?;
         let agent = agent(&address, &tls, CONNECT, OVERALL);
-        Ok(Self { address, token, tls, agent })
+        Ok(Self { address, token, tls, agent, overall: OVERALL })
+    }
+
+    /// Another client of the same server with the same key, for another thread.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self {
+            address: self.address.clone(),
+            token: self.token.copy(),
+            tls: self.tls.clone(),
+            agent: self.agent.clone(),
+            overall: self.overall,
+        }
     }
 
     /// Sets how long to wait for a connection, and for all of a call with its answer.
     #[must_use]
     pub fn with_timeouts(self, connect: Duration, overall: Duration) -> Self {
         let agent = agent(&self.address, &self.tls, connect, overall);
-        Self { agent, ..self }
+        Self { agent, overall, ..self }
     }
 
     /// The server's URL, without a `/` at its end.
@@ -182,7 +196,28 @@ impl Client {
         let body =
             body.map_err(|error| Error::Protocol(format!("the request cannot be written: {error}")))?;
         let url = format!("{}{path}{}", self.url(), query_string(query));
-        let send = || self.send_once(method, &url, body.as_deref().map(Vec::as_slice));
+        self.send_for(method, &url, body.as_deref().map(Vec::as_slice), self.overall)
+    }
+
+    /// Reads what the server may take a while to answer: as long as it is asked to wait, and then as long as any call.
+    pub(crate) fn get_waiting(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        wait: Duration,
+    ) -> Result<Answer, Error> {
+        let url = format!("{}{path}{}", self.url(), query_string(query));
+        self.send_for(Method::Get, &url, None, wait + self.overall)
+    }
+
+    fn send_for(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<&[u8]>,
+        limit: Duration,
+    ) -> Result<Answer, Error> {
+        let send = || self.send_once(method, url, body, limit);
         // Reading twice harms nobody. A write whose answer was lost may have been done, and is never sent again.
         let sent = match send() {
             Err(error) if method == Method::Get && error::is_closed_early(&error) => send(),
@@ -196,6 +231,7 @@ impl Client {
         method: Method,
         url: &str,
         body: Option<&[u8]>,
+        limit: Duration,
     ) -> Result<Response<Body>, ureq::Error> {
         // This header is what the token is for.
         let authorization = Zeroizing::new(format!("Bearer {}", self.token.expose_secret()));
@@ -208,7 +244,10 @@ impl Client {
             .header("ngrok-version", "2");
         match body {
             Some(body) => self.agent.run(request.header("content-type", "application/json").body(body)?),
-            None => self.agent.run(request.body(())?),
+            None => {
+                let request = self.agent.configure_request(request.body(())?);
+                self.agent.run(request.timeout_global(Some(limit)).build())
+            }
         }
     }
 

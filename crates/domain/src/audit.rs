@@ -167,6 +167,9 @@ pub enum Object {
         metadata: String,
         created_by: PrincipalId,
         last_updated_by: PrincipalId,
+        /// The name that it had before, when it was given another one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        previous: Option<String>,
     },
     Secret {
         id: SecretId,
@@ -182,6 +185,9 @@ pub enum Object {
         version: u32,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<Timestamp>,
+        /// Where it was before, when it was renamed or moved.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        previous: Option<Whereabouts>,
     },
     ApiKey {
         id: ApiKeyId,
@@ -223,7 +229,55 @@ pub enum Object {
     },
 }
 
+/// Where a secret is found, and which version of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whereabouts {
+    /// Its name.
+    pub name: String,
+    /// Its vault.
+    pub vault: VaultId,
+    /// That vault's name.
+    pub vault_name: String,
+    /// Which version of its value was current.
+    pub version: u32,
+}
+
+impl From<&Secret> for Whereabouts {
+    fn from(secret: &Secret) -> Self {
+        Self {
+            name: secret.name.clone(),
+            vault: secret.vault_id,
+            vault_name: secret.vault_name.clone(),
+            version: secret.version,
+        }
+    }
+}
+
 impl Object {
+    /// A secret that was another one before: it tells where that was, if it was renamed or moved.
+    #[must_use]
+    pub fn secret_after(old: &Secret, new: &Secret) -> Self {
+        let mut object = Self::from(new);
+        if let Self::Secret { previous, .. } = &mut object
+            && (old.vault_id, &old.name) != (new.vault_id, &new.name)
+        {
+            *previous = Some(old.into());
+        }
+        object
+    }
+
+    /// A vault that was another one before: it tells the name it had, if it was renamed.
+    #[must_use]
+    pub fn vault_after(old: &Vault, new: &Vault) -> Self {
+        let mut object = Self::from(new);
+        if let Self::Vault { previous, .. } = &mut object
+            && old.name != new.name
+        {
+            *previous = Some(old.name.clone());
+        }
+        object
+    }
+
     /// How many values a vault keeps, and how long.
     #[must_use]
     pub fn keep(vault: &Vault) -> Self {
@@ -258,6 +312,7 @@ impl From<&Vault> for Object {
             metadata: vault.metadata.clone(),
             created_by: vault.created_by,
             last_updated_by: vault.last_updated_by,
+            previous: None,
         }
     }
 }
@@ -277,6 +332,7 @@ impl From<&Secret> for Object {
             vault_name: secret.vault_name.clone(),
             version: secret.version,
             expires_at: secret.expires_at,
+            previous: None,
         }
     }
 }

@@ -61,6 +61,9 @@ pub enum Error {
     /// What was to be given out is past its end.
     #[error("secrets that were to be resolved have expired")]
     Expired(Vec<Expired>),
+    /// The feed of changes cannot be read on from where the caller was.
+    #[error("{0}")]
+    Gone(Gone),
     /// The vault still holds secrets.
     #[error("the vault holds secrets")]
     NotEmpty,
@@ -277,6 +280,17 @@ pub enum Conflict {
     /// Something is to be brought back, and another one has its name.
     #[error("another {0} has its name")]
     NameTaken(Noun),
+}
+
+/// Why the feed of changes cannot be read on from a cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Gone {
+    /// What comes after it is not kept any longer.
+    #[error("the changes after the cursor are not kept any longer")]
+    Pruned,
+    /// It is of another server's feed, or of this one's as it was before it was restored from a backup.
+    #[error("the cursor is not of this feed")]
+    OtherFeed,
 }
 
 /// What is wrong with a credential. None of these holds it.

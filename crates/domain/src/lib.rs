@@ -6,6 +6,7 @@ pub mod api_key;
 pub mod app;
 pub mod audit;
 pub mod caller;
+pub mod change;
 pub mod clock;
 pub mod deleted;
 pub mod error;

@@ -375,6 +375,9 @@ pub trait Store: Send + Sync {
     /// stretch that is full.
     async fn audit_hashes(&self, level: u32, first: u64, count: u64) -> Result<Vec<Digest>>;
 
+    /// Waits until the audit log is longer than up to a record, and says which is its last one then.
+    async fn audit_watch(&self, past: u64) -> Result<u64>;
+
     /// Up to which record the audit log is pruned; 0 while it is whole.
     async fn audit_pruned(&self) -> Result<u64>;
 

@@ -6,7 +6,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use strongroom_domain::Error;
-use strongroom_domain::error::{BadCredential, Conflict, Denial, Expired, Missing, Noun, Rule};
+use strongroom_domain::error::{BadCredential, Conflict, Denial, Expired, Gone, Missing, Noun, Rule};
 use strongroom_domain::ids::OperationId;
 
 /// A failure of a request: the domain's, or one of the protocol around it.
@@ -79,6 +79,9 @@ pub enum Protocol {
     /// A field with a value of the wrong kind.
     #[error("invalid field")]
     InvalidField(&'static str),
+    /// A header with a value that it cannot have.
+    #[error("invalid header")]
+    InvalidHeader(&'static str),
     /// The query cannot be decoded.
     #[error("invalid query")]
     InvalidQuery(&'static str),
@@ -246,6 +249,7 @@ impl From<&Error> for Told {
                     ),
                 )
             }
+            Error::Gone(gone) => gone.into(),
             Error::NotEmpty => told(
                 BAD,
                 23003,
@@ -403,6 +407,21 @@ impl From<&Conflict> for Told {
                 format!("Another {noun} has that name by now. Give another one in 'name'."),
             ),
         }
+    }
+}
+
+impl From<&Gone> for Told {
+    fn from(gone: &Gone) -> Self {
+        const AGAIN: &str = "Begin again: GET /strongroom/changes without 'after' tells the cursor of now; then read all that you watch, \
+                             and go on from that cursor.";
+        let (code, why) = match gone {
+            Gone::Pruned => (1030, "The changes after this cursor are not kept any longer."),
+            Gone::OtherFeed => (
+                1031,
+                "This cursor is not of this server's changes: it is another server's, or this one was restored from a backup since.",
+            ),
+        };
+        own(StatusCode::GONE, code, format!("{why} {AGAIN}"))
     }
 }
 
@@ -582,7 +601,7 @@ impl From<&Protocol> for Told {
                     short(name)
                 ),
             ),
-            Protocol::InvalidField(name) => parameter(name),
+            Protocol::InvalidField(name) | Protocol::InvalidHeader(name) => parameter(name),
             Protocol::InvalidQuery(why) => {
                 told(BAD, 230, format!("The query part of the requested URI is invalid: {why}. {CHECK}"))
             }
@@ -644,22 +663,26 @@ impl IntoResponse for Problem {
 
 /// The answer that tells of a problem.
 pub(crate) fn view(problem: &Problem, operation: OperationId, path: &str) -> Response {
-    let Told { status, code, msg } = problem.into();
     let detail = match problem {
         Problem::Protocol(Protocol::NoRoute) => ("path".to_owned(), short(path)),
         _ => ("operation_id".to_owned(), operation.to_string()),
     };
-    let body = strongroom_wire::Error {
-        error_code: code,
-        status_code: status.as_u16(),
-        msg,
-        details: named(problem).into_iter().chain([detail]).collect(),
-    };
+    let (status, body) = body(problem, Some(detail));
     let mut response = crate::view::json(status, &body);
     if let Problem::Domain(Error::RateLimited { retry_after, .. }) = problem {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs() + 1));
     }
     response
+}
+
+/// The status and the body that tell of a problem.
+pub(crate) fn body(
+    problem: &Problem,
+    detail: Option<(String, String)>,
+) -> (StatusCode, strongroom_wire::Error) {
+    let Told { status, code, msg } = problem.into();
+    let details = named(problem).into_iter().chain(detail).collect();
+    (status, strongroom_wire::Error { error_code: code, status_code: status.as_u16(), msg, details })
 }
 
 /// Logs what lies behind a problem that is the server's own.

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod error;
+mod feed;
 pub mod front;
 pub mod listen;
 pub mod metrics;
@@ -22,6 +23,7 @@ pub use front::Front;
 pub use openapi::openapi;
 pub use routes::ROUTES;
 
+use feed::Feed;
 use metrics::Metrics;
 use origin::Origin;
 use rate::Rate;
@@ -57,6 +59,7 @@ pub struct Shared {
     pub(crate) settings: Settings,
     pub(crate) rate: Option<Rate>,
     pub(crate) rendered: Rendered,
+    pub(crate) feed: Feed,
     /// The server's counters.
     pub metrics: Metrics,
 }
@@ -68,10 +71,16 @@ impl Shared {
         &self.app
     }
 
+    /// Ends what only waits for something to happen: the server stops.
+    pub fn stop_waiting(&self) {
+        self.feed.stop();
+    }
+
     /// Puts a server together.
     #[must_use]
     pub fn new(app: App, settings: Settings) -> Arc<Self> {
         let rate = settings.requests_per_minute.map(Rate::per_minute);
-        Arc::new(Self { app, settings, rate, rendered: Rendered::default(), metrics: Metrics::default() })
+        let (rendered, feed, metrics) = (Rendered::default(), Feed::default(), Metrics::default());
+        Arc::new(Self { app, settings, rate, rendered, feed, metrics })
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
@@ -31,6 +32,12 @@ pub struct Metrics {
     requests: Family<Labels, Histogram, fn() -> Histogram>,
     /// Open connections.
     pub connections: Gauge,
+    /// Those who wait for changes.
+    pub(crate) feed_watchers: Gauge,
+    /// Changes that were sent to them, each counted for each.
+    pub(crate) feed_changes: Counter,
+    /// Records of the log that were read for all of them together.
+    pub(crate) feed_records: Counter,
 }
 
 impl Default for Metrics {
@@ -41,7 +48,17 @@ impl Default for Metrics {
         let help = "Time from a request's head to its answer, by route and status";
         registry.register_with_unit("http_request_duration", help, Unit::Seconds, requests.clone());
         registry.register("http_connections", "Open connections", connections.clone());
-        Self { registry, requests, connections }
+        let feed_watchers = Gauge::default();
+        registry.register("feed_watchers", "Those who wait for changes", feed_watchers.clone());
+        let (feed_changes, feed_records) = (Counter::default(), Counter::default());
+        registry.register(
+            "feed_changes",
+            "Changes sent, counted for each who got them",
+            feed_changes.clone(),
+        );
+        let help = "Records of the log read for all who wait together";
+        registry.register("feed_records", help, feed_records.clone());
+        Self { registry, requests, connections, feed_watchers, feed_changes, feed_records }
     }
 }
 

@@ -132,6 +132,22 @@ pub(crate) struct Events {
     filter: String,
 }
 
+/// From where the feed of changes is read.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes a query; crate::parse reads it")]
+pub(crate) struct Following {
+    /// The `cursor` of an answer before; `start` for the oldest change that is kept; the changes from now on when it is left out.
+    #[param(required = false, pattern = "^(start|[0-9]+-[0-9a-f]{16})$")]
+    after: String,
+    /// Changes in the answer, 1 to 100.
+    #[param(required = false, minimum = 1, maximum = 100, default = 100)]
+    limit: u8,
+    /// How long to wait for a change where there is none yet, such as `30s`; up to `60s`.
+    #[param(required = false)]
+    wait: String,
+}
+
 /// What is to be shown to be in the audit log.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -219,7 +235,7 @@ pub(crate) enum Errors {
         routes::secret_move, routes::version_list, routes::version_rollback, routes::vault_detail_get,
         routes::vault_detail_update, routes::deleted_list, routes::secret_undelete, routes::secret_purge,
         routes::vault_undelete, routes::vault_purge,
-        routes::audit_list, routes::audit_checkpoint, routes::audit_inclusion, routes::audit_consistency,
+        routes::change_list, routes::audit_list, routes::audit_checkpoint, routes::audit_inclusion, routes::audit_consistency,
         routes::root_get, routes::self_get, routes::health_get, routes::ready_get, routes::metrics_get, routes::openapi_get,
     ),
     security(("token" = [])),

@@ -46,7 +46,7 @@ impl Session {
         self.shared.app.limits()
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 

@@ -660,6 +660,10 @@ impl Store for CachedStore {
         self.store.audit_hashes(level, first, count).await
     }
 
+    async fn audit_watch(&self, past: u64) -> Result<u64> {
+        self.store.audit_watch(past).await
+    }
+
     async fn audit_pruned(&self) -> Result<u64> {
         self.store.audit_pruned().await
     }

@@ -2,6 +2,7 @@
 
 mod api_key;
 mod audit;
+mod change;
 mod deleted;
 mod detail;
 mod error;
@@ -18,6 +19,7 @@ pub use api_key::{ApiKey, ApiKeyCreate, ApiKeyList, ApiKeyUpdate, Grant};
 pub use audit::{
     AuditEventList, Credential, Event, EventClient, Listed, Principal, PrunedLog, ResolvedRef, Unreadable,
 };
+pub use change::{Change, ChangeList, ChangedFrom, ChangedSecret, ChangedVault};
 pub use deleted::{DeletedList, DeletedSecret, DeletedVault, Undelete};
 pub use detail::{SecretDetail, SecretDetailList, SecretMove};
 pub use error::Error;

@@ -6,6 +6,7 @@
 mod answers;
 mod api_keys;
 pub mod audit;
+mod changes;
 mod deleted;
 mod details;
 mod expiry;

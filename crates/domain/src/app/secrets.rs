@@ -8,7 +8,7 @@ use strongroom_crypto::{SecretValue, VaultKey};
 use super::vaults::{VaultRef, vault_missing};
 use super::{App, retry_stale};
 use crate::answer::{Creation, Made, Repeatable};
-use crate::audit::Action;
+use crate::audit::{Action, Object};
 use crate::caller::Caller;
 use crate::error::{Error, Missing, Noun, Result, Rule};
 use crate::expected::Expected;
@@ -229,7 +229,7 @@ impl App {
             if secret == *old && value.is_none() {
                 return Ok(old);
             }
-            self.secret_write(caller, secret, value).await
+            self.secret_write(caller, &old, secret, value).await
         })
         .await
     }
@@ -238,6 +238,7 @@ impl App {
     pub(super) async fn secret_write(
         &self,
         caller: &Caller,
+        old: &Secret,
         mut secret: Secret,
         value: Option<&SecretValue>,
     ) -> Result<Arc<Secret>> {
@@ -248,7 +249,7 @@ impl App {
             let vault = self.vault_of_secret(caller, &secret).await?;
             version = Some(self.seal(&vault, &secret, value)?);
         }
-        let event = self.event(caller, &secret, Action::Updated)?;
+        let event = self.event(caller, Object::secret_after(old, &secret), Action::Updated)?;
         let keep = self.limits.keep.versions;
         self.store.secret_update(caller.account, secret.clone(), version, keep, event).await?;
         Ok(Arc::new(secret))
@@ -282,7 +283,7 @@ impl App {
             check_new_place(caller, &old, &secret)?;
             secret.touch(self.stamper.stamp()?, caller.principal);
             let versions = self.versions_moved(caller, &old, (&vault, &secret)).await?;
-            let event = self.event(caller, &secret, Action::Updated)?;
+            let event = self.event(caller, Object::secret_after(&old, &secret), Action::Updated)?;
             self.store.secret_move(caller.account, old, vault, secret.clone(), versions, event).await?;
             Ok(secret)
         })

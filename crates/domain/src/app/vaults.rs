@@ -6,7 +6,7 @@ use strongroom_crypto::VaultKey;
 
 use super::{App, retry_stale};
 use crate::answer::{Creation, Made, Repeatable};
-use crate::audit::Action;
+use crate::audit::{Action, Object};
 use crate::caller::Caller;
 use crate::error::{Error, Missing, Noun, Result, Rule};
 use crate::expected::Expected;
@@ -192,7 +192,7 @@ impl App {
                 return Ok(old);
             }
             vault.touch(self.stamper.stamp()?, caller.principal);
-            let event = self.event(caller, &vault, Action::Updated)?;
+            let event = self.event(caller, Object::vault_after(&old, &vault), Action::Updated)?;
             self.store.vault_update(caller.account, vault.clone(), event).await?;
             Ok(Arc::new(vault))
         })

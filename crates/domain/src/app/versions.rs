@@ -78,7 +78,7 @@ impl App {
                 return Ok(old);
             }
             let secret = (*old).clone();
-            self.secret_write(caller, secret, Some(&value)).await
+            self.secret_write(caller, &old, secret, Some(&value)).await
         })
         .await
     }

@@ -6,8 +6,8 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -101,6 +101,10 @@ async fn metrics(front: &Front, request: &Request<Incoming>) -> Response<Body> {
     })
 }
 
+/// Goes with an answer that is made while it is sent: its request is under way until whoever makes it drops this too.
+#[derive(Clone, Default)]
+pub(crate) struct Streamed(Arc<OnceLock<UnderWay>>);
+
 /// Serves until `stop` is done; then refuses new connections, lets running requests finish within [`Limits::drain`], and
 /// returns.
 ///
@@ -137,6 +141,7 @@ pub async fn serve(
         });
     }
     drop(listener);
+    answers.front().shared().stop_waiting();
     // Fails only when no connection is left to hear it.
     let _ = stopping.send(true);
     drop(stopped);
@@ -236,8 +241,11 @@ impl Connection {
             let answers = answers.clone();
             let request_under_way = under_way.begin();
             async move {
-                let response = answers.answer(request, Peer { scheme, address }).await;
-                drop(request_under_way);
+                let mut response = answers.answer(request, Peer { scheme, address }).await;
+                match response.extensions_mut().remove::<Streamed>() {
+                    Some(Streamed(kept)) => drop(kept.set(request_under_way)),
+                    None => drop(request_under_way),
+                }
                 Ok::<_, Infallible>(response)
             }
         });

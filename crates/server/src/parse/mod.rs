@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub mod body;
+pub(crate) mod changes;
 pub mod idempotency_key;
 pub mod if_match;
 pub mod list;
@@ -47,6 +48,7 @@ pub(crate) mod fields {
     pub(crate) const VALUES: &[&str] = &["vault", "name", "version"];
     pub(crate) const EXPLAIN: &[&str] = &["api_key", "vault", "name"];
     pub(crate) const AUDIT_EVENTS: &[&str] = &["order", "before", "after", "limit", "filter"];
+    pub(crate) const CHANGES: &[&str] = &["after", "limit", "wait"];
     pub(crate) const INCLUSION: &[&str] = &["sequence", "size"];
     pub(crate) const CONSISTENCY: &[&str] = &["from", "size"];
     pub(crate) const SERVICE_USER: &[&str] = &["name", "active"];

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod audit;
+mod changes;
 mod deleted;
 mod details;
 mod explain;
@@ -23,6 +24,7 @@ use crate::error::{Problem, Protocol};
 
 pub(crate) use api_keys::*;
 pub(crate) use audit::*;
+pub(crate) use changes::*;
 pub(crate) use deleted::*;
 pub(crate) use details::*;
 pub(crate) use explain::*;
@@ -85,6 +87,7 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/strongroom/secrets/{id}/purge", methods: ACT },
     Route { path: "/strongroom/vaults/{id}/undelete", methods: ACT },
     Route { path: "/strongroom/vaults/{id}/purge", methods: ACT },
+    Route { path: "/strongroom/changes", methods: READ },
     Route { path: "/strongroom/audit_events", methods: READ },
     Route { path: "/strongroom/audit/checkpoint", methods: READ },
     Route { path: "/strongroom/audit/inclusion", methods: READ },
@@ -134,6 +137,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/strongroom/secrets/{id}/purge", post(secret_purge))
         .route("/strongroom/vaults/{id}/undelete", post(vault_undelete))
         .route("/strongroom/vaults/{id}/purge", post(vault_purge))
+        .route("/strongroom/changes", get(change_list))
         .route("/strongroom/audit_events", get(audit_list))
         .route("/strongroom/audit/checkpoint", get(audit_checkpoint))
         .route("/strongroom/audit/inclusion", get(audit_inclusion))

@@ -88,6 +88,7 @@ fn event_object(object: Object, origin: &Origin) -> strongroom_domain::Result<se
             metadata,
             created_by,
             last_updated_by,
+            ..
         } => serde_json::to_value(wire::Vault {
             uri: format!("{origin}/vaults/{id}"),
             id: id.to_string(),

@@ -26,6 +26,7 @@ use strongroom_wire as wire;
 use crate::origin::Origin;
 
 mod audit;
+mod changes;
 mod deleted;
 mod explain;
 mod log;
@@ -33,6 +34,7 @@ mod values;
 mod versions;
 
 pub use audit::{event, events, listed};
+pub use changes::{change, changes};
 pub use deleted::deleted;
 pub use explain::explanation;
 pub use log::{consistency, inclusion};

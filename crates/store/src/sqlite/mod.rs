@@ -101,7 +101,8 @@ impl SqliteStore {
         let unread = |source| OpenError::Sqlite { path: path.to_owned(), source };
         let latest = Arc::new(Latest::read(&connection).map_err(unread)?);
         let checkpoints = Checkpoints::start(path, &mut connection).map_err(unread)?;
-        let writer = Writer::start(connection, checkpoints, latest.clone(), erase.clone());
+        let last = audit::head(&connection).map_err(unread)?.sequence;
+        let writer = Writer::start(connection, checkpoints, latest.clone(), erase.clone(), last);
         let store = Self { writer: Some(writer.map_err(failed)?), latest, erase, ..Self::over(path) };
         store.readers.warm().map_err(unread)?;
         Ok(store)
@@ -711,6 +712,10 @@ impl Store for SqliteStore {
             return self.readers.lookup(read);
         }
         self.readers.scan(Lane::Indexed, read).await
+    }
+
+    async fn audit_watch(&self, past: u64) -> Result<u64> {
+        self.writer.as_ref().ok_or_else(|| Error::Internal(Box::new(ReadOnly)))?.logged_past(past).await
     }
 
     async fn audit_pruned(&self) -> Result<u64> {

@@ -18,7 +18,7 @@ use strongroom_domain::audit::tree::Tree;
 use strongroom_domain::store::BATCH_BUCKETS;
 use strongroom_domain::{Error, Result};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::checkpoint::Checkpoints;
 use super::erase::Erase;
@@ -146,24 +146,29 @@ pub(super) struct Writer {
     jobs: Option<mpsc::Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
     pub(super) written: Arc<Written>,
+    /// The last record of the audit log.
+    logged: watch::Receiver<u64>,
 }
 
 impl Writer {
+    /// `last` is the last record of the audit log.
     pub(super) fn start(
         connection: Connection,
         checkpoints: Checkpoints,
         latest: Arc<Latest>,
         erase: Arc<Erase>,
+        last: u64,
     ) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let written = Arc::new(Written::default());
         let counters = written.clone();
         let runtime = Handle::try_current().ok();
+        let (log, logged) = watch::channel(last);
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
-            Batches { connection, checkpoints, notes: None, latest, erase, written: counters, runtime }
+            Batches { connection, checkpoints, notes: None, latest, erase, written: counters, runtime, log }
                 .run(queue)
         })?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread), written })
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), written, logged })
     }
 
     /// Has a change done. When this returns `Ok`, it is on disk; when it is given up, the change may still be done.
@@ -177,6 +182,13 @@ impl Writer {
         let jobs = self.jobs.as_ref().ok_or_else(closing)?;
         jobs.send(job).await.map_err(|_| closing())?;
         answered.await.map_err(|_| closing())?
+    }
+
+    /// Waits until the audit log has a record after that one; says which is its last.
+    pub(super) async fn logged_past(&self, past: u64) -> Result<u64> {
+        let mut logged = self.logged.clone();
+        let last = logged.wait_for(|last| *last > past).await;
+        last.map(|last| *last).map_err(|_| Error::Unavailable(Box::new(Closing)))
     }
 
     /// Whether the thread still takes changes.
@@ -243,6 +255,8 @@ struct Batches {
     written: Arc<Written>,
     /// Where the answers are told: waking a hundred tasks is left to those who run them.
     runtime: Option<Handle>,
+    /// Where those who follow the audit log are told how far it goes.
+    log: watch::Sender<u64>,
 }
 
 /// Why a batch is not committed.
@@ -344,6 +358,9 @@ impl Batches {
         self.latest.add(notes.resolved.drain(..));
         if std::mem::take(&mut notes.erase) {
             self.erase.note();
+        }
+        if notes.log.size() != before {
+            self.log.send_replace(notes.log.size());
         }
         self.erase.run(|patience| self.checkpoints.cut(connection, patience));
         self.notes = Some(notes);

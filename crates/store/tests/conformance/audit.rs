@@ -19,7 +19,20 @@ pub(crate) const CASES: &[Case] = cases![
     read_piece_by_piece,
     hashes_are_read_by_level,
     old_records_are_pruned,
+    who_waits_for_records_is_told
 ];
+
+async fn who_waits_for_records_is_told(store: &dyn Store) {
+    let house = House::build(store).await;
+    let end = store.audit_head().await.unwrap().sequence;
+    assert_eq!(store.audit_watch(0).await.unwrap(), end, "what is there is told at once");
+    let mut waiting = std::pin::pin!(store.audit_watch(end));
+    let quiet = tokio::time::timeout(std::time::Duration::from_millis(20), &mut waiting).await;
+    assert!(quiet.is_err(), "nothing came");
+    let (last, _) = tokio::join!(waiting, house.add_vault("vault"));
+    assert_eq!(last.unwrap(), end + 1);
+    assert_eq!(store.audit_list(end, 10).await.unwrap().len(), 1, "it can be read by then");
+}
 
 async fn an_empty_log_is_whole(store: &dyn Store) {
     assert_eq!(store.audit_head().await.unwrap(), Head::empty());

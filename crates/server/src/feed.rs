@@ -1,0 +1,203 @@
+//! The feed of changes for those who wait for them.
+//!
+//! While somebody watches, one task follows the log: it reads each new record once, decodes it once, keeps the last ones in
+//! memory and wakes those who watch, who each find there what they see of it. Who is further behind reads the store. While
+//! nobody watches there is no task, and a commit costs nothing more.
+
+mod ring;
+mod stream;
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use strongroom_domain::Result;
+use strongroom_domain::app::App;
+use strongroom_domain::caller::Caller;
+use strongroom_domain::change::{Changes, Cursor, Since};
+use strongroom_domain::error::{Error, Gone};
+use strongroom_domain::page::PageLimit;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use crate::Shared;
+use ring::{RECORDS, Ring};
+pub(crate) use stream::stream;
+
+/// Records that are read at once where the log is far ahead of what is in memory.
+const START: u64 = 1000;
+/// The rest after the log could not be read.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What is shared by those who watch.
+pub(crate) struct Feed {
+    ring: RwLock<Ring>,
+    /// The last record that those who watch may have to hear of.
+    news: watch::Sender<u64>,
+    stopped: watch::Sender<bool>,
+    watchers: Mutex<Watchers>,
+    /// Told to the follower when the last one leaves.
+    left: Notify,
+}
+
+#[derive(Default)]
+struct Watchers {
+    count: usize,
+    /// Whether there is a task that follows the log.
+    followed: bool,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self {
+            ring: RwLock::default(),
+            news: watch::Sender::new(0),
+            stopped: watch::Sender::new(false),
+            watchers: Mutex::default(),
+            left: Notify::new(),
+        }
+    }
+}
+
+impl Feed {
+    /// Ends all waiting, now and from now on: the server stops.
+    pub(crate) fn stop(&self) {
+        self.stopped.send_replace(true);
+    }
+
+    /// The place from which the feed is read.
+    pub(crate) async fn start(&self, app: &App, since: Since) -> Result<Cursor> {
+        // Most come from where others are too.
+        if let Since::Cursor(cursor) = since
+            && let Some(own) = self.ring().cursor(cursor.sequence())
+        {
+            return if own == cursor { Ok(cursor) } else { Err(Error::Gone(Gone::OtherFeed)) };
+        }
+        app.change_start(since).await
+    }
+
+    fn ring(&self) -> RwLockReadGuard<'_, Ring> {
+        self.ring.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for new records, and takes them into memory.
+    async fn read_on(&self, shared: &Shared) -> Result<()> {
+        let mut known = self.ring().last();
+        let last = shared.app.change_watch(known).await?;
+        // What nobody watched is not read to the last record of it.
+        if last - known > RECORDS {
+            known = last - START;
+        }
+        let records = shared.app.change_records(known).await?;
+        shared.metrics.feed_records.inc_by(records.len() as u64);
+        // After a gap, who stands before it has to read the store.
+        let is_gap = records.first().is_some_and(|first| first.cursor.sequence() != self.ring().last() + 1);
+        let is_news = is_gap || records.iter().any(|noted| noted.change.is_some() || noted.of_keys);
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        records.into_iter().for_each(|noted| ring.push(noted));
+        let last = ring.last();
+        drop(ring);
+        if is_news {
+            self.news.send_replace(last);
+        }
+        Ok(())
+    }
+
+    /// Whether the follower is to go on; if not, the next one who watches starts another.
+    fn goes_on(&self) -> bool {
+        let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        watchers.followed = watchers.count > 0;
+        watchers.followed
+    }
+}
+
+/// Follows the log for as long as somebody watches.
+async fn follow(shared: Arc<Shared>) {
+    let feed = &shared.feed;
+    while feed.goes_on() {
+        tokio::select! {
+            () = feed.left.notified() => {}
+            read = feed.read_on(&shared) => if let Err(error) = read {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(%error, cause, "the log could not be followed for those who watch changes; it is tried again");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Somebody who watches, until dropped.
+pub(crate) struct Watcher {
+    shared: Arc<Shared>,
+    news: watch::Receiver<u64>,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Watcher {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        let feed = &shared.feed;
+        let mut watchers = feed.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        watchers.count += 1;
+        if !watchers.followed {
+            watchers.followed = true;
+            tokio::spawn(follow(shared.clone()));
+        }
+        shared.metrics.feed_watchers.inc();
+        Self { shared: shared.clone(), news: feed.news.subscribe(), stopped: feed.stopped.subscribe() }
+    }
+
+    /// Waits until the caller sees a change after a place, and no longer than for a time or until the server stops; then
+    /// there are no changes, and the place is one further on. The caller is looked at again whenever something may have
+    /// changed about them.
+    pub(crate) async fn next(
+        &mut self,
+        caller: &mut Caller,
+        mut place: Cursor,
+        limit: PageLimit,
+        wait: Duration,
+    ) -> Result<Changes> {
+        let deadline = Instant::now() + wait;
+        let app = &self.shared.app;
+        let mut is_over = false;
+        loop {
+            // Marked as seen first: what comes from here on wakes again.
+            self.news.mark_unchanged();
+            *caller = app.refreshed(caller).await?;
+            let known = self.shared.feed.ring().after(place, caller, limit);
+            let page = match known {
+                Some(page) => page,
+                None => app.change_list(caller, place, limit).await?,
+            };
+            if !page.changes.is_empty() || page.more || is_over {
+                return Ok(page);
+            }
+            place = page.cursor;
+            is_over = tokio::select! {
+                biased;
+                () = told(&mut self.stopped) => true,
+                _ = self.news.changed() => false,
+                () = tokio::time::sleep_until(deadline) => true,
+            };
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        *self.stopped.borrow()
+    }
+}
+
+async fn told(stopped: &mut watch::Receiver<bool>) {
+    // The sender is in what every watcher holds.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.shared.metrics.feed_watchers.dec();
+        let feed = &self.shared.feed;
+        let mut watchers = feed.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        watchers.count -= 1;
+        if watchers.count == 0 {
+            feed.left.notify_one();
+        }
+    }
+}
