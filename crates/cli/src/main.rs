@@ -115,6 +115,11 @@ enum Command {
         after_help = "Example:\n  strongroom stale --older 90d --vault prod\n\nA secret counts as used when it is made and whenever its value is resolved."
     )]
     Stale(Box<remote::stale::Stale>),
+    /// Have changes told to a URL of yours
+    #[command(
+        after_help = "Example:\n  strongroom webhook create https://hooks.example.com/strongroom --event secret_updated.v0"
+    )]
+    Webhook(Box<remote::webhook::Webhook>),
     /// Make and remove API keys
     #[command(after_help = "Example:\n  strongroom api-key create --grant 'resolve prod:*' --expires-in 90d")]
     ApiKey(Box<remote::api_key::ApiKey>),
@@ -200,6 +205,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<ExitCode, Failure> {
         Command::Export(export) => export.run(),
         Command::Diff(diff) => diff.run(),
         Command::Stale(stale) => stale.run(),
+        Command::Webhook(webhook) => webhook.run(),
         Command::ApiKey(key) => key.run(),
         Command::Explain(explain) => explain.run(),
         Command::Login(login) => login.run(),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use strongroom_domain::token::Token;
 use strongroom_server::listen::{self, Answers, Tls};
-use strongroom_server::{Front, Shared, sweeper};
+use strongroom_server::{Front, Shared, delivery, sweeper};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -89,9 +89,12 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     };
     crate::out(&greeting(&settings, &url, metrics_url, house.first_token))?;
     tracing::info!(%address, "serving");
-    let sweeper = tokio::spawn(sweeper::run(shared));
+    let sweeper = tokio::spawn(sweeper::run(shared.clone()));
+    let deliveries = tokio::spawn(delivery::run(shared));
     tokio::join!(api, metrics, checkpoints);
     sweeper.abort();
+    // What is under way and not settled is sent again after the next start.
+    deliveries.abort();
     if let Some(place) = &second_place {
         place.write_last(front.shared().app()).await;
     }

@@ -8,6 +8,7 @@ use http::{HeaderValue, StatusCode, header};
 use strongroom_domain::Error;
 use strongroom_domain::error::{BadCredential, Conflict, Denial, Gone, Missing, Noun, Rule};
 use strongroom_domain::ids::OperationId;
+use strongroom_domain::webhook::UnknownEventType;
 
 /// A failure of a request: the domain's, or one of the protocol around it.
 #[derive(Debug, thiserror::Error)]
@@ -143,6 +144,7 @@ const CONFLICT: StatusCode = StatusCode::CONFLICT;
 const NOT_FOUND: StatusCode = StatusCode::NOT_FOUND;
 const KEYS: &str =
     "Make an API key with POST /api_keys; the first start wrote one to first-api-key in the data folder.";
+const EVENT_TYPES: &str = "Types are '*', or secret_ or vault_ with created, updated, deleted, undeleted or purged and .v0, such as secret_updated.v0.";
 const CHECK: &str = "Check your API client implementation and review the API documentation: /openapi.json.";
 
 /// What a client sent, short enough for a message, without control characters and without a token that was put in the
@@ -239,6 +241,9 @@ impl From<&Error> for Told {
                     "You've reached the maximum number of secrets ({max}) allowed for vault {vault} by this server's limits."
                 ),
             ),
+            Error::LimitReached { max, noun: Noun::Webhook, .. } => {
+                own(BAD, 1054, format!("There are {max} webhooks, and no more may be. Delete one first."))
+            }
             Error::LimitReached { max, .. } => told(
                 BAD,
                 23005,
@@ -345,6 +350,18 @@ impl From<&Rule> for Told {
                 BAD,
                 1022,
                 format!("A vault keeps 1 to {max} versions of a secret; 0 is as the server is set."),
+            ),
+            Rule::WebhookUrl(bad) => own(BAD, 1050, format!("The url of the webhook cannot be used: {bad}.")),
+            Rule::EventTypes(UnknownEventType(kind)) if kind.is_empty() => {
+                own(BAD, 1051, format!("The event_types of a webhook name at least one type. {EVENT_TYPES}"))
+            }
+            Rule::EventTypes(UnknownEventType(kind)) => {
+                own(BAD, 1051, format!("There is no event type '{}'. {EVENT_TYPES}", short(kind)))
+            }
+            Rule::SigningSecret => own(
+                BAD,
+                1052,
+                "The secret of a webhook is 'whsec_' and 24 to 64 bytes in base64. Leave it out to have one made.",
             ),
             Rule::SameVault => own(BAD, 1009, "The secret is in that vault already. Rename it with PATCH."),
             Rule::Filter(error) => told(BAD, 250, format!("Invalid CEL query: {error}")),
@@ -473,6 +490,7 @@ impl From<&Denial> for Told {
             Denial::ServiceUsers => {
                 told(FORBIDDEN, 4111, "You must be an admin to create, update, or delete service users.")
             }
+            Denial::Webhooks => own(FORBIDDEN, 1053, "You must be an admin to look after webhooks."),
             Denial::OwnerInactive => told(FORBIDDEN, 636, "The owner is inactive."),
             Denial::AdminGrants => own(
                 FORBIDDEN,

@@ -10,6 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use strongroom_domain::store::Counts;
+use strongroom_domain::webhook::DeliveryCounts;
 
 /// The content type of [`Metrics::view`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -38,6 +39,13 @@ pub struct Metrics {
     pub(crate) feed_changes: Counter,
     /// Records of the log that were read for all of them together.
     pub(crate) feed_records: Counter,
+    deliveries: Family<Delivered, Counter>,
+}
+
+/// What tells one series of attempts to deliver to webhooks from another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Delivered {
+    outcome: &'static str,
 }
 
 impl Default for Metrics {
@@ -58,7 +66,10 @@ impl Default for Metrics {
         );
         let help = "Records of the log read for all who wait together";
         registry.register("feed_records", help, feed_records.clone());
-        Self { registry, requests, connections, feed_watchers, feed_changes, feed_records }
+        let deliveries = Family::<Delivered, Counter>::default();
+        let help = "Attempts to deliver to webhooks, by how they ended";
+        registry.register("webhook_deliveries", help, deliveries.clone());
+        Self { registry, requests, connections, feed_watchers, feed_changes, feed_records, deliveries }
     }
 }
 
@@ -67,17 +78,24 @@ impl Metrics {
         self.requests.get_or_create(labels).observe(took.as_secs_f64());
     }
 
+    /// Counts an attempt to deliver to a webhook: `delivered`, `failed` or `dead`.
+    pub(crate) fn count_delivery(&self, outcome: &'static str) {
+        self.deliveries.get_or_create(&Delivered { outcome }).inc();
+    }
+
     /// All of it as text, with what the store holds.
     ///
     /// # Errors
     /// Only when a text cannot be written to memory.
-    pub fn view(&self, counts: &Counts) -> Result<String, std::fmt::Error> {
+    pub fn view(&self, counts: &Counts, deliveries: &DeliveryCounts) -> Result<String, std::fmt::Error> {
         let mut out = String::with_capacity(16 << 10);
         text::encode_registry(&mut out, &self.registry)?;
         let store = [
             ("store_vaults", "gauge", "Vaults", counts.vaults),
             ("store_secrets", "gauge", "Secrets", counts.secrets),
             ("store_api_keys", "gauge", "API keys", counts.api_keys),
+            ("webhook_waiting", "gauge", "Deliveries to webhooks that are tried again", deliveries.waiting),
+            ("webhook_dead", "gauge", "Deliveries to webhooks that were given up", deliveries.dead),
             ("store_bytes", "gauge", "Size of the store on disk", counts.bytes),
             ("store_audit_events", "counter", "Audit events ever written", counts.events),
             ("store_commits", "counter", "Commits since the start", counts.commits),

@@ -24,6 +24,11 @@ pub async fn sweep(shared: &Shared) {
         Ok(versions) => tracing::info!(versions, "earlier values were destroyed, as they are set to be"),
         Err(error) => told(&error),
     }
+    match shared.app.deliveries_sweep().await {
+        Ok(0) => {}
+        Ok(deliveries) => tracing::info!(deliveries, "dead deliveries were removed, as their time was over"),
+        Err(error) => told(&error),
+    }
     match shared.app.deleted_sweep().await {
         Ok(0) => {}
         Ok(things) => tracing::info!(things, "deleted things were destroyed, as their time was over"),

@@ -4,6 +4,7 @@
 //! is sent to the store, and stays out until the change is done or failed. Memory is bounded by weight.
 
 mod coherent;
+mod webhooks;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -198,7 +199,7 @@ fn weight_of(query: &Query) -> usize {
 #[error("the disk did not answer within {} seconds", DEADLINE.as_secs())]
 struct Late;
 
-async fn bounded(change: impl Future<Output = Result<()>>) -> Result<()> {
+async fn bounded<T>(change: impl Future<Output = Result<T>>) -> Result<T> {
     let done = tokio::time::timeout(DEADLINE, change).await;
     done.unwrap_or_else(|_| Err(Error::Unavailable(Box::new(Late))))
 }

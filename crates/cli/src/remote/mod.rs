@@ -23,6 +23,7 @@ pub(crate) mod secret;
 pub(crate) mod stale;
 pub(crate) mod values;
 pub(crate) mod vault;
+pub(crate) mod webhook;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -7,6 +7,7 @@ mod api_keys;
 pub mod audit;
 mod changes;
 mod deleted;
+mod deliveries;
 mod details;
 mod explain;
 mod install;
@@ -17,6 +18,7 @@ mod session;
 mod values;
 mod vaults;
 mod versions;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -40,6 +42,7 @@ pub use service_users::{ServiceUserChange, ServiceUserDraft};
 pub use values::{Resolution, Value, ValueRef};
 pub use vaults::{VaultChange, VaultDraft};
 pub use versions::KeepChange;
+pub use webhooks::{WebhookChange, WebhookDraft};
 
 /// How often a change that met another one is tried again before it is given up. Each try lost means that another change
 /// of the same thing won, so this bounds the wait and nothing else.

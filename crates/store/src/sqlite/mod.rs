@@ -6,6 +6,7 @@ mod audit;
 mod backup;
 mod checkpoint;
 mod deleted;
+mod deliveries;
 mod erase;
 mod error;
 mod list;
@@ -19,6 +20,7 @@ mod service_users;
 mod tally;
 mod vaults;
 mod versions;
+mod webhooks;
 mod writer;
 
 use std::path::{Path, PathBuf};

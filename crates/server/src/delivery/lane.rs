@@ -1,0 +1,214 @@
+//! One webhook's way through the log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use strongroom_domain::Result;
+use strongroom_domain::change::Noted;
+use strongroom_domain::ids::WebhookId;
+use strongroom_domain::webhook::{Delivery, DeliveryState, Settled, Webhook};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::message::{self, Message};
+use super::{Failure, LOOK, PAUSE, schedule, told};
+use crate::Shared;
+
+/// Attempts at a time, to one target.
+const ATTEMPTS: usize = 4;
+/// Deliveries that are settled in one commit.
+const BATCH: usize = 32;
+/// Records that are read at a time.
+const STEP: usize = 256;
+/// How far the place may go on past records that are not told before it is stored.
+const UNSTORED: u64 = 4096;
+
+/// What delivers to one webhook.
+pub(super) struct Lane {
+    shared: Arc<Shared>,
+    id: WebhookId,
+    nudges: watch::Receiver<()>,
+    /// The last record that was looked at: all up to it is settled.
+    seen: u64,
+}
+
+/// How a step ended.
+enum Step {
+    /// The webhook is deleted, or not active.
+    Gone,
+    /// There may be more.
+    Worked,
+    /// There is nothing to do before a time, or before something happens: with `follow`, also something in the log.
+    Idle { until: Option<Timestamp>, follow: bool },
+}
+
+/// What there was to take.
+enum Taken {
+    /// Some records.
+    Some,
+    /// None: the log ends here.
+    None,
+    /// There are too many that failed: the place stays where it is.
+    Full,
+}
+
+impl Lane {
+    pub(super) fn new(shared: Arc<Shared>, id: WebhookId) -> Self {
+        let nudges = shared.deliveries.nudges.subscribe();
+        Self { shared, id, nudges, seen: 0 }
+    }
+
+    /// Delivers for as long as the webhook is active.
+    pub(super) async fn run(mut self) {
+        loop {
+            match self.step().await {
+                Ok(Step::Gone) => return,
+                Ok(Step::Worked) => {}
+                Ok(Step::Idle { until, follow }) => self.wait(until, follow).await,
+                Err(error) => {
+                    told(&error);
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<Step> {
+        // Marked as seen before anything is read, so that what comes after it is not missed.
+        self.nudges.mark_unchanged();
+        let Some(webhook) = self.shared.app.webhook_if_active(self.id).await? else { return Ok(Step::Gone) };
+        let now = self.shared.app.clock().now();
+        let mut due = self.shared.app.deliveries_next(self.id, BATCH).await?;
+        let later = due.iter().position(|delivery| delivery.due > now).unwrap_or(due.len());
+        let next = due.get(later).map(|delivery| delivery.due);
+        due.truncate(later);
+        let retried = !due.is_empty();
+        if retried && !self.deliver(&webhook, due, webhook.position).await? {
+            return Ok(Step::Gone);
+        }
+        Ok(match self.take(&webhook).await? {
+            Taken::Some => Step::Worked,
+            Taken::None | Taken::Full if retried => Step::Worked,
+            Taken::None => Step::Idle { until: next, follow: true },
+            Taken::Full => Step::Idle { until: next, follow: false },
+        })
+    }
+
+    /// Takes the next records of the log.
+    async fn take(&mut self, webhook: &Webhook) -> Result<Taken> {
+        self.seen = self.seen.max(webhook.position);
+        let records = self.shared.app.records_after(self.seen, STEP).await?;
+        if records.is_empty() {
+            return Ok(Taken::None);
+        }
+        let (mut end, mut deliveries) = (self.seen, Vec::new());
+        for record in &records {
+            if deliveries.len() == BATCH {
+                break;
+            }
+            end = record.sequence;
+            let change = Noted::of(record)?.change;
+            if let Some(change) = change.filter(|change| webhook.event_types.include(&change.kind)) {
+                deliveries.push(message::delivery(&change)?);
+            }
+        }
+        // Most records are of values that were given out: a place past some of these alone need not be stored each time.
+        if deliveries.is_empty() && end - webhook.position < UNSTORED {
+            self.seen = end;
+            return Ok(Taken::Some);
+        }
+        let failed = self.shared.app.delivery_counts(Some(self.id)).await?;
+        if !deliveries.is_empty() && failed.waiting + failed.dead >= Webhook::DELIVERIES_MAX {
+            return Ok(Taken::Full);
+        }
+        if self.deliver(webhook, deliveries, end).await? {
+            self.seen = end;
+        }
+        Ok(Taken::Some)
+    }
+
+    /// Tries each delivery once, and keeps what became of them; says whether the webhook is still there.
+    async fn deliver(&self, webhook: &Webhook, deliveries: Vec<Delivery>, position: u64) -> Result<bool> {
+        let webhook = Arc::new(webhook.clone());
+        let (mut waiting, mut attempts) = (deliveries.into_iter(), JoinSet::new());
+        let (mut settled, mut is_gone) = (Vec::new(), false);
+        loop {
+            while attempts.len() < ATTEMPTS
+                && let Some(delivery) = waiting.next()
+            {
+                attempts.spawn(attempt(self.shared.clone(), webhook.clone(), delivery));
+            }
+            let Some(done) = attempts.join_next().await else { break };
+            // An attempt that panicked is one that was not made: nothing of this is settled, and all is tried again.
+            let (one, gone) = done.map_err(|error| strongroom_domain::Error::Internal(Box::new(error)))??;
+            settled.push(one);
+            is_gone |= gone;
+        }
+        let there = self.shared.app.deliveries_settle(self.id, position, settled).await?;
+        if is_gone {
+            tracing::warn!(webhook = %self.id, "the target of a webhook is gone for good: it was made inactive");
+            self.shared.app.webhook_gone(self.id).await?;
+        }
+        Ok(there)
+    }
+
+    /// Waits until there may be something to do.
+    async fn wait(&mut self, until: Option<Timestamp>, follow: bool) {
+        let now = self.shared.app.clock().now();
+        // The clock may be set meanwhile: it is looked at again now and then.
+        let wait =
+            until.map_or(LOOK, |until| Duration::try_from(until.duration_since(now)).unwrap_or_default());
+        tokio::select! {
+            logged = self.shared.app.change_watch(self.seen), if follow => if logged.is_err() {
+                // The store is closing.
+                tokio::time::sleep(PAUSE).await;
+            },
+            // The sender is in what is shared, and does not go away before this does.
+            _ = self.nudges.changed() => {}
+            () = tokio::time::sleep(wait.min(LOOK)) => {}
+        }
+    }
+}
+
+/// Tries a delivery once. Says too whether the target is gone for good.
+async fn attempt(shared: Arc<Shared>, webhook: Arc<Webhook>, delivery: Delivery) -> Result<(Settled, bool)> {
+    let message = Message { id: delivery.event, body: delivery.body.clone() };
+    let failure = match shared.deliveries.attempt(&shared.app, &webhook, &message).await? {
+        Ok(()) => {
+            shared.metrics.count_delivery("delivered");
+            return Ok((Settled::Delivered(delivery.sequence), false));
+        }
+        Err(failure) => failure,
+    };
+    let is_gone = failure.is_gone;
+    let failed = failed(&shared, delivery, failure);
+    let (host, attempts, error) = (webhook.url.host(), failed.attempts, &failed.error);
+    if failed.state == DeliveryState::Dead {
+        shared.metrics.count_delivery("dead");
+        tracing::warn!(webhook = %webhook.id, host, sequence = failed.sequence, attempts, error, "a delivery was given up");
+    } else {
+        shared.metrics.count_delivery("failed");
+        tracing::info!(webhook = %webhook.id, host, sequence = failed.sequence, attempts, error, "a delivery failed");
+    }
+    Ok((Settled::Failed(failed), is_gone))
+}
+
+/// A delivery after an attempt that failed.
+fn failed(shared: &Shared, delivery: Delivery, failure: Failure) -> Delivery {
+    let now = shared.app.clock().now();
+    let attempts = delivery.attempts + 1;
+    let schedule = &shared.deliveries.settings.retry_after;
+    let wait = schedule::wait(schedule, attempts, failure.retry_after).filter(|_| !failure.is_gone);
+    let (state, due) = match wait {
+        Some(wait) => (DeliveryState::Waiting, later(now, wait)),
+        None => (DeliveryState::Dead, now),
+    };
+    Delivery { state, attempts, due, error: failure.text, ..delivery }
+}
+
+/// A time that is so long after another one; rounded up, as times are kept in seconds.
+fn later(now: Timestamp, wait: Duration) -> Timestamp {
+    let seconds = i64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
+    now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
+}
