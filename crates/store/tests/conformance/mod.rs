@@ -15,6 +15,7 @@ mod service_users;
 pub(crate) mod values;
 mod vaults;
 mod versions;
+mod webhooks;
 
 use std::pin::Pin;
 
@@ -50,6 +51,7 @@ pub(crate) fn every_case() -> impl Iterator<Item = &'static Case> {
         deleted::CASES,
         api_keys::CASES,
         service_users::CASES,
+        webhooks::CASES,
         audit::CASES,
         concurrency::CASES,
         coherence::CASES,
