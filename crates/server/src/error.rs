@@ -352,11 +352,15 @@ impl From<&Rule> for Told {
                 format!("A vault keeps 1 to {max} versions of a secret; 0 is as the server is set."),
             ),
             Rule::WebhookUrl(bad) => own(BAD, 1050, format!("The url of the webhook cannot be used: {bad}.")),
-            Rule::EventTypes(UnknownEventType(kind)) if kind.is_empty() => {
-                own(BAD, 1051, format!("The event_types of a webhook name at least one type. {EVENT_TYPES}"))
-            }
             Rule::EventTypes(UnknownEventType(kind)) => {
-                own(BAD, 1051, format!("There is no event type '{}'. {EVENT_TYPES}", short(kind)))
+                // What has not the look of one may be a secret in the wrong place.
+                let alike = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_.*".contains(c);
+                let told = match kind.as_str() {
+                    "" => "The event_types of a webhook name at least one type.".to_owned(),
+                    kind if kind.chars().all(alike) => format!("There is no event type '{}'.", short(kind)),
+                    _ => "The event_types of a webhook name one that there is not.".to_owned(),
+                };
+                own(BAD, 1051, format!("{told} {EVENT_TYPES}"))
             }
             Rule::SigningSecret => own(
                 BAD,

@@ -42,6 +42,13 @@ pub struct Metrics {
     deliveries: Family<Delivered, Counter>,
 }
 
+/// An attempt to deliver to a webhook was taken.
+pub(crate) const DELIVERED: &str = "delivered";
+/// One was not, and is made again.
+pub(crate) const FAILED: &str = "failed";
+/// One was not, and was the last.
+pub(crate) const DEAD: &str = "dead";
+
 /// What tells one series of attempts to deliver to webhooks from another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Delivered {
@@ -69,6 +76,10 @@ impl Default for Metrics {
         let deliveries = Family::<Delivered, Counter>::default();
         let help = "Attempts to deliver to webhooks, by how they ended";
         registry.register("webhook_deliveries", help, deliveries.clone());
+        for outcome in [DELIVERED, FAILED, DEAD] {
+            // So that each is there from the start: what is not there cannot be seen to rise.
+            drop(deliveries.get_or_create(&Delivered { outcome }));
+        }
         Self { registry, requests, connections, feed_watchers, feed_changes, feed_records, deliveries }
     }
 }
@@ -78,7 +89,7 @@ impl Metrics {
         self.requests.get_or_create(labels).observe(took.as_secs_f64());
     }
 
-    /// Counts an attempt to deliver to a webhook: `delivered`, `failed` or `dead`.
+    /// Counts an attempt to deliver to a webhook by how it ended.
     pub(crate) fn count_delivery(&self, outcome: &'static str) {
         self.deliveries.get_or_create(&Delivered { outcome }).inc();
     }
@@ -94,12 +105,12 @@ impl Metrics {
             ("store_vaults", "gauge", "Vaults", counts.vaults),
             ("store_secrets", "gauge", "Secrets", counts.secrets),
             ("store_api_keys", "gauge", "API keys", counts.api_keys),
-            ("webhook_waiting", "gauge", "Deliveries to webhooks that are tried again", deliveries.waiting),
-            ("webhook_dead", "gauge", "Deliveries to webhooks that were given up", deliveries.dead),
             ("store_bytes", "gauge", "Size of the store on disk", counts.bytes),
             ("store_audit_events", "counter", "Audit events ever written", counts.events),
             ("store_commits", "counter", "Commits since the start", counts.commits),
             ("store_changes", "counter", "Changes in those commits", counts.changes),
+            ("webhook_waiting", "gauge", "Deliveries to webhooks that are tried again", deliveries.waiting),
+            ("webhook_dead", "gauge", "Deliveries to webhooks that were given up", deliveries.dead),
         ];
         for (name, kind, help, value) in store {
             let suffix = if kind == "counter" { "_total" } else { "" };

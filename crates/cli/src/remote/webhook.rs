@@ -70,7 +70,7 @@ enum Command {
 struct Create {
     /// Where changes are to be told: https, without a user name
     #[arg(value_name = "URL", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    url: String,
+    to: String,
     /// A type of change to tell, such as secret_updated.v0; '*' is all; may be repeated
     #[arg(long = "event", value_name = "TYPE", required = true)]
     events: Vec<String>,
@@ -95,9 +95,9 @@ struct Create {
 struct Update {
     #[command(flatten)]
     named: Named,
-    /// Another place
+    /// Another place to tell
     #[arg(long, value_name = "URL")]
-    url: Option<String>,
+    to: Option<String>,
     /// A type of change to tell, in place of all before; may be repeated
     #[arg(long = "event", value_name = "TYPE")]
     events: Vec<String>,
@@ -198,7 +198,7 @@ impl Create {
     fn run(self, client: &Client, output: Output) -> Result<ExitCode, Failure> {
         let secret = self.secret_file.as_deref().map(secret_of_file).transpose()?;
         let mut webhook = wire::WebhookCreate {
-            url: self.url,
+            url: self.to,
             event_types: self.events,
             description: self.description,
             metadata: self.metadata,
@@ -227,7 +227,7 @@ impl Update {
         let made = if self.new_secret { Some(make_secret()?) } else { None };
         let given = self.secret_file.as_deref().map(secret_of_file).transpose()?;
         let mut change = wire::WebhookUpdate {
-            url: self.url,
+            url: self.to,
             event_types: (!self.events.is_empty()).then_some(self.events),
             description: self.description,
             metadata: self.metadata,

@@ -1,5 +1,7 @@
 //! A target of webhooks: a small HTTP server that notes what it gets, and does with it what a test says.
 
+#![allow(dead_code, reason = "each test binary uses the part it needs")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::message::{self, Message};
 use super::{Failure, LOOK, PAUSE, schedule, told};
-use crate::Shared;
+use crate::{Shared, metrics};
 
 /// Attempts at a time, to one target.
 const ATTEMPTS: usize = 4;
@@ -176,7 +176,7 @@ async fn attempt(shared: Arc<Shared>, webhook: Arc<Webhook>, delivery: Delivery)
     let message = Message { id: delivery.event, body: delivery.body.clone() };
     let failure = match shared.deliveries.attempt(&shared.app, &webhook, &message).await? {
         Ok(()) => {
-            shared.metrics.count_delivery("delivered");
+            shared.metrics.count_delivery(metrics::DELIVERED);
             return Ok((Settled::Delivered(delivery.sequence), false));
         }
         Err(failure) => failure,
@@ -185,10 +185,10 @@ async fn attempt(shared: Arc<Shared>, webhook: Arc<Webhook>, delivery: Delivery)
     let failed = failed(&shared, delivery, failure);
     let (host, attempts, error) = (webhook.url.host(), failed.attempts, &failed.error);
     if failed.state == DeliveryState::Dead {
-        shared.metrics.count_delivery("dead");
+        shared.metrics.count_delivery(metrics::DEAD);
         tracing::warn!(webhook = %webhook.id, host, sequence = failed.sequence, attempts, error, "a delivery was given up");
     } else {
-        shared.metrics.count_delivery("failed");
+        shared.metrics.count_delivery(metrics::FAILED);
         tracing::info!(webhook = %webhook.id, host, sequence = failed.sequence, attempts, error, "a delivery failed");
     }
     Ok((Settled::Failed(failed), is_gone))
