@@ -99,8 +99,11 @@ impl Lane {
     async fn take(&mut self, webhook: &Webhook) -> Result<Taken> {
         self.seen = self.seen.max(webhook.position);
         let records = self.shared.app.records_after(self.seen, STEP).await?;
-        if records.is_empty() {
-            return Ok(Taken::None);
+        let Some(first) = records.first() else { return Ok(Taken::None) };
+        let missed = first.sequence.saturating_sub(self.seen + 1);
+        if missed > 0 {
+            let webhook = self.id;
+            tracing::warn!(%webhook, missed, "records that a webhook was to be told of are not kept any longer");
         }
         let (mut end, mut deliveries) = (self.seen, Vec::new());
         for record in &records {

@@ -189,21 +189,32 @@ impl World {
         self.store.webhook_delete(self.account, id, webhook.revision, event).await.unwrap();
     }
 
-    /// A delivery that failed, made past the API.
-    pub(crate) async fn add_delivery(&self, webhook: WebhookId, sequence: u64, state: DeliveryState) {
-        let stamp = self.stamper.stamp().unwrap();
-        let delivery = Delivery {
-            sequence,
-            event: EventId::new(stamp.ksuid),
-            kind: "secret_updated.v0".to_owned(),
-            body: "{}".to_owned(),
-            state,
-            attempts: 2,
-            due: stamp.at,
-            error: "the target answered 500".to_owned(),
+    /// Deliveries that failed, of records with these numbers, made past the API.
+    pub(crate) async fn add_deliveries(
+        &self,
+        webhook: WebhookId,
+        records: std::ops::Range<u64>,
+        state: DeliveryState,
+    ) {
+        let delivery = |sequence| {
+            let stamp = self.stamper.stamp().unwrap();
+            Settled::Failed(Delivery {
+                sequence,
+                event: EventId::new(stamp.ksuid),
+                kind: "secret_updated.v0".to_owned(),
+                body: "{}".to_owned(),
+                state,
+                attempts: 2,
+                due: stamp.at,
+                error: "the target answered 500".to_owned(),
+            })
         };
-        let settled = vec![Settled::Failed(delivery)];
+        let settled = records.map(delivery).collect();
         self.store.delivery_settle(self.account, webhook, 0, settled).await.unwrap();
+    }
+
+    pub(crate) fn account(&self) -> AccountId {
+        self.account
     }
 
     pub(crate) async fn delete_key(&self, id: ApiKeyId) {

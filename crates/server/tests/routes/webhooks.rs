@@ -111,7 +111,7 @@ async fn deliveries() {
     assert_snapshot!("delivery_list_empty", seen(&world, "GET", &list, None).await);
     let states = [(7, DeliveryState::Dead), (9, DeliveryState::Waiting), (11, DeliveryState::Dead)];
     for (sequence, state) in states {
-        world.add_delivery(webhook, sequence, state).await;
+        world.add_deliveries(webhook, sequence..sequence + 1, state).await;
     }
     assert_snapshot!("delivery_list", seen(&world, "GET", &list, None).await);
     let dead = format!("{list}?state=dead&limit=1");
