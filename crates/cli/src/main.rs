@@ -115,6 +115,9 @@ enum Command {
         after_help = "Example:\n  strongroom stale --older 90d --vault prod\n\nA secret counts as used when it is made and whenever its value is resolved."
     )]
     Stale(Box<remote::stale::Stale>),
+    /// List what became of vaults and secrets, and follow it
+    #[command(after_help = remote::changes::HELP)]
+    Changes(Box<remote::changes::Changes>),
     /// Have changes told to a URL of yours
     #[command(
         after_help = "Example:\n  strongroom webhook create https://hooks.example.com/strongroom --event secret_updated.v0"
@@ -205,6 +208,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<ExitCode, Failure> {
         Command::Export(export) => export.run(),
         Command::Diff(diff) => diff.run(),
         Command::Stale(stale) => stale.run(),
+        Command::Changes(changes) => changes.run(),
         Command::Webhook(webhook) => webhook.run(),
         Command::ApiKey(key) => key.run(),
         Command::Explain(explain) => explain.run(),

@@ -133,6 +133,13 @@ impl Client {
         Ok(Self { address, token, tls, agent })
     }
 
+    /// Another client of the same server with the same key, for another thread.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        let Self { address, token, tls, agent } = self;
+        Self { address: address.clone(), token: token.copy(), tls: tls.clone(), agent: agent.clone() }
+    }
+
     /// Sets how long to wait for a connection, and for all of a call with its answer.
     #[must_use]
     pub fn with_timeouts(self, connect: Duration, overall: Duration) -> Self {
@@ -183,7 +190,7 @@ impl Client {
         let body =
             body.map_err(|error| Error::Protocol(format!("the request cannot be written: {error}")))?;
         let url = format!("{}{path}{}", self.url(), query_string(query));
-        let send = || self.send_once(method, &url, body.as_deref().map(Vec::as_slice));
+        let send = || self.send_once(method, &url, body.as_deref().map(Vec::as_slice), None);
         // Reading twice harms nobody. A write whose answer was lost may have been done, and is never sent again.
         let sent = match send() {
             Err(error) if method == Method::Get && error::is_closed_early(&error) => send(),
@@ -192,11 +199,24 @@ impl Client {
         self.read(sent.map_err(|error| Error::of_transport(self.url(), error))?)
     }
 
+    /// Reads what the server may take a while to answer: as long as it is asked to wait, and then as long as any call.
+    pub(crate) fn get_waiting(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        wait: Duration,
+    ) -> Result<Answer, Error> {
+        let url = format!("{}{path}{}", self.url(), query_string(query));
+        let sent = self.send_once(Method::Get, &url, None, Some(wait + OVERALL));
+        self.read(sent.map_err(|error| Error::of_transport(self.url(), error))?)
+    }
+
     fn send_once(
         &self,
         method: Method,
         url: &str,
         body: Option<&[u8]>,
+        within: Option<Duration>,
     ) -> Result<Response<Body>, ureq::Error> {
         // This header is what the token is for.
         let authorization = Zeroizing::new(format!("Bearer {}", self.token.expose_secret()));
@@ -209,7 +229,13 @@ impl Client {
             .header("ngrok-version", "2");
         match body {
             Some(body) => self.agent.run(request.header("content-type", "application/json").body(body)?),
-            None => self.agent.run(request.body(())?),
+            None => {
+                let mut request = self.agent.configure_request(request.body(())?);
+                if within.is_some() {
+                    request = request.timeout_global(within);
+                }
+                self.agent.run(request.build())
+            }
         }
     }
 

@@ -92,7 +92,15 @@ impl Redactor {
     /// A stream to filter, from its start.
     #[must_use]
     pub fn stream(&self) -> Stream<'_> {
-        Stream { redactor: self, held: Zeroizing::new(Vec::new()), covered: 0, marked: false }
+        self.resume(Paused::default())
+    }
+
+    /// A stream from where it was paused. What is looked for may be more by now: nothing of it is missed where it goes on
+    /// from what was held back.
+    #[must_use]
+    pub fn resume(&self, paused: Paused) -> Stream<'_> {
+        let Paused { held, covered, marked } = paused;
+        Stream { redactor: self, held, covered, marked }
     }
 
     /// Every stretch that is to be replaced, apart from each other and in order. The first `covered` bytes are one.
@@ -140,7 +148,21 @@ pub struct Stream<'a> {
     marked: bool,
 }
 
+/// A stream that is to go on with another redactor.
+#[derive(Default)]
+pub struct Paused {
+    held: Zeroizing<Vec<u8>>,
+    covered: usize,
+    marked: bool,
+}
+
 impl Stream<'_> {
+    /// Where the stream is.
+    #[must_use]
+    pub fn pause(self) -> Paused {
+        Paused { held: self.held, covered: self.covered, marked: self.marked }
+    }
+
     /// Takes the next bytes, and adds to `out` what can be told by now.
     pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
         let mut text = Zeroizing::new(Vec::with_capacity(self.held.len() + chunk.len()));
@@ -216,6 +238,25 @@ mod tests {
         assert_eq!(redacted(&["}\nlonger\n"], "} longer"), "} [redacted]");
         assert_eq!(redacted(&[], "anything"), "anything");
         assert_eq!(redacted(&[""], "anything"), "anything");
+    }
+
+    #[test]
+    fn a_stream_goes_on_with_more_to_look_for() {
+        const TEXT: &str = "_hunter22_swordfish_";
+        let old = Redactor::new(["hunter22"]).unwrap();
+        let both = Redactor::new(["hunter22", "swordfish"]).unwrap();
+        for at in 0..TEXT.len() {
+            let (before, after) = TEXT.split_at(at);
+            let (mut stream, mut out) = (old.stream(), Vec::new());
+            stream.push(before.as_bytes(), &mut out);
+            let mut stream = both.resume(stream.pause());
+            stream.push(after.as_bytes(), &mut out);
+            stream.finish(&mut out);
+            // What had been told before is not taken back.
+            let expected =
+                if at <= "_hunter22_".len() { "_[redacted]_[redacted]_" } else { "_[redacted]_swordfish_" };
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "{at}");
+        }
     }
 
     #[test]

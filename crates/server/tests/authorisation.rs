@@ -84,6 +84,8 @@ const ROWS: &[Row] = &[
     row("POST", "/strongroom/explain", [200, 200, 200], [200, 200, 200, 200, 200, 200, 200]),
     row("GET", "/strongroom/secrets", [200, 200, 200], [200, 200, 200, 200, 200, 200, 200]),
     row("GET", "/strongroom/secrets/{id}", [200, 200, 200], [200, 200, 403, 404, 404, 404, 404]),
+    // What a key does not see is not told to it.
+    row("GET", "/strongroom/changes", [200, 200, 200], [200, 200, 200, 200, 200, 200, 200]),
     row("GET", "/strongroom/audit_events", [403, 403, 200], [403, 403, 403, 200, 403, 403, 403]),
     row("GET", "/strongroom/audit/checkpoint", [403, 403, 200], [403, 403, 403, 200, 403, 403, 403]),
     row("GET", "/strongroom/audit/inclusion", [403, 403, 200], [403, 403, 403, 200, 403, 403, 403]),

@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 pub(crate) mod api_key;
+pub(crate) mod changes;
 pub(crate) mod completions;
 mod connection;
 mod deleted;
@@ -23,6 +24,7 @@ pub(crate) mod secret;
 pub(crate) mod stale;
 pub(crate) mod values;
 pub(crate) mod vault;
+mod watch;
 pub(crate) mod webhook;
 
 use std::ffi::OsString;

@@ -1,6 +1,7 @@
 //! `strongroom render`: templates become files with values in them. All of them or none.
 
 mod sources;
+mod watch;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ Examples:
   strongroom render policy.yaml
   strongroom render app.conf.tmpl -o /run/app/app.conf
   strongroom render templates/ --output-dir /run/app
+  strongroom render app.conf.tmpl -o /run/app/app.conf --watch
   strongroom render templates/ --check
 
 ${secrets.get('vault', 'name')} stands for a value, as in ngrok's Traffic Policy. Filters may follow: \
@@ -34,7 +36,10 @@ exactly the value, whatever characters are in it. Comments stay as they are. In 
 the macro, and nothing else changes; --format text does so for YAML and JSON too.
 
 Nothing is written before every template is understood, every value is there and every new file is on the disk. The files \
-can be read by you alone. Those that would not change are left alone.";
+can be read by you alone. Those that would not change are left alone.
+
+With --watch it stays, and writes files anew when, and only when, a value in them has changed. The templates are not read again. \
+When the server cannot be reached or a value is not there any more, that is told once, and the files stay as they are.";
 
 #[derive(Args)]
 pub(crate) struct Render {
@@ -53,6 +58,9 @@ pub(crate) struct Render {
     /// Only see whether all templates are understood and all values are there
     #[arg(long, conflicts_with_all = ["output", "output_dir"])]
     check: bool,
+    /// Stay, and write the files anew as soon as a value in them has changed
+    #[arg(long, conflicts_with = "check")]
+    watch: bool,
     #[command(flatten)]
     cache: CacheOptions,
     #[command(flatten)]
@@ -87,22 +95,21 @@ impl Render {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         hygiene::hide();
         let jobs = self.understand(sources::find(&self)?)?;
-        let secrets = self.fetch(&jobs)?;
-        let values: HashMap<_, _> = secrets
-            .iter()
-            // To stand in the files is what they were fetched for.
-            .map(|secret| ((secret.vault.as_str(), secret.name.as_str()), secret.value.as_str()))
-            .collect();
-        let rendered = |job: &Job| {
-            let rendered = job.template.render(|vault, name| values.get(&(vault, name)).copied());
-            rendered.map_err(|error| unfit(&job.source, &error))
+        let references = references(&jobs);
+        if self.watch {
+            return watch::keep_up(&self, &jobs, references);
+        }
+        let secrets = if references.is_empty() {
+            Vec::new()
+        } else {
+            values::fetch(&self.remote, &self.cache, &references)?
         };
-        let rendered = jobs.iter().map(rendered).collect::<Result<Vec<_>, _>>()?;
+        let rendered = render(&jobs, &secrets)?;
         if self.check {
             return out(&format!(
                 "{} understood, and {} there\n",
                 count(jobs.len(), "template is", "templates are"),
-                count(values.len(), "value is", "values are")
+                count(references.len(), "value is", "values are")
             ));
         }
         self.write(&jobs, &rendered)
@@ -131,17 +138,6 @@ impl Render {
         self.format.map(template::Format::from).or(telling).unwrap_or(template::Format::Text)
     }
 
-    fn fetch(&self, jobs: &[Job]) -> Result<Vec<wire::ResolvedSecret>, Failure> {
-        let mut references: Vec<&Reference> = jobs.iter().flat_map(|job| job.template.references()).collect();
-        references.sort_unstable();
-        references.dedup();
-        if references.is_empty() {
-            return Ok(Vec::new());
-        }
-        let references: Vec<_> = references.into_iter().map(wire::Reference::from).collect();
-        values::fetch(&self.remote, &self.cache, &references)
-    }
-
     fn write(&self, jobs: &[Job], rendered: &[Rendered]) -> Result<ExitCode, Failure> {
         let mut files = NewFiles::default();
         for (job, rendered) in jobs.iter().zip(rendered) {
@@ -161,6 +157,27 @@ impl Render {
         let written = count(written, "file is", "files are");
         out(&format!("{written} written, {unchanged} unchanged\n"))
     }
+}
+
+/// What the templates name, each once.
+fn references(jobs: &[Job]) -> Vec<wire::Reference> {
+    let mut references: Vec<&Reference> = jobs.iter().flat_map(|job| job.template.references()).collect();
+    references.sort_unstable();
+    references.dedup();
+    references.into_iter().map(wire::Reference::from).collect()
+}
+
+fn render(jobs: &[Job], secrets: &[wire::ResolvedSecret]) -> Result<Vec<Rendered>, Failure> {
+    let values: HashMap<_, _> = secrets
+        .iter()
+        // To stand in the files is what they were fetched for.
+        .map(|secret| ((secret.vault.as_str(), secret.name.as_str()), secret.value.as_str()))
+        .collect();
+    let rendered = |job: &Job| {
+        let rendered = job.template.render(|vault, name| values.get(&(vault, name)).copied());
+        rendered.map_err(|error| unfit(&job.source, &error))
+    };
+    jobs.iter().map(rendered).collect()
 }
 
 fn unfit(source: &str, error: &RenderError) -> Failure {

@@ -4,6 +4,7 @@
 //! `--redact` there is something left to do, and it stays as a supervisor.
 
 mod assign;
+mod pump;
 mod supervise;
 
 use std::ffi::OsString;
@@ -15,14 +16,18 @@ use std::process::{Command, ExitCode};
 use clap::Args;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use strongroom_client::env_name;
-use strongroom_client::redact::{self, Redactor};
 
 use super::Remote;
 use super::run_files::Files;
 use super::values::{self, CacheOptions};
+use super::watch::Watch;
 use crate::failure::{self, Failure, Kind, warn};
 use crate::hygiene;
+use crate::units::Time;
 use assign::{Assigned, Mapping};
+use pump::Redactors;
+pub(crate) use supervise::is_ignored;
+use supervise::{Signals, Supervisor, Told};
 
 /// What stands below the flags. A line here is a paragraph there: it is wrapped to the terminal.
 pub(crate) const HELP: &str = "\
@@ -31,6 +36,8 @@ Examples:
   strongroom run --vault prod --only db-password,api-token -- ./migrate
   strongroom run --map PGPASSWORD=prod:db-password -- psql -h db.example.com
   strongroom run --vault prod --files --redact -- ./server
+  strongroom run --vault prod --watch -- ./server
+  strongroom run --vault prod --files --watch --signal HUP -- ./server
 
 The secret db-password becomes the variable DB_PASSWORD: upper case, and _ for what is no letter or digit. Two secrets of \
 one variable are refused, and so are names that change how programs run, such as PATH or LD_PRELOAD, unless --map says \
@@ -39,6 +46,10 @@ them. Nothing is started when a value is missing.
 Strongroom becomes the program: its pid, signals and exit code are the program's own. With --files or --redact it stays, \
 passes signals on and ends as the program does; if it is killed, the program gets SIGTERM, and the next run removes the \
 files. With --redact it waits for all who write to the program's output.
+
+With --watch it stays too, and starts the program anew when a value that it was given has changed: SIGTERM, after --grace SIGKILL, \
+then the program with the new values. Once SIGTERM, SIGINT, SIGQUIT or SIGHUP was passed on, nothing is started any more. When \
+the server cannot be reached or a value is not there any more, that is told once, and the program goes on as it is.
 
 Exit codes: the program's own; 127 it is not there, 126 it cannot be executed; before it is started, those of all commands.";
 
@@ -70,6 +81,15 @@ pub(crate) struct Run {
     /// sees a pipe in place of a terminal: some print without colours then, or in larger portions.
     #[arg(long)]
     redact: bool,
+    /// Start the program anew as soon as a value that it was given has changed
+    #[arg(long)]
+    watch: bool,
+    /// How long the program has to end when it is to be started anew; then it is killed
+    #[arg(long, value_name = "TIME", default_value = "10s", requires = "watch")]
+    grace: Time,
+    /// Rather send the program this signal, such as HUP or USR1: with --files, once the new values are in them
+    #[arg(long, value_name = "SIGNAL", requires = "watch", conflicts_with = "grace")]
+    signal: Option<Told>,
     /// Leave STRONGROOM_API_KEY and NGROK_API_KEY in the program's environment
     #[arg(long)]
     keep_key: bool,
@@ -102,10 +122,15 @@ impl Run {
         }
         hygiene::hide();
         let references = assign::references(&self.vault, &self.only, &self.map);
+        if self.watch {
+            let (watch, secrets) = Watch::start(&self.remote, &self.cache, references)?;
+            let assigned = assign::assign(&self, secrets)?;
+            return self.supervise(&program, assigned, Some(watch));
+        }
         let secrets = values::fetch(&self.remote, &self.cache, &references)?;
         let assigned = assign::assign(&self, secrets)?;
         if self.files || self.redact {
-            return self.supervise(&program, &assigned);
+            return self.supervise(&program, assigned, None);
         }
         let mut command = self.program();
         // To give them to the program is what they were fetched for.
@@ -131,21 +156,34 @@ impl Run {
         }
     }
 
-    fn supervise(&self, program: &str, assigned: &[Assigned]) -> Result<ExitCode, Failure> {
-        let redactor = if self.redact { Some(redactor(assigned)?) } else { None };
+    fn supervise(
+        &self,
+        program: &str,
+        assigned: Vec<Assigned>,
+        watch: Option<Watch>,
+    ) -> Result<ExitCode, Failure> {
+        let redactors = if self.redact { Some(Redactors::new(&assigned)?) } else { None };
         // From here on no signal ends this process before the files are gone.
-        let signals = supervise::Signals::watch()?;
+        let signals = Signals::watch()?;
+        let files = if self.files { Some(Files::make(self.files_dir.as_deref())?) } else { None };
+        if let Some(watch) = watch {
+            signals.follow(watch)?;
+        }
+        Supervisor::new(self, program, assigned, files, redactors).run(&signals)
+    }
+
+    /// The program with its values, as one that is started by a supervisor.
+    fn supervised(&self, assigned: &[Assigned], files: Option<&Files>) -> Command {
         let mut command = supervise::command(&self.command);
         self.without_keys(&mut command);
-        let files = if self.files { Some(Files::make(self.files_dir.as_deref())?) } else { None };
         for one in assigned {
             // To give them to the program is what they were fetched for.
-            match &files {
-                Some(files) => command.env(&one.variable, files.write(one.file_name(), one.expose_secret())?),
+            match files {
+                Some(files) => command.env(&one.variable, files.path(one.file_name())),
                 None => command.env(&one.variable, one.expose_secret()),
             };
         }
-        supervise::supervise(command, program, signals, redactor.as_ref(), files)
+        command
     }
 }
 
@@ -188,19 +226,6 @@ fn not_started(program: &str, error: io::Error) -> ExitCode {
     };
     failure::tell(&failure);
     ExitCode::from(code)
-}
-
-fn redactor(assigned: &[Assigned]) -> Result<Redactor, Failure> {
-    for one in assigned.iter().filter(|one| one.expose_secret().len() < redact::SHORT) {
-        warn(&format!("the value of {} is so short that --redact may hide more than it", one.secret()));
-    }
-    // Each is made into what is looked for.
-    Redactor::new(assigned.iter().map(Assigned::expose_secret)).map_err(|error| {
-        Failure::new("the program's output cannot be filtered")
-            .because(error)
-            .todo("give it fewer or smaller values with --only, or leave --redact away")
-            .kind(Kind::Invalid)
-    })
 }
 
 fn prefix(text: &str) -> Result<String, env_name::Error> {

@@ -3,6 +3,7 @@
 //! A folder is named after its process (`strongroom-run-<pid namespace>-<pid>-<start time>`), so that the next run tells
 //! those whose process was killed, and removes them.
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -37,14 +38,37 @@ impl Files {
         Ok(Self { folder })
     }
 
-    /// Writes a value, for its owner alone; gives the file's path.
-    pub(crate) fn write(&self, name: &str, value: &str) -> Result<PathBuf, Failure> {
-        let path = self.folder.join(name);
-        let opened = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path);
-        opened
-            .and_then(|mut file| file.write_all(value.as_bytes()))
-            .map_err(|error| Failure::new(format!("{} cannot be written", path.display())).because(error))?;
-        Ok(path)
+    /// Where the file of that name is.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Has the folder hold these values, each for its owner alone, and no others. A file is there whole or as it was.
+    pub(crate) fn hold<'a>(
+        &self,
+        values: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(), Failure> {
+        // No variable is called like that.
+        let part = self.path(".part");
+        let failed = |path: &Path, error: io::Error| {
+            Failure::new(format!("{} cannot be written", path.display())).because(error)
+        };
+        let mut held = HashSet::new();
+        for (name, value) in values {
+            let path = self.path(name);
+            let opened = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&part);
+            opened
+                .and_then(|mut file| file.write_all(value.as_bytes()))
+                .and_then(|()| fs::rename(&part, &path))
+                .map_err(|error| failed(&path, error))?;
+            held.insert(path);
+        }
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            if !held.contains(&entry.path()) {
+                fs::remove_file(entry.path()).map_err(|error| failed(&entry.path(), error))?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes the folder and what is in it.
@@ -196,9 +220,11 @@ mod tests {
     fn dropping_removes_what_was_written() {
         let base = tempfile::tempdir().unwrap();
         let files = Files::make(Some(base.path())).unwrap();
-        let path = files.write("A", "v").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"v");
-        assert!(files.write("A", "w").is_err());
+        files.hold([("A", "v"), ("B", "w")]).unwrap();
+        assert_eq!(fs::read(files.path("A")).unwrap(), b"v");
+        files.hold([("B", "x"), ("C", "")]).unwrap();
+        assert!(!files.path("A").exists() && files.path("C").exists());
+        assert_eq!(fs::read(files.path("B")).unwrap(), b"x");
         drop(files);
         assert_eq!(fs::read_dir(base.path()).unwrap().count(), 0);
     }

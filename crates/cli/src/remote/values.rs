@@ -15,7 +15,7 @@ use crate::failure::{Failure, Kind};
 use crate::units::Age;
 
 /// Whether values may come from the cache.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct CacheOptions {
     /// Keep the values in a sealed cache, and use it when the server does not answer within a second
     ///
@@ -27,6 +27,13 @@ pub(crate) struct CacheOptions {
     /// How old cached values may be: 90d, 24h, 15m
     #[arg(long, value_name = "TIME", default_value = "24h", requires = "offline", help_heading = "Offline")]
     max_age: Age,
+}
+
+impl CacheOptions {
+    /// Whether it is fine when the server cannot be reached.
+    pub(crate) fn may_do_without(&self) -> bool {
+        self.offline
+    }
 }
 
 /// How long a server may take before the cache is used, to connect and to answer.
@@ -44,17 +51,32 @@ pub(crate) fn fetch(
     cache: &CacheOptions,
     references: &[wire::Reference],
 ) -> Result<Vec<wire::ResolvedSecret>, Failure> {
-    let client = remote.connect()?;
-    if !cache.offline {
-        return Ok(client.resolve(references)?);
+    fetch_from(remote.connect()?, cache, references)
+}
+
+/// The same from a server that is known already.
+pub(crate) fn fetch_from(
+    client: Client,
+    cache: &CacheOptions,
+    references: &[wire::Reference],
+) -> Result<Vec<wire::ResolvedSecret>, Failure> {
+    match Offline::of(cache, references)? {
+        None => Ok(client.resolve(references)?),
+        Some(offline) => offline.fetch(client),
     }
-    let folder = cache_folder().ok_or_else(|| {
-        Failure::new("it is not known where the cache is, as neither XDG_CACHE_HOME nor HOME is set")
-            .todo("set one of them, or leave --offline away")
-    })?;
-    let offline =
-        Offline { folder, max_age: cache.max_age.0, references, now: SystemClock.now().as_second() };
-    offline.fetch(client)
+}
+
+/// Keeps values that were read anew for when the server cannot be reached, where that is wanted.
+pub(crate) fn keep(
+    client: &Client,
+    cache: &CacheOptions,
+    references: &[wire::Reference],
+    secrets: &[wire::ResolvedSecret],
+) {
+    match Offline::of(cache, references) {
+        Ok(offline) => offline.iter().for_each(|offline| offline.keep(client, secrets)),
+        Err(failure) => note(&failure.to_string()),
+    }
 }
 
 /// The folder of caches (XDG Base Directory Specification).
@@ -73,7 +95,20 @@ struct Offline<'a> {
     now: i64,
 }
 
-impl Offline<'_> {
+impl<'a> Offline<'a> {
+    /// The cache, where it is wanted.
+    fn of(cache: &CacheOptions, references: &'a [wire::Reference]) -> Result<Option<Self>, Failure> {
+        if !cache.offline {
+            return Ok(None);
+        }
+        let folder = cache_folder().ok_or_else(|| {
+            Failure::new("it is not known where the cache is, as neither XDG_CACHE_HOME nor HOME is set")
+                .todo("set one of them, or leave --offline away")
+        })?;
+        let now = SystemClock.now().as_second();
+        Ok(Some(Self { folder, max_age: cache.max_age.0, references, now }))
+    }
+
     fn fetch(&self, client: Client) -> Result<Vec<wire::ResolvedSecret>, Failure> {
         let client = client.with_timeouts(QUICK, QUICK);
         let error = match client.resolve(self.references) {
@@ -181,7 +216,7 @@ fn age(seconds: i64) -> String {
 
 /// Tells on standard error where values come from.
 #[expect(clippy::print_stderr, reason = "the terminal is where a command tells what it does")]
-fn note(text: &str) {
+pub(crate) fn note(text: &str) {
     eprintln!("strongroom: {text}");
 }
 

@@ -6,6 +6,7 @@ use ureq::http::uri::Scheme;
 use super::Error;
 
 /// Where a server is: `http(s)://host[:port]`.
+#[derive(Clone)]
 pub(super) struct Address {
     url: String,
     https: bool,

@@ -1,5 +1,7 @@
 //! One method for each thing to ask for.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use strongroom_wire as wire;
@@ -127,6 +129,21 @@ impl Client {
     /// Those of [`Client::call`].
     pub fn audit_events(&self, query: &[(&str, &str)]) -> Result<wire::AuditEventList, Error> {
         self.send::<()>(Method::Get, "/strongroom/audit_events", query, None)?.json()
+    }
+
+    /// The changes of vaults and secrets after a place that an answer before told, or `start`; without one, the place from
+    /// which on what is to come is told. Where there is no change yet, the server waits for one for as long as is said.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`]. A refusal with status 410 says that the feed cannot be read on from there.
+    pub fn changes(&self, after: Option<&str>, wait: Duration) -> Result<wire::ChangeList, Error> {
+        let text = format!("{}ms", wait.as_millis());
+        let mut query = Vec::new();
+        query.extend(after.map(|after| ("after", after)));
+        if !wait.is_zero() {
+            query.push(("wait", &text));
+        }
+        self.get_waiting("/strongroom/changes", &query, wait)?.json()
     }
 
     /// One secret in detail.

@@ -24,6 +24,11 @@ impl Token {
         Ok(Self(Zeroizing::new(text.to_owned())))
     }
 
+    /// The same token for another client.
+    pub(super) fn copy(&self) -> Self {
+        Self(self.0.clone())
+    }
+
     /// The token itself.
     #[must_use]
     pub fn expose_secret(&self) -> &str {

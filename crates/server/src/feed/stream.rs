@@ -31,14 +31,15 @@ const UNREAD: Duration = Duration::from_secs(30);
 pub(crate) fn stream(shared: &Arc<Shared>, caller: Caller, from: Cursor) -> Response {
     // One batch waits while another is on its way: a slow reader holds no more than these, and goes on from its place.
     let (sender, receiver) = mpsc::channel(1);
-    let sending = Sending { watcher: Watcher::new(shared), caller, place: from, sender };
-    tokio::spawn(sending.run());
+    let streamed = Streamed::default();
+    let (watcher, kept) = (Watcher::new(shared), streamed.clone());
+    tokio::spawn(Sending { watcher, caller, place: from, sender, _kept: kept }.run());
     let mut response = Response::new(Body::new(Events(receiver)));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     // nginx would keep events back until there are many.
     let unbuffered = (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     response.headers_mut().insert(unbuffered.0, unbuffered.1);
-    response.extensions_mut().insert(Streamed);
+    response.extensions_mut().insert(streamed);
     response
 }
 
@@ -62,6 +63,7 @@ struct Sending {
     caller: Caller,
     place: Cursor,
     sender: mpsc::Sender<Bytes>,
+    _kept: Streamed,
 }
 
 impl Sending {

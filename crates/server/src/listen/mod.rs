@@ -5,16 +5,13 @@ mod tls;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::body::Body;
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body::Frame;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -104,9 +101,9 @@ async fn metrics(front: &Front, request: &Request<Incoming>) -> Response<Body> {
     })
 }
 
-/// Marks an answer whose request is under way until its last byte is sent, however long that takes.
-#[derive(Clone)]
-pub(crate) struct Streamed;
+/// Goes with an answer that is made while it is sent: its request is under way until whoever makes it drops this too.
+#[derive(Clone, Default)]
+pub(crate) struct Streamed(Arc<OnceLock<UnderWay>>);
 
 /// Serves until `stop` is done; then refuses new connections, lets running requests finish within [`Limits::drain`], and
 /// returns.
@@ -244,8 +241,12 @@ impl Connection {
             let answers = answers.clone();
             let request_under_way = under_way.begin();
             async move {
-                let response = answers.answer(request, Peer { scheme, address }).await;
-                Ok::<_, Infallible>(held_open(response, request_under_way))
+                let mut response = answers.answer(request, Peer { scheme, address }).await;
+                match response.extensions_mut().remove::<Streamed>() {
+                    Some(Streamed(kept)) => drop(kept.set(request_under_way)),
+                    None => drop(request_under_way),
+                }
+                Ok::<_, Infallible>(response)
             }
         });
         let stream = TokioIo::new(stream);
@@ -265,31 +266,6 @@ impl Connection {
             builder.header_read_timeout(None).max_buf_size(BUFFER);
             unless_idle(watcher.watch(builder.serve_connection(stream, service)), idle).await
         }
-    }
-}
-
-/// Has the request of a streamed answer be under way for as long as there is more of the answer.
-fn held_open(mut response: Response<Body>, under_way: UnderWay) -> Response<Body> {
-    match response.extensions_mut().remove::<Streamed>() {
-        Some(Streamed) => response.map(|body| Body::new(Held { body, _under_way: under_way })),
-        None => response,
-    }
-}
-
-struct Held {
-    body: Body,
-    _under_way: UnderWay,
-}
-
-impl http_body::Body for Held {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        pin!(&mut self.body).poll_frame(context)
     }
 }
 

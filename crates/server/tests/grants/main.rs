@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod changes;
 mod dice;
 #[path = "../harness/mod.rs"]
 mod harness;

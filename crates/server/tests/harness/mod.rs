@@ -233,8 +233,13 @@ impl World {
         Call::new(method, target, body).bearer(&self.first)
     }
 
+    /// The head of an answer, and its body as it comes.
+    pub(crate) async fn open(&self, call: &Call) -> Response<Body> {
+        self.front.handle(call.request(), PEER).await
+    }
+
     pub(crate) async fn answer(&self, call: &Call) -> Response<Vec<u8>> {
-        let (head, body) = self.front.handle(call.request(), PEER).await.into_parts();
+        let (head, body) = self.open(call).await.into_parts();
         Response::from_parts(head, body.collect().await.unwrap().to_bytes().to_vec())
     }
 

@@ -4,6 +4,7 @@
 
 mod api_keys;
 mod audit;
+mod changes;
 mod deleted;
 #[path = "../harness/mod.rs"]
 mod harness;

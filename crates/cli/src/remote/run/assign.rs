@@ -44,6 +44,11 @@ impl Assigned {
         &self.secret.value
     }
 
+    /// Whether it is the same value under the same name.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        self.variable == other.variable && self.secret.value == other.secret.value
+    }
+
     /// What the secret is called.
     pub(super) fn secret(&self) -> Reference {
         Reference::current(&self.secret.vault, &self.secret.name)
