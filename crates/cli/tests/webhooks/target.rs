@@ -57,14 +57,10 @@ pub(crate) struct Target {
 
 impl Target {
     pub(crate) fn new(does: Does) -> Self {
-        Self::serving(does, |stream, shared| answer(stream, shared))
+        Self::with(does, answer)
     }
 
-    /// A target that makes of each connection what `serve` says. Its thread ends with the test.
-    pub(crate) fn serving(does: Does, serve: fn(TcpStream, &Shared)) -> Self {
-        Self::with(does, move |stream, shared| serve(stream, shared))
-    }
-
+    /// A target that makes of each connection what `serve` says. Its threads end with the test.
     pub(crate) fn with(does: Does, serve: impl Fn(TcpStream, &Shared) + Clone + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();

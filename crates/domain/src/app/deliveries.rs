@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use strongroom_crypto::{SigningSecret, WrappedKey};
 
 use super::{App, retry_stale};
-use crate::audit::{Action, Actor, Event, Record};
+use crate::audit::{Action, Actor, Event};
 use crate::error::{Error, Result};
 use crate::ids::{EventId, WebhookId};
 use crate::page::{Page, PageLimit, Query};
@@ -29,14 +29,6 @@ impl App {
     pub async fn webhook_if_active(&self, id: WebhookId) -> Result<Option<Webhook>> {
         let found = self.store.webhook_find(self.account.id, id).await?;
         Ok(found.filter(|webhook| webhook.active))
-    }
-
-    /// Up to `limit` records after a number, oldest first.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub async fn records_after(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
-        self.store.audit_list(after, limit).await
     }
 
     /// Up to `limit` deliveries that are tried again, those that are due first before.

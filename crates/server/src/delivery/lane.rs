@@ -5,22 +5,19 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use strongroom_domain::Result;
-use strongroom_domain::change::Noted;
 use strongroom_domain::ids::WebhookId;
 use strongroom_domain::webhook::{Delivery, DeliveryState, Settled, Webhook};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::message::{self, Message};
-use super::{Failure, LOOK, PAUSE, schedule, told};
+use super::{Failure, LOOK, PAUSE, recent, schedule, told};
 use crate::{Shared, metrics};
 
 /// Attempts at a time, to one target.
 const ATTEMPTS: usize = 4;
 /// Deliveries that are settled in one commit.
 const BATCH: usize = 32;
-/// Records that are read at a time.
-const STEP: usize = 256;
 /// How far the place may go on past records that are not told before it is stored.
 const UNSTORED: u64 = 4096;
 
@@ -29,6 +26,7 @@ pub(super) struct Lane {
     shared: Arc<Shared>,
     id: WebhookId,
     nudges: watch::Receiver<()>,
+    news: watch::Receiver<u64>,
     /// The last record that was looked at: all up to it is settled.
     seen: u64,
 }
@@ -55,8 +53,8 @@ enum Taken {
 
 impl Lane {
     pub(super) fn new(shared: Arc<Shared>, id: WebhookId) -> Self {
-        let nudges = shared.deliveries.nudges.subscribe();
-        Self { shared, id, nudges, seen: 0 }
+        let (nudges, news) = (shared.deliveries.nudges.subscribe(), shared.deliveries.recent.news());
+        Self { shared, id, nudges, news, seen: 0 }
     }
 
     /// Delivers for as long as the webhook is active.
@@ -77,6 +75,7 @@ impl Lane {
     async fn step(&mut self) -> Result<Step> {
         // Marked as seen before anything is read, so that what comes after it is not missed.
         self.nudges.mark_unchanged();
+        self.news.mark_unchanged();
         let Some(webhook) = self.shared.app.webhook_if_active(self.id).await? else { return Ok(Step::Gone) };
         let now = self.shared.app.clock().now();
         let mut due = self.shared.app.deliveries_next(self.id, BATCH).await?;
@@ -98,24 +97,17 @@ impl Lane {
     /// Takes the next records of the log.
     async fn take(&mut self, webhook: &Webhook) -> Result<Taken> {
         self.seen = self.seen.max(webhook.position);
-        let records = self.shared.app.records_after(self.seen, STEP).await?;
-        let Some(first) = records.first() else { return Ok(Taken::None) };
-        let missed = first.sequence.saturating_sub(self.seen + 1);
-        if missed > 0 {
-            let webhook = self.id;
-            tracing::warn!(%webhook, missed, "records that a webhook was to be told of are not kept any longer");
+        let types = &webhook.event_types;
+        let found = match self.shared.deliveries.recent.after(self.seen, types, BATCH) {
+            Some(found) => found,
+            None => recent::stored_after(&self.shared.app, self.seen, types, BATCH).await?,
+        };
+        let end = found.end;
+        if end == self.seen {
+            return Ok(Taken::None);
         }
-        let (mut end, mut deliveries) = (self.seen, Vec::new());
-        for record in &records {
-            if deliveries.len() == BATCH {
-                break;
-            }
-            end = record.sequence;
-            let change = Noted::of(record)?.change;
-            if let Some(change) = change.filter(|change| webhook.event_types.include(&change.kind)) {
-                deliveries.push(message::delivery(&change)?);
-            }
-        }
+        let deliveries =
+            found.changes.iter().map(|change| message::delivery(change)).collect::<Result<Vec<_>>>()?;
         // Most records are of values that were given out: a place past some of these alone need not be stored each time.
         if deliveries.is_empty() && end - webhook.position < UNSTORED {
             self.seen = end;
@@ -163,11 +155,8 @@ impl Lane {
         let wait =
             until.map_or(LOOK, |until| Duration::try_from(until.duration_since(now)).unwrap_or_default());
         tokio::select! {
-            logged = self.shared.app.change_watch(self.seen), if follow => if logged.is_err() {
-                // The store is closing.
-                tokio::time::sleep(PAUSE).await;
-            },
-            // The sender is in what is shared, and does not go away before this does.
+            // The senders are in what is shared, and do not go away before this does.
+            _ = self.news.changed(), if follow => {}
             _ = self.nudges.changed() => {}
             () = tokio::time::sleep(wait.min(LOOK)) => {}
         }

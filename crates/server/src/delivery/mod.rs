@@ -7,6 +7,7 @@
 mod client;
 mod lane;
 mod message;
+mod recent;
 mod schedule;
 
 use std::collections::HashMap;
@@ -23,11 +24,14 @@ use crate::Shared;
 use client::Client;
 use lane::Lane;
 use message::Message;
+use recent::Recent;
 
 /// Attempts at a time, to all targets together.
 const ATTEMPTS: usize = 64;
 /// From one look at which webhooks there are to the next, when nobody tells of a change of them.
 const LOOK: Duration = Duration::from_secs(60);
+/// The rest between two looks at the log: what comes meanwhile is read at once.
+const REST: Duration = Duration::from_millis(20);
 /// The wait after the store did not answer, or a task ended that should not have.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -61,12 +65,22 @@ pub(crate) struct Deliveries {
     attempts: Semaphore,
     /// Tells of changes of webhooks, and of deliveries that are to be tried now.
     nudges: watch::Sender<()>,
+    recent: Recent,
+    /// Whether there is any webhook to be told.
+    needed: watch::Sender<bool>,
 }
 
 impl Deliveries {
     pub(crate) fn new(settings: Settings) -> Self {
         let client = Client::new(settings.allow_private, settings.timeout);
-        Self { settings, client, attempts: Semaphore::new(ATTEMPTS), nudges: watch::Sender::default() }
+        Self {
+            settings,
+            client,
+            attempts: Semaphore::new(ATTEMPTS),
+            nudges: watch::Sender::default(),
+            recent: Recent::default(),
+            needed: watch::Sender::default(),
+        }
     }
 
     /// Whether private targets are delivered to.
@@ -128,6 +142,29 @@ struct Failure {
 
 /// Delivers until it is dropped.
 pub async fn run(shared: Arc<Shared>) {
+    tokio::join!(follow(&shared), supervise(&shared));
+}
+
+/// Follows the log for as long as there is a webhook; without one, a commit costs nothing more.
+async fn follow(shared: &Shared) {
+    let mut needed = shared.deliveries.needed.subscribe();
+    loop {
+        // The sender is in what is shared, and does not go away before this does.
+        let _ = needed.wait_for(|needed| *needed).await;
+        let read = shared.deliveries.recent.read_on(&shared.app).await;
+        let rest = match read {
+            Ok(()) => REST,
+            Err(error) => {
+                told(&error);
+                PAUSE
+            }
+        };
+        tokio::time::sleep(rest).await;
+    }
+}
+
+/// Sees to it that each active webhook has its lane.
+async fn supervise(shared: &Arc<Shared>) {
     let mut nudges = shared.deliveries.nudges.subscribe();
     let (mut lanes, mut running) = (JoinSet::new(), HashMap::<Id, WebhookId>::new());
     loop {
@@ -144,6 +181,7 @@ pub async fn run(shared: Arc<Shared>) {
             }
             Err(error) => told(&error),
         }
+        shared.deliveries.needed.send_replace(!running.is_empty());
         tokio::select! {
             // The sender is in what is shared, and does not go away before this does.
             _ = nudges.changed() => {}

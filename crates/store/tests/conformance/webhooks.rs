@@ -225,7 +225,7 @@ async fn deliveries_are_kept_until_they_are_taken(store: &dyn Store) {
         [soon.clone(), late.clone()],
         "those that are due first before, and no dead one"
     );
-    assert_eq!(next(1).await, [soon.clone()]);
+    assert_eq!(next(1).await, std::slice::from_ref(&soon));
     assert!(store.delivery_next(house.account, other.id, 10).await.unwrap().is_empty());
     assert_eq!(counts(&house, Some(webhook.id)).await, (2, 1));
     assert_eq!(counts(&house, None).await, (2, 1));
