@@ -275,6 +275,33 @@ fn a_target_that_is_gone_is_told_nothing_more() {
 }
 
 #[test]
+fn who_is_deleted_is_told_nothing_more() {
+    let folder = private_folder();
+    let server = Server::start_with(folder.path(), &[PRIVATE, "--webhooks-timeout=1s"]);
+    let (mut client, target) = (server.client(), Target::new(Does::Hang));
+    let webhook = make_webhook(&mut client, &target.url("/"));
+    for number in 0..12 {
+        make_vault(&mut client, &format!("v{number}"));
+    }
+    // Some are on the way, and the rest of them waits for these to end.
+    let under_way = poll("four are on the way", || Some(target.taken().len()).filter(|taken| *taken >= 4));
+    client.delete(&path(&webhook)).expect_status(204);
+    let failed = |client: &mut Client| {
+        let metrics = String::from_utf8(client.get("/metrics").expect_status(200).body).unwrap();
+        let start = "strongroom_webhook_deliveries_total{outcome=\"failed\"} ";
+        metrics.lines().find_map(|line| line.strip_prefix(start)).unwrap().parse::<usize>().unwrap()
+    };
+    let ended = poll("these have ended", || {
+        Some(target.taken().len()).filter(|taken| *taken >= under_way && failed(&mut client) == *taken)
+    });
+    let other = Target::new(Does::Answer(200));
+    make_webhook(&mut client, &other.url("/"));
+    make_vault(&mut client, "later");
+    poll("another webhook is told", || (other.taken().len() == 1).then_some(()));
+    assert!(ended < 12 && target.taken().len() == ended, "{ended} and more were sent");
+}
+
+#[test]
 fn another_secret_takes_over_and_the_one_before_signs_along() {
     let folder = private_folder();
     let server = Server::start_with(folder.path(), &[PRIVATE]);

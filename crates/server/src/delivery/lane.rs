@@ -15,7 +15,7 @@ use super::{Failure, LOOK, PAUSE, recent, schedule, told};
 use crate::{Shared, metrics};
 
 /// Attempts at a time, to one target.
-const ATTEMPTS: usize = 4;
+pub(super) const ATTEMPTS: usize = 4;
 /// Deliveries that are settled in one commit.
 const BATCH: usize = 32;
 /// How far the place may go on past records that are not told before it is stored.
@@ -83,7 +83,7 @@ impl Lane {
         let next = due.get(later).map(|delivery| delivery.due);
         due.truncate(later);
         let retried = !due.is_empty();
-        if retried && !self.deliver(&webhook, due, webhook.position).await? {
+        if retried && !self.deliver(due, webhook.position, webhook.position).await? {
             return Ok(Step::Gone);
         }
         Ok(match self.take(&webhook).await? {
@@ -102,7 +102,10 @@ impl Lane {
             Some(found) => found,
             None => recent::stored_after(&self.shared.app, self.seen, types, BATCH).await?,
         };
-        let end = found.end;
+        let (end, missed) = (found.end, found.missed);
+        if missed > 0 {
+            tracing::warn!(webhook = %self.id, missed, "records that a webhook was to be told of are not kept any longer");
+        }
         if end == self.seen {
             return Ok(Taken::None);
         }
@@ -117,35 +120,37 @@ impl Lane {
         if !deliveries.is_empty() && failed.waiting + failed.dead >= Webhook::DELIVERIES_MAX {
             return Ok(Taken::Full);
         }
-        if self.deliver(webhook, deliveries, end).await? {
+        if self.deliver(deliveries, webhook.position, end).await? {
             self.seen = end;
         }
         Ok(Taken::Some)
     }
 
-    /// Tries each delivery once, and keeps what became of them; says whether the webhook is still there.
-    async fn deliver(&self, webhook: &Webhook, deliveries: Vec<Delivery>, position: u64) -> Result<bool> {
-        let webhook = Arc::new(webhook.clone());
+    /// Tries each delivery once and keeps what became of them, and with it the place that is then reached; says whether the
+    /// webhook was there and active to the end. If not, the place stays where it was.
+    async fn deliver(&self, deliveries: Vec<Delivery>, place: u64, reached: u64) -> Result<bool> {
         let (mut waiting, mut attempts) = (deliveries.into_iter(), JoinSet::new());
-        let (mut settled, mut is_gone) = (Vec::new(), false);
+        let (mut settled, mut is_over) = (Vec::new(), false);
         loop {
             while attempts.len() < ATTEMPTS
+                && !is_over
                 && let Some(delivery) = waiting.next()
             {
-                attempts.spawn(attempt(self.shared.clone(), webhook.clone(), delivery));
+                attempts.spawn(attempt(self.shared.clone(), self.id, delivery));
             }
             let Some(done) = attempts.join_next().await else { break };
             // An attempt that panicked is one that was not made: nothing of this is settled, and all is tried again.
-            let (one, gone) = done.map_err(|error| strongroom_domain::Error::Internal(Box::new(error)))??;
-            settled.push(one);
-            is_gone |= gone;
+            match done.map_err(|error| strongroom_domain::Error::Internal(Box::new(error)))?? {
+                Attempt::Settled(one) => settled.push(one),
+                Attempt::Gone(one) => {
+                    settled.push(one);
+                    is_over = true;
+                }
+                Attempt::NotMade => is_over = true,
+            }
         }
-        let there = self.shared.app.deliveries_settle(self.id, position, settled).await?;
-        if is_gone {
-            tracing::warn!(webhook = %self.id, "the target of a webhook is gone for good: it was made inactive");
-            self.shared.app.webhook_gone(self.id).await?;
-        }
-        Ok(there)
+        let place = if is_over { place } else { reached };
+        Ok(self.shared.app.deliveries_settle(self.id, place, settled).await? && !is_over)
     }
 
     /// Waits until there may be something to do.
@@ -163,27 +168,47 @@ impl Lane {
     }
 }
 
-/// Tries a delivery once. Says too whether the target is gone for good.
-async fn attempt(shared: Arc<Shared>, webhook: Arc<Webhook>, delivery: Delivery) -> Result<(Settled, bool)> {
+/// What became of an attempt.
+enum Attempt {
+    Settled(Settled),
+    /// The target said that it is gone for good.
+    Gone(Settled),
+    /// The webhook was deleted or made inactive meanwhile: from then on it is told nothing.
+    NotMade,
+}
+
+/// Tries a delivery once, to the webhook as it is by now.
+async fn attempt(shared: Arc<Shared>, id: WebhookId, delivery: Delivery) -> Result<Attempt> {
+    let Some(webhook) = shared.app.webhook_if_active(id).await? else { return Ok(Attempt::NotMade) };
     let message = Message { id: delivery.event, body: delivery.body.clone() };
     let failure = match shared.deliveries.attempt(&shared.app, &webhook, &message).await? {
         Ok(()) => {
             shared.metrics.count_delivery(metrics::DELIVERED);
-            return Ok((Settled::Delivered(delivery.sequence), false));
+            return Ok(Attempt::Settled(Settled::Delivered(delivery.sequence)));
         }
         Err(failure) => failure,
     };
     let is_gone = failure.is_gone;
     let failed = failed(&shared, delivery, failure);
-    let (host, attempts, error) = (webhook.url.host(), failed.attempts, &failed.error);
+    tell(&shared, &webhook, &failed);
+    if !is_gone {
+        return Ok(Attempt::Settled(Settled::Failed(failed)));
+    }
+    shared.app.webhook_gone(id).await?;
+    Ok(Attempt::Gone(Settled::Failed(failed)))
+}
+
+/// Tells the metrics and the log of an attempt that failed: of the URL only the host.
+fn tell(shared: &Shared, webhook: &Webhook, failed: &Delivery) {
+    let (id, host) = (webhook.id, webhook.url.host());
+    let Delivery { sequence, attempts, error, .. } = failed;
     if failed.state == DeliveryState::Dead {
         shared.metrics.count_delivery(metrics::DEAD);
-        tracing::warn!(webhook = %webhook.id, host, sequence = failed.sequence, attempts, error, "a delivery was given up");
+        tracing::warn!(webhook = %id, host, sequence, attempts, error, "a delivery was given up");
     } else {
         shared.metrics.count_delivery(metrics::FAILED);
-        tracing::info!(webhook = %webhook.id, host, sequence = failed.sequence, attempts, error, "a delivery failed");
+        tracing::info!(webhook = %id, host, sequence, attempts, error, "a delivery failed");
     }
-    Ok((Settled::Failed(failed), is_gone))
 }
 
 /// A delivery after an attempt that failed.

@@ -26,8 +26,8 @@ use lane::Lane;
 use message::Message;
 use recent::Recent;
 
-/// Attempts at a time, to all targets together.
-const ATTEMPTS: usize = 64;
+/// Attempts at a time to all targets together: as many as all webhooks can have, so that none waits for another.
+const ATTEMPTS: usize = lane::ATTEMPTS * Webhook::MAX as usize;
 /// From one look at which webhooks there are to the next, when nobody tells of a change of them.
 const LOOK: Duration = Duration::from_secs(60);
 /// The rest between two looks at the log: what comes meanwhile is read at once.

@@ -37,6 +37,8 @@ struct Stretch {
 pub(super) struct Found {
     pub(super) changes: Vec<Arc<Change>>,
     pub(super) end: u64,
+    /// Records after it that are not kept any longer, and are now past.
+    pub(super) missed: u64,
 }
 
 impl Recent {
@@ -73,7 +75,7 @@ impl Recent {
         let found = stretch.changes.range(first..).filter(|change| types.include(&change.kind));
         let changes: Vec<_> = found.take(limit).cloned().collect();
         let end = end_of(&changes, limit, stretch.last.max(record));
-        (record >= stretch.before).then_some(Found { changes, end })
+        (record >= stretch.before).then_some(Found { changes, end, missed: 0 })
     }
 }
 
@@ -100,14 +102,14 @@ impl Stretch {
 /// The same as [`Recent::after`], out of the store: of the records that are read at a time.
 pub(super) async fn stored_after(app: &App, record: u64, types: &EventTypes, limit: usize) -> Result<Found> {
     let noted = app.change_records(record).await?;
-    let Some(last) = noted.last().map(|noted| noted.cursor.sequence()) else {
-        return Ok(Found { changes: Vec::new(), end: record });
-    };
+    let number = |noted: Option<&Noted>| noted.map(|noted| noted.cursor.sequence());
+    let missed = number(noted.first()).map_or(0, |first| first.saturating_sub(record + 1));
+    let last = number(noted.last()).unwrap_or(record);
     let found =
         noted.into_iter().filter_map(|noted| noted.change).filter(|change| types.include(&change.kind));
     let changes: Vec<_> = found.take(limit).map(|change| Arc::new(*change)).collect();
     let end = end_of(&changes, limit, last);
-    Ok(Found { changes, end })
+    Ok(Found { changes, end, missed })
 }
 
 /// Up to which record all was found: not further than the last change, where there may be more after it.
