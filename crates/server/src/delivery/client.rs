@@ -93,8 +93,11 @@ impl Client {
         headers: [(&'static str, String); N],
         body: String,
     ) -> Result<Answer, NoAnswer> {
-        let posted = tokio::time::timeout(self.timeout, self.exchange(url, headers, body)).await;
-        posted.unwrap_or(Err(NoAnswer::Late(self.timeout)))
+        let exchanged = tokio::time::timeout(self.timeout, self.exchange(url, headers, body)).await;
+        let (answer, rest) = exchanged.unwrap_or(Err(NoAnswer::Late(self.timeout)))?;
+        // What the status says stands, whatever becomes of the body.
+        let _ = tokio::time::timeout(BODY_TIME, rest.drain()).await;
+        Ok(answer)
     }
 
     async fn exchange<const N: usize>(
@@ -102,7 +105,7 @@ impl Client {
         url: &WebhookUrl,
         headers: [(&'static str, String); N],
         body: String,
-    ) -> Result<Answer, NoAnswer> {
+    ) -> Result<(Answer, Rest), NoAnswer> {
         let addresses = self.look_up(url).await?;
         let mut request = Request::post(url.path_and_query())
             .header(header::HOST, url.authority())
@@ -168,31 +171,37 @@ async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, NoAnswer> {
     Err(NoAnswer::Unreachable(failed))
 }
 
-async fn send<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Answer, NoAnswer>
+/// What is left of an answer, and the connection that it comes over, which ends with it.
+struct Rest {
+    body: Incoming,
+    _running: JoinSet<hyper::Result<()>>,
+}
+
+impl Rest {
+    /// Reads the start of the body, so that a target which is still sending does not find its connection reset.
+    async fn drain(mut self) {
+        let mut read = 0;
+        while read < BODY_MAX
+            && let Some(Ok(frame)) = self.body.frame().await
+        {
+            read += frame.data_ref().map_or(0, Bytes::len);
+        }
+    }
+}
+
+async fn send<S>(stream: S, request: Request<Full<Bytes>>) -> Result<(Answer, Rest), NoAnswer>
 where
     S: Read + Write + Unpin + Send + 'static,
 {
     let handshake = http1::Builder::new().max_buf_size(HEAD_MAX).handshake(stream).await;
     let (mut sender, connection) = handshake.map_err(NoAnswer::BrokenOff)?;
-    // It ends with this function: a set ends its tasks when it is dropped.
+    // A set ends its tasks when it is dropped.
     let mut running = JoinSet::new();
     running.spawn(connection);
     let answer = sender.send_request(request).await.map_err(NoAnswer::BrokenOff)?;
     let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
     let told = Answer { status: answer.status(), retry_after: retry_after.map(str::to_owned) };
-    // What the status says stands, whatever becomes of the body.
-    let _ = tokio::time::timeout(BODY_TIME, drain(answer.into_body())).await;
-    Ok(told)
-}
-
-/// Reads the start of a body, so that a target which is still sending does not find its connection reset.
-async fn drain(mut body: Incoming) {
-    let mut read = 0;
-    while read < BODY_MAX
-        && let Some(Ok(frame)) = body.frame().await
-    {
-        read += frame.data_ref().map_or(0, Bytes::len);
-    }
+    Ok((told, Rest { body: answer.into_body(), _running: running }))
 }
 
 async fn connector() -> Result<TlsConnector, NoAnswer> {
@@ -208,4 +217,34 @@ async fn connector() -> Result<TlsConnector, NoAnswer> {
         .map_err(|error| NoAnswer::Tls(io::Error::other(error)))?;
     let config = config.with_root_certificates(roots).with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_is_judged_by_where_it_is_and_how_it_is_reached() {
+        let told = |allow_private, url: &str, address: &str| {
+            let client = Client::new(allow_private, Duration::from_secs(1));
+            let url = WebhookUrl::read(url).unwrap();
+            client.admit(&url, address.parse().unwrap()).err().map(|error| error.to_string())
+        };
+        let (https, http) = ("https://relay.internal/", "http://relay.internal/");
+        assert_eq!(told(false, https, "1.1.1.1"), None);
+        assert!(told(false, https, "10.0.0.1").unwrap().contains("not public (private use)"));
+        assert!(told(false, https, "::ffff:169.254.169.254").unwrap().contains("not public (link local)"));
+        assert!(told(false, http, "10.0.0.1").unwrap().contains("not public"), "set before it was forbidden");
+        assert!(told(false, http, "1.1.1.1").unwrap().contains("use https"));
+        assert_eq!(told(true, https, "10.0.0.1"), None);
+        assert_eq!(told(true, http, "10.0.0.1"), None);
+        assert!(
+            told(true, http, "1.1.1.1").unwrap().contains("use https"),
+            "never in clear over the internet"
+        );
+        let client = Client::new(false, Duration::from_secs(1));
+        let localhost = WebhookUrl::read("https://localhost/").unwrap();
+        assert!(matches!(client.look_up(&localhost).await, Err(NoAnswer::Private("loopback"))));
+    }
 }
