@@ -4,6 +4,8 @@ mod export;
 mod list;
 mod verify;
 
+pub(crate) use verify::events;
+
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;

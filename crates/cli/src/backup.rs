@@ -1,5 +1,7 @@
 //! `strongroom backup` and `strongroom restore`.
 
+mod one;
+
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,6 +13,7 @@ use strongroom_store::sqlite::{SqliteStore, copy_store};
 use crate::audit::block_on;
 use crate::failure::Failure;
 use crate::folder::{self, Folder};
+use crate::remote;
 use crate::settings::{Place, Settings};
 
 #[derive(Args)]
@@ -25,10 +28,14 @@ pub(crate) struct Backup {
 #[derive(Args)]
 pub(crate) struct Restore {
     /// The backup
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "from", conflicts_with_all = ["from", "secret", "id", "version", "to", "create_vault", "dry_run"])]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    one: one::One,
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    server: remote::Beside,
 }
 
 impl Backup {
@@ -53,28 +60,36 @@ impl Backup {
 impl Restore {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         let settings = self.place.resolve()?;
-        if !self.file.exists() {
-            return Err(Failure::new(format!("there is no file {}", self.file.display())));
+        match self.file {
+            Some(file) => whole(&file, &settings),
+            None => self.one.run(&settings, &self.server.0),
         }
-        refuse_occupied(&settings)?;
-        let _folder = Folder::take(&settings.data_dir)?;
-        let store = folder::store_path(&settings.data_dir);
-        copy_store(&self.file, &store, progress())
-            .map_err(|error| Failure::new("the restore failed").because(error))?;
-        let expected = expected_key(&store)?;
-        let found = folder::root_key_read(&settings.root_key_file)?.map(|key| key.id().to_string());
-        let file = settings.root_key_file.display();
-        let next = match found {
-            Some(found) if found == expected => {
-                format!("Its root key is in {file}: start it with strongroom serve.")
-            }
-            Some(found) => {
-                format!("It needs root key {expected}, and {file} holds {found}: put the right one there.")
-            }
-            None => format!("It needs root key {expected}: put its file at {file}, mode 0600."),
-        };
-        crate::out(&format!("The store is restored into {}. {next}\n", settings.data_dir.display()))
     }
+}
+
+/// Puts a whole backup into an empty folder.
+fn whole(file: &Path, settings: &Settings) -> Result<ExitCode, Failure> {
+    if !file.exists() {
+        return Err(Failure::new(format!("there is no file {}", file.display())));
+    }
+    refuse_occupied(settings)?;
+    let _folder = Folder::take(&settings.data_dir)?;
+    let store = folder::store_path(&settings.data_dir);
+    copy_store(file, &store, progress())
+        .map_err(|error| Failure::new("the restore failed").because(error))?;
+    let expected = expected_key(&store)?;
+    let found = folder::root_key_read(&settings.root_key_file)?.map(|key| key.id().to_string());
+    let file = settings.root_key_file.display();
+    let next = match found {
+        Some(found) if found == expected => {
+            format!("Its root key is in {file}: start it with strongroom serve.")
+        }
+        Some(found) => {
+            format!("It needs root key {expected}, and {file} holds {found}: put the right one there.")
+        }
+        None => format!("It needs root key {expected}: put its file at {file}, mode 0600."),
+    };
+    crate::out(&format!("The store is restored into {}. {next}\n", settings.data_dir.display()))
 }
 
 /// A folder that holds anything but a root key is in use, or was.

@@ -10,7 +10,7 @@ use strongroom_domain::store::Store;
 use strongroom_server::listen::Tls;
 use strongroom_store::sqlite::SqliteStore;
 
-use crate::audit::block_on;
+use crate::audit::{block_on, events};
 use crate::failure::Failure;
 use crate::folder::{self, others};
 use crate::hygiene;
@@ -116,7 +116,30 @@ async fn store(settings: &Settings, key: Option<&RootKey>) -> Vec<Finding> {
         Ok(Some(damage)) => Bad(format!("the store is damaged: {damage}"), FROM_BACKUP.into()),
         Err(error) => unreadable("the store", error),
     };
-    vec![undamaged, keys(&store, key).await, log(&store).await]
+    let mut findings = vec![undamaged, keys(&store, key).await, log(&store).await];
+    findings.extend(log_key(&store).await);
+    findings
+}
+
+/// Tells of a key for checkpoints that was lost: none that was kept before can then be compared with the log.
+async fn log_key(store: &SqliteStore) -> Option<Finding> {
+    let account = store.account_find().await.ok()??;
+    let there = store.log_key_find(account.id).await;
+    match (there, store.log_keys_made().await) {
+        (Ok(_), Ok(0)) | (Ok(Some(_)), Ok(1)) => None,
+        (Ok(Some(_)), Ok(_)) => Some(Warning(
+            "the key of the audit log's checkpoints was missing at a start, and another was made".into(),
+            "compare the log with a backup: checkpoints from before are of the old key, and do not fit"
+                .into(),
+        )),
+        (Ok(None), Ok(_)) => Some(Bad(
+            "the key of the audit log's checkpoints is missing: somebody removed it".into(),
+            FROM_BACKUP.into(),
+        )),
+        (Err(error), _) | (_, Err(error)) => {
+            Some(unreadable("the key of the audit log's checkpoints", error))
+        }
+    }
 }
 
 const FROM_BACKUP: &str = "restore a backup: strongroom restore FILE --data-dir EMPTY-FOLDER";
@@ -159,8 +182,12 @@ async fn keys(store: &SqliteStore, key: Option<&RootKey>) -> Finding {
 }
 
 async fn log(store: &SqliteStore) -> Finding {
+    let pruned = match store.audit_pruned().await {
+        Ok(pruned) => pruned,
+        Err(error) => return unreadable("the audit log", error),
+    };
     match audit::verify(store, |_| ()).await {
-        Ok(Ok(head)) => Good(format!("the audit log of {} events is whole", head.sequence)),
+        Ok(Ok(head)) => Good(format!("the audit log is whole: {}", events(pruned, head.sequence))),
         Ok(Err(broken)) => Bad(
             format!("the audit log was tampered with or damaged: {broken}"),
             "compare with a backup: strongroom audit verify tells when it was still whole".into(),

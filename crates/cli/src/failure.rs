@@ -58,6 +58,10 @@ impl Failure {
         self
     }
 
+    pub(crate) fn is(&self, kind: Kind) -> bool {
+        self.kind == kind
+    }
+
     /// Says first what was under way.
     #[must_use]
     pub(crate) fn amid(mut self, what: &str) -> Self {

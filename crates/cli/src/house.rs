@@ -43,6 +43,12 @@ pub(crate) async fn open(settings: &Settings) -> Result<House, Failure> {
     hygiene::lock(&root_key);
     let app = App::open(store, root_key, settings.limits, Arc::new(SystemClock), Arc::new(SystemRng)).await;
     let app = app.map_err(|error| Failure::new("the store cannot be opened").because(error))?;
+    if app.audit_key_was_lost().await.map_err(failed)? {
+        tracing::warn!(
+            "THE KEY OF THE AUDIT LOG'S CHECKPOINTS WAS MISSING, and another was made: somebody may have removed it; \
+             checkpoints that were kept before are of the old one"
+        );
+    }
     Ok(House { app, first_token })
 }
 

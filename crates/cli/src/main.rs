@@ -74,11 +74,11 @@ enum Command {
         after_help = "Example:\n  strongroom backup /backups/strongroom-2026-11-23.db --data-dir /var/lib/strongroom\n\nThe file holds sealed values only: keep the root key too, in another place."
     )]
     Backup(backup::Backup),
-    /// Put a backup into an empty data folder
+    /// Put a backup into an empty data folder, or one secret of it into a running server
     #[command(
-        after_help = "Example:\n  strongroom restore /backups/strongroom-2026-11-23.db --data-dir /var/lib/strongroom"
+        after_help = "Examples:\n  strongroom restore /backups/strongroom-2026-11-23.db --data-dir /var/lib/strongroom\n  strongroom restore --from /backups/strongroom-2026-11-23.db --secret prod:db-password --dry-run\n  strongroom restore --from /backups/strongroom-2026-11-23.db --secret prod:db-password --version 3 \\\n    --to prod:db-password-old --root-key-file /safe/root.key\n\nOne secret: its value is opened with the backup's root key and given to the server over its API, as the next version, or as a\nnew secret. Nothing else of the server changes, and its own root key may be another one."
     )]
-    Restore(backup::Restore),
+    Restore(Box<backup::Restore>),
     /// Fill the store of a stopped server from JSON lines, with ids of your choice
     #[command(
         after_help = "Example:\n  strongroom seed secrets.jsonl\n\nEach line is one object:\n  {\"type\":\"vault\",\"name\":\"prod\"}\n  {\"type\":\"secret\",\"vault_name\":\"prod\",\"name\":\"db-password\",\"value\":\"…\"}\nOptional: id, description, metadata. '-' reads standard input."

@@ -221,6 +221,11 @@ impl SecondPlace {
         Ok(())
     }
 
+    /// Up to which event the log may be pruned: what goes lies behind the last checkpoint that is known to be there.
+    pub(crate) fn prunable(&self) -> u64 {
+        self.last().map_or(0, |head| head.sequence.saturating_sub(1))
+    }
+
     fn last(&self) -> Option<Head> {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }

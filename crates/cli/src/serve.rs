@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use strongroom_domain::token::Token;
 use strongroom_server::listen::{self, Answers, Tls};
@@ -53,7 +54,7 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
         Some(address) => Some(bind(address).await?),
         None => None,
     };
-    let second_place = settings.second_place.as_ref().map(SecondPlace::new).transpose()?;
+    let second_place = settings.second_place.as_ref().map(SecondPlace::new).transpose()?.map(Arc::new);
     let house = house::open(&settings).await?;
     if let Some(place) = &second_place {
         place.open(&house.app, settings.allow_rolled_back_log).await?;
@@ -66,7 +67,7 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     let metrics_url = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let metrics_url = metrics_url.map(|address| format!("http://{address}/metrics"));
     let shared = Shared::new(house.app, settings.server.clone());
-    let front = std::sync::Arc::new(Front::new(shared.clone()));
+    let front = Arc::new(Front::new(shared.clone()));
 
     let stop = signals(tls.clone())?;
     let api = listen::serve(
@@ -89,7 +90,9 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     };
     crate::out(&greeting(&settings, &url, metrics_url, house.first_token))?;
     tracing::info!(%address, "serving");
-    let sweeper = tokio::spawn(sweeper::run(shared.clone()));
+    let place = second_place.clone();
+    let prunable = move || place.as_ref().map_or(u64::MAX, |place| place.prunable());
+    let sweeper = tokio::spawn(sweeper::run(shared.clone(), prunable));
     let deliveries = tokio::spawn(delivery::run(shared));
     tokio::join!(api, metrics, checkpoints);
     sweeper.abort();

@@ -99,6 +99,9 @@ pub(crate) struct Options {
     /// How long deleted vaults and secrets are kept, such as 30d; 0 is not at all [default: 7d]
     #[arg(long, env = "STRONGROOM_KEEP_DELETED_FOR", value_name = "TIME", hide_env_values = true)]
     pub(crate) keep_deleted_for: Option<Span>,
+    /// How long audit events are kept, such as 365d [default: unlimited]
+    #[arg(long, env = "STRONGROOM_KEEP_AUDIT_FOR", value_name = "TIME", hide_env_values = true)]
+    pub(crate) keep_audit_for: Option<Age>,
     /// API requests a minute and account; ngrok's is 120 [default: unlimited]
     #[arg(long, env = "STRONGROOM_REQUESTS_PER_MINUTE", value_name = "NUMBER", hide_env_values = true)]
     pub(crate) requests_per_minute: Option<NonZeroU32>,
@@ -170,6 +173,7 @@ impl Options {
             keep_versions: self.keep_versions.or(file.keep_versions),
             keep_versions_for: self.keep_versions_for.or(file.keep_versions_for),
             keep_deleted_for: self.keep_deleted_for.or(file.keep_deleted_for),
+            keep_audit_for: self.keep_audit_for.or(file.keep_audit_for),
             requests_per_minute: self.requests_per_minute.or(file.requests_per_minute),
             webhooks_allow_private: self.webhooks_allow_private.or(file.webhooks_allow_private),
             webhooks_timeout: self.webhooks_timeout.or(file.webhooks_timeout),
@@ -268,6 +272,7 @@ fn limits(options: &Options) -> Result<Limits, Failure> {
         secrets: options.max_secrets,
         keep: keep(options)?,
         deleted: options.keep_deleted_for.map_or(default.deleted, |span| Retention { seconds: span.0 }),
+        audit: seconds("keep_audit_for", options.keep_audit_for)?.map(|seconds| Retention { seconds }),
     };
     let sizes = [
         ("max_name", limits.name),
@@ -288,9 +293,11 @@ fn keep(options: &Options) -> Result<Keep, Failure> {
         let most = Keep::VERSIONS_MAX;
         return Err(Failure::new(format!("keep_versions is {versions}, and {most} is the most")));
     }
-    let versions_for = options.keep_versions_for.map(|age| age.seconds()).transpose();
-    let versions_for = versions_for.map_err(|error| Failure::new("keep_versions_for").because(error))?;
-    Ok(Keep { versions, versions_for })
+    Ok(Keep { versions, versions_for: seconds("keep_versions_for", options.keep_versions_for)? })
+}
+
+fn seconds(name: &str, age: Option<Age>) -> Result<Option<u32>, Failure> {
+    age.map(Age::seconds).transpose().map_err(|error| Failure::new(name).because(error))
 }
 
 fn server(options: &Options) -> Result<strongroom_server::Settings, Failure> {
@@ -385,6 +392,7 @@ fn rows(settings: &Settings) -> Vec<(&'static str, String)> {
         ("keep_versions", limits.keep.versions.to_string()),
         ("keep_versions_for", limits.keep.versions_for.map_or_else(|| number(None), units::span)),
         ("keep_deleted_for", units::span(limits.deleted.seconds)),
+        ("keep_audit_for", limits.audit.map_or_else(|| number(None), |audit| units::span(audit.seconds))),
         ("requests_per_minute", number(server.requests_per_minute.map(|number| number.get().into()))),
         ("webhooks_allow_private", server.webhooks.allow_private.to_string()),
         ("webhooks_timeout", format!("{:?}", server.webhooks.timeout)),

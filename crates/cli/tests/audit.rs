@@ -5,10 +5,12 @@
 mod harness;
 
 use std::fs;
+use std::path::Path;
 
 use harness::files::database;
 use harness::{
-    Client, Server, assert_chain_holds, audit_events, field, make_vault, private_folder, run, secret_in, text,
+    Client, Server, assert_chain_holds, audit_events, field, list_all, make_vault, private_folder, run,
+    secret_in, text,
 };
 use serde_json::{Value, json};
 
@@ -108,16 +110,7 @@ fn an_altered_record_is_named() {
     server.stop();
     assert_chain_holds(data.path());
 
-    let database = database(data.path());
-    let mut bytes = fs::read(&database).unwrap();
-    let wanted = b"to be altered";
-    let places: Vec<usize> =
-        (0..bytes.len() - wanted.len()).filter(|at| bytes[*at..].starts_with(wanted)).collect();
-    assert!(!places.is_empty(), "the event is not in {}", database.display());
-    for at in places {
-        bytes[at] = b'T';
-    }
-    fs::write(&database, bytes).unwrap();
+    replace(data.path(), b"to be altered", b"To be altered");
 
     let verified = run(&["audit", "verify", "--data-dir", text(data.path())]);
     verified.expect_refusal();
@@ -125,4 +118,50 @@ fn an_altered_record_is_named() {
     let named = verified.stderr.split(|letter: char| !letter.is_ascii_digit()).any(|word| word == number);
     assert!(named, "record {number} is not named: {}", verified.stderr);
     run(&["doctor", "--data-dir", text(data.path())]).expect_refusal();
+}
+
+/// Puts other bytes, as many, in the place of some, in a store that nobody has open.
+fn replace(data: &Path, old: &[u8], new: &[u8]) {
+    let database = database(data);
+    let mut bytes = fs::read(&database).unwrap();
+    let places: Vec<usize> =
+        (0..bytes.len() - old.len()).filter(|at| bytes[*at..].starts_with(old)).collect();
+    assert!(!places.is_empty(), "it is not in {}", database.display());
+    for at in places {
+        bytes[at..at + new.len()].copy_from_slice(new);
+    }
+    fs::write(&database, bytes).unwrap();
+}
+
+/// One record that is damaged does not hide the others, nor is it hidden by a filter.
+#[test]
+fn a_record_that_cannot_be_read_is_told_beside_the_others() {
+    let data = private_folder();
+    let server = Server::start(data.path());
+    for name in ["a", "damaged", "b"] {
+        make_vault(&mut server.client(), name);
+    }
+    server.stop();
+    replace(data.path(), b"\"name\":\"damaged\"", b"\"nome\":\"damaged\"");
+    let server = Server::start(data.path());
+    let mut client = server.client();
+    let seen = |events: &[Value]| {
+        let number = |event: &Value| event["sequence"].as_u64().unwrap();
+        let unreadable = |event: &Value| event.get("unreadable") == Some(&json!(true));
+        events.iter().map(|event| (number(event), unreadable(event))).collect::<Vec<_>>()
+    };
+    let all = [(1, false), (2, false), (3, true), (4, false)];
+    let listed = list_all(&mut client, "/strongroom/audit_events?order=oldest&limit=2", "audit_events");
+    assert_eq!(seen(&listed), all);
+    assert_eq!(field(&listed[2], "hash").len(), 64);
+    let filter = "?order=oldest&filter=obj.event_type%3D%3D%22api_key_created.v0%22";
+    let listed = list_all(&mut client, &format!("/strongroom/audit_events{filter}"), "audit_events");
+    assert_eq!(seen(&listed), [(1, false), (3, true)]);
+    assert_eq!(seen(&audit_events(data.path())), all);
+    let key = data.path().join("first-api-key");
+    let remote = ["--url", server.url.as_str(), "--api-key-file", text(&key)];
+    let asked = run(&[&["audit", "events", "--oldest-first"], &remote[..]].concat());
+    let lines = asked.stdout.lines().map(|line| serde_json::from_str(line).unwrap());
+    assert_eq!(seen(&lines.collect::<Vec<Value>>()), all, "{}", asked.stderr);
+    server.stop();
 }

@@ -170,6 +170,10 @@ fn an_export_is_verified_alone() {
     refused(&|l| l[0] = "{}".to_owned(), "no export");
     refused(&|l| l[1] = l[1].replacen("\"hashes\":[[\"", "\"hashes\":[[\"AA", 1), "line 2");
 
+    let useless = logged.audit(&["verify", "--key", &key]);
+    assert_eq!(useless.status.code(), Some(2), "a key with nothing to open");
+    assert!(useless.stderr.contains("--checkpoint"), "{}", useless.stderr);
+
     // An earlier export is whole in itself; only the checkpoint that was kept elsewhere tells that it lacks the end.
     let other = Logged::build(1);
     let other_key = other.audit(&["key"]).stdout.trim().to_owned();

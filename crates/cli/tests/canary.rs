@@ -158,6 +158,7 @@ fn write_values(world: &mut Run, words: &Words) {
     let misplaced = json!({"value": words.value});
     world.send("POST", &format!("{detail}/undelete"), Some(&misplaced)).expect_status(400);
     world.send("GET", "/strongroom/deleted", None).expect_status(200);
+    world.send("GET", "/strongroom/changes?after=start&wait=1s", None).expect_status(200);
     world.send("POST", &format!("{detail}/undelete"), Some(&json!({}))).expect_status(200);
     world.send("GET", &format!("{detail}/versions"), None).expect_status(200);
     world

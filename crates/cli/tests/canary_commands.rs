@@ -105,6 +105,8 @@ fn manage(watch: &mut Watch<'_>, value: &str) {
     watch.does(0, &["secret", "purge", "staging:tls/key", "--yes"], "");
     watch.does(0, &["vault", "list", "--output", "json"], "");
     watch.does(0, &["stale", "--older", "1d"], "");
+    watch.does(0, &["changes"], "");
+    watch.does(0, &["changes", "--output", "json"], "");
     watch.does(0, &["explain", "prod:db-password"], "");
     watch.does(0, &["whoami"], "");
     watch.does(

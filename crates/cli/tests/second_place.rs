@@ -128,6 +128,42 @@ fn what_is_no_checkpoint_of_the_log_is_not_replaced() {
     assert!(gone.refused().contains("no checkpoint can be written"));
 }
 
+/// Somebody removes the key that signs, and the next start makes another: checkpoints from before do not fit it.
+#[test]
+fn a_key_that_was_lost_is_told() {
+    let place = Place::new();
+    place.start("1h", &[]).stop();
+    let note = fs::read_to_string(place.checkpoint()).unwrap();
+    let doctor = || run(&["doctor", "--data-dir", text(place.data.path())]);
+    assert!(!doctor().stdout.contains("checkpoints"), "{}", doctor().stdout);
+    harness::files::lose_log_key(place.data.path());
+    let told = doctor();
+    assert!(
+        told.stdout.contains("bad   the key of the audit log's checkpoints is missing"),
+        "{}",
+        told.stdout
+    );
+    assert_eq!(told.status.code(), Some(1));
+
+    let refused = place.refused();
+    assert!(refused.contains("not signed with the log's key"), "{refused}");
+    assert!(refused.contains("--allow-rolled-back-log"), "{refused}");
+    assert!(refused.contains("CHECKPOINTS WAS MISSING"), "{refused}");
+    assert_eq!(fs::read_to_string(place.checkpoint()).unwrap(), note, "the checkpoint is left alone");
+
+    let server = Server::start(place.data.path());
+    assert!(server.process.stderr().contains("CHECKPOINTS WAS MISSING"), "{}", server.process.stderr());
+    server.stop();
+    let told = doctor();
+    assert!(
+        told.stdout.contains("warn  the key of the audit log's checkpoints was missing"),
+        "{}",
+        told.stdout
+    );
+    place.start("1h", &["--allow-rolled-back-log"]).stop();
+    place.start("1h", &[]).stop();
+}
+
 /// A server that keeps what is put to it, and gives it back.
 struct Shelf {
     url: String,

@@ -6,6 +6,7 @@
 mod canonical;
 pub mod chain;
 pub mod checkpoint;
+mod hex;
 pub mod proof;
 mod query;
 pub mod tree;
@@ -16,6 +17,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strongroom_crypto::Digest;
 
 use crate::api_key::ApiKey;
 use crate::caller::Caller;
@@ -47,6 +49,8 @@ pub enum Action {
     Undeleted,
     /// What was kept of it after it had been removed was destroyed.
     Purged,
+    /// Its oldest part was removed.
+    Pruned,
 }
 
 impl Action {
@@ -58,6 +62,7 @@ impl Action {
             Self::Resolved => "resolved",
             Self::Undeleted => "undeleted",
             Self::Purged => "purged",
+            Self::Pruned => "pruned",
         }
     }
 }
@@ -209,6 +214,12 @@ pub enum Object {
         keep_versions: Option<u32>,
         keep_versions_for: Option<u32>,
     },
+    /// The audit log itself, of which the records up to one are gone: the tree over them had that root.
+    AuditLog {
+        upto: u64,
+        #[serde(with = "hex")]
+        root: Digest,
+    },
     /// A webhook. Of its URL only the host: the rest may hold a token.
     Webhook {
         id: WebhookId,
@@ -289,6 +300,7 @@ impl Object {
             Self::Secret { .. } | Self::Value { .. } => "secret",
             Self::ApiKey { .. } => "api_key",
             Self::ServiceUser { .. } => "service_user",
+            Self::AuditLog { .. } => "audit_log",
             Self::Webhook { .. } => "webhook",
         }
     }

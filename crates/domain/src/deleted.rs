@@ -44,7 +44,7 @@ impl Leftovers {
     }
 }
 
-/// For how long deleted things are kept.
+/// For how long something is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// How many seconds; 0 is not at all.
@@ -64,7 +64,7 @@ impl Retention {
         deleted_at.checked_add(self.span()).unwrap_or(Timestamp::MAX)
     }
 
-    /// What was deleted by then is not to be kept now.
+    /// What is of that time or before is not to be kept now.
     pub(crate) fn before(self, now: Timestamp) -> Timestamp {
         now.checked_sub(self.span()).unwrap_or(Timestamp::MIN)
     }

@@ -9,6 +9,7 @@ pub mod change;
 pub mod clock;
 pub mod deleted;
 pub mod error;
+pub mod expected;
 pub mod filter;
 pub mod grant;
 pub mod ids;

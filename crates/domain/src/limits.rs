@@ -22,6 +22,8 @@ pub struct Limits {
     pub keep: Keep,
     /// How long deleted things are kept.
     pub deleted: Retention,
+    /// How long audit events are kept; `None` is without end.
+    pub audit: Option<Retention>,
 }
 
 impl Limits {
@@ -47,6 +49,7 @@ impl Default for Limits {
             secrets: None,
             keep: Keep::default(),
             deleted: Retention::default(),
+            audit: None,
         }
     }
 }

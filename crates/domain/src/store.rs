@@ -53,7 +53,7 @@ pub struct Counts {
     pub secrets: u64,
     /// API keys.
     pub api_keys: u64,
-    /// Audit events.
+    /// Audit events ever written, those that are pruned too.
     pub events: u64,
     /// Bytes on disk.
     pub bytes: u64,
@@ -89,6 +89,9 @@ pub trait Store: WebhookStore {
 
     /// Keeps the key that signs the audit log's checkpoints. `Stale` if there is one already.
     async fn log_key_insert(&self, account: AccountId, key: WrappedKey) -> Result<()>;
+
+    /// How many such keys were ever kept: more than one, or one that is not there, means that one was lost.
+    async fn log_keys_made(&self) -> Result<u64>;
 
     /// A key with its owner.
     async fn credential_find(&self, id: ApiKeyId) -> Result<Option<Arc<Credential>>>;
@@ -162,7 +165,8 @@ pub trait Store: WebhookStore {
         query: Query,
     ) -> Result<Arc<Listing<Arc<Secret>>>>;
 
-    /// Changes a secret; with a version, its value too. Of its versions the last `keep` stay, the new one included.
+    /// Changes a secret; with a version, its value too. Of its versions the last ones stay, the new one included: as many as
+    /// its vault says then, or else `keep`.
     /// `NotUnique`; `Stale`, also if its vault has another name by now than the record tells.
     async fn secret_update(
         &self,
@@ -356,6 +360,13 @@ pub trait Store: WebhookStore {
 
     /// Waits until the audit log is longer than up to a record, and says which is its last one then.
     async fn audit_watch(&self, past: u64) -> Result<u64>;
+
+    /// Up to which record the audit log is pruned; 0 while it is whole.
+    async fn audit_pruned(&self) -> Result<u64>;
+
+    /// Prunes the audit log, which is pruned up to `from`, up to a record of it. Of the records that go the hashes stay.
+    /// `Stale` if it is pruned up to another one by now.
+    async fn audit_prune(&self, from: u64, upto: u64, event: Event) -> Result<()>;
 
     /// The end of the audit log.
     async fn audit_head(&self) -> Result<Head>;

@@ -89,7 +89,9 @@ impl Feed {
         }
         let records = shared.app.change_records(known).await?;
         shared.metrics.feed_records.inc_by(records.len() as u64);
-        let is_news = records.iter().any(|noted| noted.change.is_some() || noted.of_keys);
+        // After a gap, who stands before it has to read the store.
+        let is_gap = records.first().is_some_and(|first| first.cursor.sequence() != self.ring().last() + 1);
+        let is_news = is_gap || records.iter().any(|noted| noted.change.is_some() || noted.of_keys);
         let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
         records.into_iter().for_each(|noted| ring.push(noted));
         let last = ring.last();

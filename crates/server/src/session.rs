@@ -10,6 +10,7 @@ use strongroom_domain::app::App;
 use strongroom_domain::audit;
 use strongroom_domain::caller::Caller;
 use strongroom_domain::error::{BadCredential, Error, Noun};
+use strongroom_domain::expected::Expected;
 use strongroom_domain::ids::{ApiKeyId, SecretId, ServiceUserId, VaultId, WebhookId};
 use strongroom_domain::limits::Limits;
 use strongroom_domain::page::Query;
@@ -20,9 +21,8 @@ use crate::error::{Problem, Protocol};
 use crate::front::Context;
 use crate::origin::Origin;
 use crate::parse::body::{self, Fields};
-use crate::parse::if_match::IfMatch;
 use crate::parse::query::Query as Parameters;
-use crate::parse::{self, list};
+use crate::parse::{self, if_match, list};
 use crate::routes::ROUTES;
 use crate::view::Next;
 
@@ -206,13 +206,13 @@ impl<T: Identified> FromRequestParts<Arc<Shared>> for Item<T> {
 }
 
 /// What a change expects of the thing that it changes.
-pub(crate) struct Expected(pub(crate) IfMatch);
+pub(crate) struct IfMatch(pub(crate) Expected);
 
-impl FromRequestParts<Arc<Shared>> for Expected {
+impl FromRequestParts<Arc<Shared>> for IfMatch {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Shared>) -> Result<Self, Problem> {
-        Ok(Self(IfMatch::of(&parts.headers)?))
+        Ok(Self(if_match::expected(&parts.headers)?))
     }
 }
 

@@ -1,5 +1,5 @@
-//! What time alone brings about: values and deleted things that are not to be kept any longer go. Work on the side, a little at a time, at the
-//! start and every hour.
+//! What time alone brings about: values, deleted things and audit events that are not to be kept any longer go. Work on the side,
+//! a little at a time, at the start and every hour.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,16 +9,17 @@ use crate::Shared;
 /// From one sweep to the next.
 const PAUSE: Duration = Duration::from_secs(60 * 60);
 
-/// Sweeps until it is dropped. A sweep that fails is told in the log, and the next one goes on where it was.
-pub async fn run(shared: Arc<Shared>) {
+/// Sweeps until it is dropped. A sweep that fails is told in the log, and the next one goes on where it was. `prunable` says
+/// up to which event the audit log may be pruned.
+pub async fn run(shared: Arc<Shared>, prunable: impl Fn() -> u64 + Send) {
     loop {
-        sweep(&shared).await;
+        sweep(&shared, prunable()).await;
         tokio::time::sleep(PAUSE).await;
     }
 }
 
 /// One sweep.
-pub async fn sweep(shared: &Shared) {
+pub async fn sweep(shared: &Shared, prunable: u64) {
     match shared.app.versions_sweep().await {
         Ok(0) => {}
         Ok(versions) => tracing::info!(versions, "earlier values were destroyed, as they are set to be"),
@@ -32,6 +33,14 @@ pub async fn sweep(shared: &Shared) {
     match shared.app.deleted_sweep().await {
         Ok(0) => {}
         Ok(things) => tracing::info!(things, "deleted things were destroyed, as their time was over"),
+        Err(error) => told(&error),
+    }
+    match shared.app.audit_sweep(prunable).await {
+        Ok(Ok(0)) => {}
+        Ok(Ok(events)) => tracing::info!(events, "the audit log was pruned, as it is set to be"),
+        Ok(Err(broken)) => {
+            tracing::error!(%broken, "THE AUDIT LOG WAS TAMPERED WITH OR DAMAGED, and is not pruned");
+        }
         Err(error) => told(&error),
     }
 }

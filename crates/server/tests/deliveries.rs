@@ -85,7 +85,7 @@ async fn dead_deliveries_are_kept_for_thirty_days() {
     let shared = world.front.shared();
     for (passed, left) in [(29 * DAY - 1, 5), (1, 3), (DAY, 1), (100 * DAY, 1)] {
         world.pass(passed);
-        sweeper::sweep(shared).await;
+        sweeper::sweep(shared, u64::MAX).await;
         assert_eq!(deliveries(&world, webhook, "").await.len(), left, "after {passed} s more");
     }
 }
@@ -108,10 +108,10 @@ async fn a_secret_that_was_replaced_signs_along_for_a_day() {
     let change = world.call("PATCH", &target, Some(&json!({"secret": new})));
     assert_eq!(world.answer(&change).await.status(), 200);
     world.pass(DAY - 1);
-    sweeper::sweep(world.front.shared()).await;
+    sweeper::sweep(world.front.shared(), u64::MAX).await;
     assert_eq!(signatures().await, (2, true, true));
     world.pass(1);
     assert_eq!(signatures().await, (1, true, true), "it counts no more, swept or not");
-    sweeper::sweep(world.front.shared()).await;
+    sweeper::sweep(world.front.shared(), u64::MAX).await;
     assert_eq!(signatures().await, (1, true, false), "and then it is destroyed");
 }

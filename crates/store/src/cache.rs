@@ -228,6 +228,10 @@ impl Store for CachedStore {
         self.store.log_key_insert(account, key).await
     }
 
+    async fn log_keys_made(&self) -> Result<u64> {
+        self.store.log_keys_made().await
+    }
+
     async fn credential_find(&self, id: ApiKeyId) -> Result<Option<Arc<Credential>>> {
         let cache = &self.caches.credentials;
         if let Some(known) = cache.get(id) {
@@ -634,6 +638,14 @@ impl Store for CachedStore {
 
     async fn audit_watch(&self, past: u64) -> Result<u64> {
         self.store.audit_watch(past).await
+    }
+
+    async fn audit_pruned(&self) -> Result<u64> {
+        self.store.audit_pruned().await
+    }
+
+    async fn audit_prune(&self, from: u64, upto: u64, event: Event) -> Result<()> {
+        self.store.audit_prune(from, upto, event).await
     }
 
     async fn audit_head(&self) -> Result<Head> {

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "log/pruned.rs"]
+mod pruned;
+
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::Ipv6Addr;
@@ -27,19 +30,20 @@ const AT_ONCE: u64 = 500;
 const USER_AGENT: &str = "strongroom-client/1.4.2 (linux; x86_64; rustls 0.23; run) ci";
 
 struct Log {
-    store: SqliteStore,
+    store: Arc<SqliteStore>,
+    root_key: RootKey,
     account: AccountId,
     stamper: Stamper,
 }
 
 impl Log {
     async fn build(path: &Path) -> Self {
-        let store = SqliteStore::open(path).unwrap();
+        let store = Arc::new(SqliteStore::open(path).unwrap());
         let root_key = RootKey::make(&SystemRng).unwrap();
         let installed = App::install(&root_key, Arc::new(SystemClock), Arc::new(SystemRng)).unwrap();
-        installed.commit(&store).await.unwrap();
+        installed.commit(&*store).await.unwrap();
         let account = store.account_find().await.unwrap().unwrap().id;
-        Self { store, account, stamper: Stamper::new(Arc::new(SystemClock), Arc::new(SystemRng)) }
+        Self { store, root_key, account, stamper: Stamper::new(Arc::new(SystemClock), Arc::new(SystemRng)) }
     }
 
     /// A service user's key resolves a secret from an address of the longer kind.

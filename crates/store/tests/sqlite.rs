@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use conformance::house::{House, page};
 use conformance::{deleted, values};
-use strongroom_domain::audit::Event;
+use strongroom_domain::audit::{Action, Event, Object};
 use strongroom_domain::ids::SecretId;
 use strongroom_domain::secret::{Resolved, Secret};
 use strongroom_domain::store::Store;
@@ -91,6 +91,59 @@ async fn last_uses_outlive_a_crash_and_a_close() {
         expected,
         "in the table, once closed"
     );
+}
+
+/// The table of last uses is filled from the log after a crash: what is pruned is in the table before it goes.
+#[tokio::test]
+async fn last_uses_outlive_pruning_and_a_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let house = House::build(&store).await;
+    let vault = house.add_vault("vault").await;
+    let key = house.add_api_key(house.user, "key").await;
+    let mut expected = BTreeMap::new();
+    for number in 0..10 {
+        let secret = house.add_secret(&vault, &format!("s{number}")).await;
+        expected.insert(secret.id, values::resolve(&house, &key, &secret, 1).await);
+    }
+    let pruned = |upto| house.event(Object::AuditLog { upto, root: [0; 32] }, Action::Pruned);
+    store.audit_prune(0, 16, pruned(16)).await.unwrap();
+    let later = house.add_secret(&vault, "later").await;
+    expected.insert(later.id, values::resolve(&house, &key, &later, 1).await);
+    assert_eq!(last_uses(&store).await, expected);
+
+    let crashed = folder.path().join("crashed.db");
+    for end in ["", "-wal"] {
+        let copy = |name: &str| folder.path().join(format!("{name}.db{end}"));
+        std::fs::copy(copy("store"), copy("crashed")).unwrap();
+    }
+    let again = SqliteStore::open(&crashed).unwrap();
+    assert_eq!(last_uses(&again).await, expected);
+    assert_eq!(again.audit_list(0, 1).await.unwrap()[0].sequence, 17);
+}
+
+/// A record that is gone by other means is no reason to prune on, and nothing of a step that fails is kept.
+#[tokio::test]
+async fn a_step_of_pruning_that_fails_leaves_all_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let house = House::build(&store).await;
+    for number in 0..40 {
+        house.add_vault(&format!("v{number}")).await;
+    }
+    let backdoor = rusqlite::Connection::open(&path).unwrap();
+    backdoor.execute("DELETE FROM audit WHERE sequence = 5", []).unwrap();
+    let (head, records) = (store.audit_head().await.unwrap(), store.audit_list(0, 100).await.unwrap());
+    let event = || house.event(Object::AuditLog { upto: 16, root: [0; 32] }, Action::Pruned);
+    // Beside another change, which is not to go down with it.
+    let (refused, vault) = tokio::join!(store.audit_prune(0, 16, event()), house.add_vault("beside"));
+    refused.unwrap_err();
+    assert_eq!(store.audit_pruned().await.unwrap(), 0);
+    assert!(store.vault_find(house.account, vault.id).await.unwrap().is_some());
+    assert_eq!(store.audit_head().await.unwrap().sequence, head.sequence + 1);
+    assert_eq!(store.audit_list(0, records.len()).await.unwrap(), records);
 }
 
 /// What is given out without its event would be the worst: the log refuses it, and stays as it was.

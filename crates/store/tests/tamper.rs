@@ -20,6 +20,7 @@ use strongroom_domain::app::{App, SecretChange, SecretDraft, VaultDraft, VaultRe
 use strongroom_domain::caller::Caller;
 use strongroom_domain::clock::SystemClock;
 use strongroom_domain::error::Noun;
+use strongroom_domain::expected::Expected;
 use strongroom_domain::ids::{SecretId, VaultId};
 use strongroom_domain::limits::Limits;
 use strongroom_domain::secret::Secret;
@@ -105,7 +106,7 @@ impl House {
     /// Sets a value, which opens the one that is stored to see whether it differs.
     async fn set(&self, secret: SecretId, text: &str) -> strongroom_domain::Result<Arc<Secret>> {
         let change = SecretChange { value: Some(value(text)), ..SecretChange::default() };
-        self.app.secret_change(&self.caller, secret, change, |_| true).await
+        self.app.secret_change(&self.caller, secret, change, &Expected::Any).await
     }
 }
 

@@ -32,12 +32,44 @@ pub struct Event<O> {
 pub struct AuditEventList {
     /// The events, in ngrok's envelope.
     #[schema(value_type = Vec<Object>)]
-    pub audit_events: Vec<Event<serde_json::Value>>,
+    pub audit_events: Vec<Listed>,
     /// The collection's URL.
     pub uri: String,
     /// The URL of the next page; null on the last.
     #[schema(required)]
     pub next_page_uri: Option<String>,
+}
+
+/// A record of a page.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Listed {
+    /// An event.
+    Event(Box<Event<serde_json::Value>>),
+    /// The place of one that was damaged or altered.
+    Unreadable(Unreadable),
+}
+
+impl Listed {
+    /// Its number in the log.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        match self {
+            Self::Event(event) => event.sequence,
+            Self::Unreadable(record) => record.sequence,
+        }
+    }
+}
+
+/// A record of the log that is no event any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreadable {
+    /// Always true.
+    pub unreadable: bool,
+    /// Its number in the log.
+    pub sequence: u64,
+    /// The hash of what stands there, in hexadecimal.
+    pub hash: String,
 }
 
 /// Who did it.
@@ -77,6 +109,15 @@ pub struct ResolvedRef {
     pub vault_name: String,
     /// Which version of its value it was.
     pub version: u32,
+}
+
+/// The audit log, when its oldest events were pruned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrunedLog {
+    /// Up to which event.
+    pub pruned_upto: u64,
+    /// The root of the tree over all events up to it, in hexadecimal.
+    pub root: String,
 }
 
 /// Where a request came from.

@@ -17,7 +17,9 @@ mod version;
 mod webhook;
 
 pub use api_key::{ApiKey, ApiKeyCreate, ApiKeyList, ApiKeyUpdate, Grant};
-pub use audit::{AuditEventList, Credential, Event, EventClient, Principal, ResolvedRef};
+pub use audit::{
+    AuditEventList, Credential, Event, EventClient, Listed, Principal, PrunedLog, ResolvedRef, Unreadable,
+};
 pub use change::{Change, ChangeList, ChangedFrom, ChangedSecret, ChangedVault};
 pub use deleted::{DeletedList, DeletedSecret, DeletedVault, Undelete};
 pub use detail::{SecretDetail, SecretDetailList, SecretMove};

@@ -1,6 +1,7 @@
 //! Exports of the audit log: a file of JSON lines that can be verified with nothing but the public key.
 //!
-//! The first line says what it is. Then, for each stretch of up to 256 events, a line with the hashes that the log keeps of
+//! The first line says what it is, and of a log that is pruned up to where, with the edge of the tree up to there. Then, for
+//! each stretch of up to 256 events, a line with the hashes that the log keeps of
 //! them, level by level, and a line for each event with its canonical bytes. The last line has a signed checkpoint of the
 //! end. `docs/formats.md` has it in full.
 
@@ -14,10 +15,13 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use strongroom_domain::Digest;
+use strongroom_domain::app::audit::tree_at;
 use strongroom_domain::audit::checkpoint::LogPublicKey;
+use strongroom_domain::audit::tree::Tree;
 use strongroom_domain::audit::{Broken, Head, Record, StoredHashes, Verifier};
 use strongroom_domain::store::Store;
 
+use super::verify::Walked;
 use super::{ReadHouse, block_on, progress, unreadable};
 use crate::failure::Failure;
 use crate::folder;
@@ -25,6 +29,8 @@ use crate::settings::Place;
 
 /// The format of the file.
 const FORMAT: u32 = 1;
+/// The format when the log is pruned.
+const PRUNED: u32 = 2;
 /// Events of a stretch: a power of sixteen.
 const STRETCH: u64 = 256;
 /// Bytes of a line: an event has a few kilobytes, a stretch's hashes some twelve. Where names and metadata are set to be as
@@ -35,6 +41,16 @@ const LINE_MAX: u64 = 32 << 20;
 #[serde(deny_unknown_fields)]
 struct Start {
     strongroom_audit_export: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pruned: Option<Pruned>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pruned {
+    upto: u64,
+    /// The edge of the tree over the events that are pruned, in base64.
+    edge: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,12 +113,12 @@ async fn write(house: &ReadHouse, path: &Path) -> Result<u64, Failure> {
     let file = folder::create_private(&part).map_err(failed)?;
     let written = write_to(house, BufWriter::new(file)).await;
     let done = match written {
-        Ok((head, file)) => file
+        Ok((events, file)) => file
             .into_inner()
             .map_err(std::io::IntoInnerError::into_error)
             .and_then(|file| file.sync_all())
             .and_then(|()| std::fs::rename(&part, path))
-            .map(|()| head.sequence)
+            .map(|()| events)
             .map_err(failed),
         Err(failure) => Err(failure),
     };
@@ -112,12 +128,14 @@ async fn write(house: &ReadHouse, path: &Path) -> Result<u64, Failure> {
     done
 }
 
-async fn write_to(house: &ReadHouse, mut out: BufWriter<File>) -> Result<(Head, BufWriter<File>), Failure> {
+/// Gives how many events were written.
+async fn write_to(house: &ReadHouse, mut out: BufWriter<File>) -> Result<(u64, BufWriter<File>), Failure> {
+    let pruned = house.store.audit_pruned().await.map_err(unreadable)?;
     let head = house.store.audit_head().await.map_err(unreadable)?;
-    line(&mut out, &Start { strongroom_audit_export: FORMAT })?;
-    let (mut after, mut told) = (0, progress("events written"));
+    line(&mut out, &start(house, pruned).await?)?;
+    let (mut after, mut told) = (pruned, progress("events written"));
     while after < head.sequence {
-        let upto = head.sequence.min(after + STRETCH);
+        let upto = head.sequence.min((after + 1).next_multiple_of(STRETCH));
         let mut hashes = Vec::new();
         for (level, first, count) in StoredHashes::wanted(after, upto) {
             let kept = house.store.audit_hashes(level, first, count).await.map_err(unreadable)?;
@@ -132,8 +150,20 @@ async fn write_to(house: &ReadHouse, mut out: BufWriter<File>) -> Result<(Head, 
         after = upto;
         told(after);
     }
+    if house.store.audit_pruned().await.map_err(unreadable)? != pruned {
+        return Err(Failure::new("the log was pruned while it was written").todo("do it again"));
+    }
     line(&mut out, &End { checkpoint: house.log().checkpoint(&head) })?;
-    Ok((head, out))
+    Ok((head.sequence - pruned, out))
+}
+
+async fn start(house: &ReadHouse, pruned: u64) -> Result<Start, Failure> {
+    if pruned == 0 {
+        return Ok(Start { strongroom_audit_export: FORMAT, pruned: None });
+    }
+    let tree = tree_at(&house.store, pruned).await.map_err(unreadable)?;
+    let pruned = Pruned { upto: pruned, edge: STANDARD.encode(tree.to_bytes()) };
+    Ok(Start { strongroom_audit_export: PRUNED, pruned: Some(pruned) })
 }
 
 fn line(out: &mut impl Write, value: &impl Serialize) -> Result<(), Failure> {
@@ -143,20 +173,35 @@ fn line(out: &mut impl Write, value: &impl Serialize) -> Result<(), Failure> {
 }
 
 /// Verifies an export: that it is whole, signed, and leads past the heads that are expected.
-pub(super) fn verify(
-    path: &Path,
-    key: &LogPublicKey,
-    expected: &[Head],
-) -> Result<Result<Head, Broken>, Failure> {
+pub(super) fn verify(path: &Path, key: &LogPublicKey, expected: &[Head]) -> Result<Walked, Failure> {
     let failed = || Failure::new(format!("the export {} cannot be read", path.display()));
     let file = File::open(path).map_err(|error| failed().because(error))?;
     let mut lines = Lines { file: BufReader::new(file), number: 0 };
     let start = lines.next().map_err(|error| failed().because(error))?;
-    let start: Option<Start> = start.and_then(|line| serde_json::from_slice(&line).ok());
-    if start.is_none_or(|start| start.strongroom_audit_export != FORMAT) {
-        return Err(failed().because(NotExport));
+    let start = start.and_then(|line| serde_json::from_slice(&line).ok()).and_then(edge);
+    let start = start.ok_or_else(|| failed().because(NotExport))?;
+    let pruned = start.size();
+    if let Some(head) = expected.iter().find(|head| head.sequence < pruned) {
+        let what = format!(
+            "the checkpoint at event {} is from before the first event of the export, which is {}",
+            head.sequence,
+            pruned + 1
+        );
+        return Err(
+            Failure::new(what).todo("compare it with the store, which has the hashes of what is pruned")
+        );
     }
-    walk(&mut lines, key, expected).map_err(|error| failed().because(error))
+    let walked = walk(&mut lines, Verifier::starting_at(start, expected), key);
+    Ok(walked.map_err(|error| failed().because(error))?.map(|head| (pruned, head)))
+}
+
+/// The tree over the events that come before those of the export.
+fn edge(start: Start) -> Option<Tree> {
+    match (start.strongroom_audit_export, start.pruned) {
+        (FORMAT, None) => Some(Tree::default()),
+        (PRUNED, Some(Pruned { upto, edge })) => Tree::from_bytes(upto, &STANDARD.decode(edge).ok()?).ok(),
+        _ => None,
+    }
 }
 
 /// The file is not what this version writes.
@@ -194,8 +239,11 @@ impl Lines {
     }
 }
 
-fn walk(lines: &mut Lines, key: &LogPublicKey, expected: &[Head]) -> Result<Result<Head, Broken>, BadLine> {
-    let mut verifier = Verifier::expecting(expected);
+fn walk(
+    lines: &mut Lines,
+    mut verifier: Verifier,
+    key: &LogPublicKey,
+) -> Result<Result<Head, Broken>, BadLine> {
     let mut kept = StoredHashes::default();
     while let Some(line) = lines.next()? {
         let bad = BadLine::Form(lines.number);

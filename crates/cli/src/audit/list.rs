@@ -43,8 +43,7 @@ async fn print(store: &SqliteStore, mut after: u64, mut limit: usize) -> Result<
         after = last.sequence;
         limit -= records.len();
         for record in &records {
-            let event = view::event(record, &Origin::none()).map_err(unreadable)?;
-            let line = serde_json::to_string(&event)
+            let line = serde_json::to_string(&view::listed(record, &Origin::none()))
                 .map_err(|error| Failure::new("an event cannot be printed").because(error))?;
             if writeln!(out, "{line}").is_err() {
                 // Whoever read has seen enough.

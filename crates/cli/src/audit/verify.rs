@@ -7,9 +7,10 @@ use clap::Args;
 use strongroom_domain::app::audit;
 use strongroom_domain::audit::checkpoint::LogPublicKey;
 use strongroom_domain::audit::{Broken, Head};
+use strongroom_domain::store::Store;
 
 use super::{block_on, export, open, progress, read_text, unreadable};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::settings::Place;
 
 pub(super) const HELP: &str = "Examples:
@@ -37,6 +38,12 @@ pub(crate) struct Verify {
 
 impl Verify {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        if self.key.is_some() && self.export.is_none() && self.checkpoint.is_empty() {
+            let what = "--key is for checkpoints and exports, and neither is given";
+            return Err(Failure::new(what)
+                .todo("add --checkpoint FILE, or leave --key out")
+                .kind(Kind::Usage));
+        }
         let key = self.key.as_deref().map(public_key).transpose()?;
         let mut expected = Vec::new();
         if let Some(key) = &key {
@@ -44,16 +51,22 @@ impl Verify {
                 expected.push(checkpoint(key, path)?);
             }
         }
-        let walked = match (&self.export, &key) {
-            (Some(path), Some(key)) => export::verify(path, key, &expected)?,
-            _ => block_on(async {
-                let store = open(self.place)?;
-                let events = progress("events checked");
-                audit::verify_against(&store, &expected, events).await.map_err(unreadable)
-            })?,
-        };
-        tell(walked)
+        match (&self.export, &key) {
+            (Some(path), Some(key)) => tell(export::verify(path, key, &expected)?),
+            _ => tell(block_on(walk(self.place, &expected))?),
+        }
     }
+}
+
+/// Up to which event a log is pruned, and where it ends; or what is wrong with it.
+pub(super) type Walked = Result<(u64, Head), Broken>;
+
+async fn walk(place: Place, expected: &[Head]) -> Result<Walked, Failure> {
+    let store = open(place)?;
+    let events = progress("events checked");
+    let walked = audit::verify_against(&store, expected, events).await.map_err(unreadable)?;
+    let pruned = store.audit_pruned().await.map_err(unreadable)?;
+    Ok(walked.map(|head| (pruned, head)))
 }
 
 fn public_key(given: &str) -> Result<LogPublicKey, Failure> {
@@ -69,13 +82,22 @@ fn checkpoint(key: &LogPublicKey, path: &PathBuf) -> Result<Head, Failure> {
     })
 }
 
-fn tell(walked: Result<Head, Broken>) -> Result<ExitCode, Failure> {
+fn tell(walked: Walked) -> Result<ExitCode, Failure> {
     match walked {
-        Ok(head) => {
+        Ok((pruned, head)) => {
             let root: String = head.root.iter().map(|byte| format!("{byte:02x}")).collect();
-            crate::out(&format!("{} audit events, the log is whole, its root is {root}\n", head.sequence))
+            let events = events(pruned, head.sequence);
+            crate::out(&format!("{events}, the log is whole, its root is {root}\n"))
         }
         Err(broken) => Err(Failure::new(format!("the audit log was tampered with or damaged: {broken}"))
             .todo("compare with a backup: strongroom audit verify on a restored one tells when it was still whole")),
+    }
+}
+
+/// How many events there are, and how many there were.
+pub(crate) fn events(pruned: u64, last: u64) -> String {
+    match pruned {
+        0 => format!("{last} audit events"),
+        _ => format!("{last} audit events, of which the first {pruned} are pruned"),
     }
 }

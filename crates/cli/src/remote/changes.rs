@@ -67,13 +67,14 @@ impl Changes {
             let page = match client.changes(Some(&place), WAIT) {
                 Ok(page) => page,
                 Err(error) if error.is_unavailable() => {
-                    trouble.tell(Failure::from(error).to_string());
+                    trouble.tell_of("no changes are told for now", &error);
                     std::thread::sleep(rests.next());
                     continue;
                 }
                 Err(error) => return Err(error.into()),
             };
-            (rests, trouble) = (Rests::new(), Trouble::default());
+            trouble.over("changes are told again");
+            rests = Rests::new();
             place = page.cursor;
             if !self.print(&page.changes)? {
                 return Ok(ExitCode::SUCCESS);

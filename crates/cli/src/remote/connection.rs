@@ -122,7 +122,7 @@ impl Remote {
 
     /// The file with the profiles, whether or not there is one.
     pub(super) fn config_file(&self) -> Result<PathBuf, Failure> {
-        match self.flags.config.as_ref().filter(|config| !config.is_empty()) {
+        match self.config.as_ref().filter(|config| !config.is_empty()) {
             Some(config) => Ok(config.into()),
             None => config_folder().map(|folder| folder.join("strongroom/config.toml")).ok_or_else(|| {
                 Failure::new("it is not known where the profiles are, as HOME is not set")
@@ -217,8 +217,8 @@ mod tests {
     /// What is chosen: URL, token, authorities.
     fn chosen(change: impl FnOnce(&mut Remote)) -> Result<(String, String, Option<PathBuf>), Failure> {
         let file = config();
-        let flags = Flags { config: Some(file.path().into()), ..Flags::default() };
-        let mut remote = Remote { flags, typed: Typed::default() };
+        let config = Some(file.path().into());
+        let mut remote = Remote { flags: Flags::default(), config, typed: Typed::default() };
         change(&mut remote);
         let Connection { url, token, ca } = remote.choose()?;
         Ok((url, token.expose_secret().to_owned(), ca))
@@ -304,11 +304,11 @@ mod tests {
     #[test]
     fn without_a_profile_the_server_is_the_one_of_this_machine() {
         let alone = |remote: &mut Remote| {
-            remote.flags.config = Some("/nowhere/config.toml".into());
+            remote.config = Some("/nowhere/config.toml".into());
             remote.flags.api_key = some("own");
         };
         assert_chosen(alone, DEFAULT_URL, "own");
-        let none = chosen(|remote| remote.flags.config = Some("/nowhere/config.toml".into())).unwrap_err();
+        let none = chosen(|remote| remote.config = Some("/nowhere/config.toml".into())).unwrap_err();
         assert_eq!(none.exit_code(), std::process::ExitCode::from(4));
         let missing = chosen(|remote| remote.flags.profile = some("c")).unwrap_err();
         assert_eq!(missing.exit_code(), std::process::ExitCode::from(3));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use strongroom_client::api::Client;
 use strongroom_domain::audit::Order;
+use strongroom_wire::Listed;
 
 use super::Remote;
 use crate::failure::Failure;
@@ -46,8 +47,6 @@ pub(crate) struct Tail {
     filter: Option<String>,
 }
 
-type Event = strongroom_wire::Event<serde_json::Value>;
-
 impl Events {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         let client = self.remote.connect()?;
@@ -56,7 +55,7 @@ impl Events {
         while left > 0 {
             let (events, more) = page(&client, order, past, left, self.filter.as_deref())?;
             left -= events.len();
-            past = events.last().map(|event| event.sequence);
+            past = events.last().map(Listed::sequence);
             if !print(&events)? || !more {
                 break;
             }
@@ -70,12 +69,11 @@ impl Tail {
         let client = self.remote.connect()?;
         let filter = self.filter.as_deref();
         // Where the log ends is looked at first: what comes meanwhile is told once, and not missed.
-        let end =
-            page(&client, Order::NewestFirst, None, 1, None)?.0.first().map_or(0, |event| event.sequence);
+        let end = page(&client, Order::NewestFirst, None, 1, None)?.0.first().map_or(0, Listed::sequence);
         let (mut last, mut past) = (Vec::new(), Some(end + 1));
         while last.len() < self.lines {
             let (events, more) = page(&client, Order::NewestFirst, past, self.lines - last.len(), filter)?;
-            past = events.last().map(|event| event.sequence);
+            past = events.last().map(Listed::sequence);
             last.extend(events);
             if !more {
                 break;
@@ -92,7 +90,7 @@ fn follow(client: &Client, mut past: u64, filter: Option<&str>) -> Result<ExitCo
         // What the filter passes over is not to be walked again each second.
         let seen = if filter.is_some() { newest(client)? } else { past };
         let (events, more) = page(client, Order::OldestFirst, Some(past), PAGE, filter)?;
-        past = events.last().map_or(past, |event| event.sequence);
+        past = events.last().map_or(past, Listed::sequence);
         if !more {
             past = past.max(seen);
         }
@@ -108,7 +106,7 @@ fn follow(client: &Client, mut past: u64, filter: Option<&str>) -> Result<ExitCo
 /// The number of the newest event.
 fn newest(client: &Client) -> Result<u64, Failure> {
     let (events, _) = page(client, Order::NewestFirst, None, 1, None)?;
-    Ok(events.first().map_or(0, |event| event.sequence))
+    Ok(events.first().map_or(0, Listed::sequence))
 }
 
 /// A page of events, and whether another follows.
@@ -118,7 +116,7 @@ fn page(
     past: Option<u64>,
     limit: usize,
     filter: Option<&str>,
-) -> Result<(Vec<Event>, bool), Failure> {
+) -> Result<(Vec<Listed>, bool), Failure> {
     let (order, bound) = match order {
         Order::NewestFirst => ("newest", "before"),
         Order::OldestFirst => ("oldest", "after"),
@@ -132,7 +130,7 @@ fn page(
 }
 
 /// Prints events as JSON lines; says whether somebody still reads them.
-fn print(events: &[Event]) -> Result<bool, Failure> {
+fn print(events: &[Listed]) -> Result<bool, Failure> {
     let mut text = String::new();
     for event in events {
         let line = serde_json::to_string(event);

@@ -10,7 +10,7 @@ pub(crate) mod diff;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod export;
-mod find;
+pub(crate) mod find;
 mod grant;
 pub(crate) mod import;
 mod input;
@@ -39,8 +39,13 @@ use crate::failure::{Failure, Kind, warn};
 /// Which server, and with which key.
 pub(crate) struct Remote {
     flags: Flags,
+    /// The file of profiles.
+    config: Option<OsString>,
     typed: Typed,
 }
+
+/// The same for a command that is about an installation too, whose file of settings is `--config`.
+pub(crate) struct Beside(pub(crate) Remote);
 
 #[derive(Args, Default)]
 struct Flags {
@@ -87,6 +92,13 @@ struct Flags {
         help_heading = "Server"
     )]
     ca_cert: Option<OsString>,
+    /// The variable of ngrok's own client; as a flag it is --api-key
+    #[arg(long, global = true, env = "NGROK_API_KEY", hide = true, hide_env_values = true)]
+    ngrok_api_key: Option<String>,
+}
+
+#[derive(Args)]
+struct ProfilesFile {
     /// The file of profiles [default: strongroom/config.toml in $XDG_CONFIG_HOME or in ~/.config]
     #[arg(
         long,
@@ -98,9 +110,19 @@ struct Flags {
         help_heading = "Server"
     )]
     config: Option<OsString>,
-    /// The variable of ngrok's own client; as a flag it is --api-key
-    #[arg(long, global = true, env = "NGROK_API_KEY", hide = true, hide_env_values = true)]
-    ngrok_api_key: Option<String>,
+}
+
+#[derive(Args)]
+struct ClientConfig {
+    /// The file of profiles [default: strongroom/config.toml in $XDG_CONFIG_HOME or in ~/.config]
+    #[arg(
+        long,
+        env = "STRONGROOM_CLIENT_CONFIG",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Server"
+    )]
+    client_config: Option<OsString>,
 }
 
 /// Which settings stand in the command line itself: those go before variables.
@@ -113,9 +135,7 @@ struct Typed {
 
 impl FromArgMatches for Remote {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let is = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
-        let typed = Typed { url: is("url"), api_key: is("api_key"), profile: is("profile") };
-        Ok(Self { flags: Flags::from_arg_matches(matches)?, typed })
+        Self::with_config(matches, ProfilesFile::from_arg_matches(matches)?.config)
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -126,15 +146,42 @@ impl FromArgMatches for Remote {
 
 impl Args for Remote {
     fn augment_args(command: Command) -> Command {
-        Flags::augment_args(command)
+        ProfilesFile::augment_args(Flags::augment_args(command))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
-        Flags::augment_args_for_update(command)
+        ProfilesFile::augment_args_for_update(Flags::augment_args_for_update(command))
+    }
+}
+
+impl FromArgMatches for Beside {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Remote::with_config(matches, ClientConfig::from_arg_matches(matches)?.client_config).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for Beside {
+    fn augment_args(command: Command) -> Command {
+        ClientConfig::augment_args(Flags::augment_args(command))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        ClientConfig::augment_args_for_update(Flags::augment_args_for_update(command))
     }
 }
 
 impl Remote {
+    fn with_config(matches: &ArgMatches, config: Option<OsString>) -> Result<Self, clap::Error> {
+        let is = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
+        let typed = Typed { url: is("url"), api_key: is("api_key"), profile: is("profile") };
+        Ok(Self { flags: Flags::from_arg_matches(matches)?, config, typed })
+    }
+
     /// A client of the server. Called once a command, as it warns and may read standard input.
     pub(crate) fn connect(&self) -> Result<Client, Failure> {
         Ok(Client::new(self.connection()?)?)

@@ -45,15 +45,34 @@ impl Rests {
 #[derive(Default)]
 pub(crate) struct Trouble(Option<String>);
 
+/// What a server that is away is known as: the words differ from try to try.
+const AWAY: &str = "away";
+
 impl Trouble {
     pub(crate) fn tell(&mut self, text: String) {
-        if self.0.as_ref() != Some(&text) {
+        self.tell_as(text.clone(), &text);
+    }
+
+    /// Tells of a call that failed; `what` is what does not work for it.
+    pub(crate) fn tell_of(&mut self, what: &str, error: &Error) {
+        let mut text = format!("{what}: {error}");
+        let mut cause = std::error::Error::source(error);
+        while let Some(error) = cause {
+            text += &format!(": {error}");
+            cause = error.source();
+        }
+        let known_as = if error.is_unavailable() { AWAY.to_owned() } else { text.clone() };
+        self.tell_as(known_as, &text);
+    }
+
+    fn tell_as(&mut self, known_as: String, text: &str) {
+        if self.0.as_ref() != Some(&known_as) {
             warn(&text.replace(|c: char| c.is_control() && c != '\n', "?"));
-            self.0 = Some(text);
+            self.0 = Some(known_as);
         }
     }
 
-    fn over(&mut self, text: &str) {
+    pub(crate) fn over(&mut self, text: &str) {
         if self.0.take().is_some() {
             note(text);
         }
@@ -118,9 +137,8 @@ impl Watch {
                     (self.place, self.is_stale) = (None, true);
                 }
                 Err(error) => {
-                    let what =
-                        Failure::new("the values cannot be read anew, and those from before stay in use");
-                    self.trouble.tell(what.because(Failure::from(error).to_string()).to_string());
+                    self.trouble
+                        .tell_of("the values are not followed, and stay as they are, for now", &error);
                     self.rest();
                 }
             }

@@ -33,7 +33,7 @@ pub(crate) fn queries(world: &World) -> Vec<Case> {
             cases.push(case(&format!("{list}?{query}"), world.get(&format!("{list}?{query}")), 400, codes));
         }
     }
-    let of_the_log: [(&str, &'static [&'static str]); 19] = [
+    let of_the_log: [(&str, &'static [&'static str]); 28] = [
         ("/strongroom/audit_events?limit=0", &["ERR_NGROK_233"]),
         ("/strongroom/audit_events?limit=ten", &["ERR_NGROK_244"]),
         ("/strongroom/audit_events?order=sideways", &["ERR_NGROK_215"]),
@@ -53,6 +53,15 @@ pub(crate) fn queries(world: &World) -> Vec<Case> {
         ("/strongroom/audit/inclusion?sequence=1&size=9000000000000000000", &["ERR_NGROK_215"]),
         ("/strongroom/audit/consistency", &["ERR_NGROK_215"]),
         ("/strongroom/audit/consistency?from=9000000000000000000", &["ERR_NGROK_215"]),
+        ("/strongroom/changes?after=1", &["ERR_NGROK_215"]),
+        ("/strongroom/changes?after=-1-0000000000000000", &["ERR_NGROK_215"]),
+        ("/strongroom/changes?after=99999999999999999999-0000000000000000", &["ERR_NGROK_215"]),
+        ("/strongroom/changes?after=begin", &["ERR_NGROK_215"]),
+        ("/strongroom/changes?wait=soon", &["ERR_NGROK_215"]),
+        ("/strongroom/changes?wait=-1s", &["ERR_NGROK_215"]),
+        ("/strongroom/changes?wait=61s", &["ERR_NGROK_215"]),
+        ("/strongroom/changes?limit=101", &["ERR_NGROK_233"]),
+        ("/strongroom/changes?before=1", &["ERR_NGROK_231"]),
     ];
     for (query, codes) in of_the_log {
         cases.push(case(query, world.get(query), 400, codes));
@@ -61,6 +70,12 @@ pub(crate) fn queries(world: &World) -> Vec<Case> {
         ["/strongroom/audit/inclusion?sequence=0", "/strongroom/audit/inclusion?sequence=9000000000000000000"]
     {
         cases.push(case(query, world.get(query), 404, &[""]));
+    }
+    for cursor in ["0-0000000000000000", "1-0000000000000000", "9000000000000000000-0000000000000000"] {
+        for wait in ["", "&wait=60s"] {
+            let query = format!("/strongroom/changes?after={cursor}{wait}");
+            cases.push(case(&query, world.get(&query), 410, &["ERR_STRONGROOM_1031"]));
+        }
     }
     let create = world.post("/vaults?dry_run=true", &json!({"name": "n"}));
     cases.push(case("a query on a create", create, 400, &["ERR_NGROK_231"]));

@@ -55,6 +55,23 @@ pub(crate) fn root_key(folder: &Path) -> RootKeyFile {
     found.expect("a root key file")
 }
 
+/// Removes the key of the audit log's checkpoints from a store that nobody has open: the one row of its table.
+pub(crate) fn lose_log_key(folder: &Path) {
+    const PAGE: usize = 4096;
+    // The length of the row, its number, and the head of a record with a blob of 69 bytes.
+    const ROW: &[u8] = b"\x49\x01\x04\x00\x81\x16";
+    let path = database(folder);
+    let mut bytes = fs::read(&path).unwrap();
+    let places: Vec<usize> =
+        (0..bytes.len() - ROW.len()).filter(|at| bytes[*at..].starts_with(ROW)).collect();
+    let [place] = places[..] else { panic!("the key is not found: {places:?}") };
+    let page = &mut bytes[place / PAGE * PAGE..][..PAGE];
+    assert_eq!(page[..5], [0x0d, 0, 0, 0, 1], "a leaf with one row");
+    // No row, and none of the page in use.
+    page[3..7].copy_from_slice(&[0, 0, 0x10, 0]);
+    fs::write(&path, bytes).unwrap();
+}
+
 /// The SQLite file, found by its magic.
 pub(crate) fn database(folder: &Path) -> PathBuf {
     let found = contents(folder).into_iter().find(|(_, bytes)| bytes.starts_with(b"SQLite format 3\0"));

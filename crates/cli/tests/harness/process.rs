@@ -172,6 +172,20 @@ impl Server {
         Client::new(self.address(), token)
     }
 
+    /// Ends it politely, and leaves its data.
+    pub(crate) fn pause(&mut self) {
+        self.process.terminate();
+        let status = poll("the server ends", || self.process.exited());
+        assert_eq!(status.code(), Some(0), "after SIGTERM: {}", self.process.stderr());
+    }
+
+    /// Starts it anew after a pause, at an address of the caller's choice.
+    pub(crate) fn resume_at(&mut self, address: &str) {
+        let args = ["serve", "--data-dir", text(&self.data), "--listen", address];
+        let process = Process::spawn(&args, &[]);
+        *self = Self::wait_until_ready(&self.data.clone(), process);
+    }
+
     /// Ends it politely, as a service manager does, and fails unless it exits with 0.
     pub(crate) fn stop(self) {
         self.process.terminate();

@@ -1,5 +1,8 @@
-//! The audit log: proofs of what is in it for those who may read it, and a walk through all of it for those who work on the
-//! machine itself.
+//! The audit log: proofs of what is in it for those who may read it, a walk through all of it for those who work on the
+//! machine itself, and its pruning.
+
+mod prune;
+mod walk;
 
 use strongroom_crypto::LogKey;
 
@@ -8,15 +11,15 @@ use crate::Digest;
 use crate::audit::checkpoint::{self, LogPublicKey};
 use crate::audit::proof::{self, Range};
 use crate::audit::tree::{joined, perfect_root, subtrees};
-use crate::audit::{Broken, EventQuery, Head, Record, StoredHashes, Verifier};
+use crate::audit::{Broken, EventQuery, Head, Record};
 use crate::caller::Caller;
 use crate::error::{Error, Missing, Noun, Result, Rule};
 use crate::ids::AccountId;
 use crate::page::Listing;
 use crate::store::Store;
 
-/// How many records are read at a time: a power of sixteen, so that each stretch of them has whole blocks of hashes.
-const STEP: u64 = 4096;
+pub use prune::tree_at;
+pub use walk::{verify, verify_against};
 
 /// That a record is in the log.
 #[derive(Debug)]
@@ -96,6 +99,15 @@ impl App {
     ) -> Result<Consistency> {
         caller.must_audit()?;
         self.log().consistency(from, size).await
+    }
+
+    /// Whether the key that signs the log's checkpoints was missing, and another was made in its place: none that was kept before
+    /// is of this key.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn audit_key_was_lost(&self) -> Result<bool> {
+        Ok(self.store.log_keys_made().await? > 1)
     }
 
     /// The key that the log's checkpoints are checked with; it is for everybody.
@@ -239,75 +251,4 @@ pub async fn root_over(store: &dyn Store, range: Range) -> Result<Digest> {
         hashes.push(perfect_root(&kept));
     }
     Ok(joined(&hashes))
-}
-
-/// Walks a store's whole audit log. `progress` is told how many records have been checked.
-///
-/// # Errors
-/// Those of the store. What the walk found is in the value: the end of the log, or what is wrong first.
-pub async fn verify(store: &dyn Store, progress: impl FnMut(u64)) -> Result<Result<Head, Broken>> {
-    verify_against(store, &[], progress).await
-}
-
-/// The same, for a log that is to lead past the heads which checkpoints tell of.
-///
-/// # Errors
-/// As [`verify`].
-pub async fn verify_against(
-    store: &dyn Store,
-    expected: &[Head],
-    mut progress: impl FnMut(u64),
-) -> Result<Result<Head, Broken>> {
-    // The head is read first: a server that writes meanwhile only adds records after it.
-    let head = store.audit_head().await?;
-    let mut verifier = Verifier::expecting(expected);
-    let mut done = 0;
-    while done < head.sequence {
-        let upto = head.sequence.min(done + STEP);
-        if let Err(broken) = verify_stretch(store, &mut verifier, done, upto).await? {
-            return Ok(Err(broken));
-        }
-        done = upto;
-        progress(done);
-    }
-    let walked = verifier.finish(&head).map(|()| head);
-    // Records after the head are those of a server that goes on, and then the head has gone on too.
-    let after = store.audit_list(head.sequence, 1).await?;
-    let end = store.audit_head().await?;
-    match after.first() {
-        Some(record) if walked.is_ok() && record.sequence > end.sequence => {
-            Ok(Err(Broken::WrongEnd { expected: end.sequence, found: record.sequence }))
-        }
-        _ => Ok(walked),
-    }
-}
-
-/// Walks the records after one up to another.
-async fn verify_stretch(
-    store: &dyn Store,
-    verifier: &mut Verifier,
-    after: u64,
-    upto: u64,
-) -> Result<Result<(), Broken>> {
-    let mut kept = StoredHashes::default();
-    for (level, first, count) in StoredHashes::wanted(after, upto) {
-        kept.push(first, store.audit_hashes(level, first, count).await?);
-    }
-    let mut records = store.audit_list(after, (upto - after) as usize).await?;
-    records.retain(|record| record.sequence <= upto);
-    for record in &records {
-        if let Err(broken) = verifier.check(record, &kept) {
-            return Ok(Err(broken));
-        }
-    }
-    // What is missing at the end of a stretch shows by what comes after it.
-    let found = verifier.head().sequence;
-    if found == upto {
-        return Ok(Ok(()));
-    }
-    let next = store.audit_list(found, 1).await?;
-    Ok(Err(match next.first() {
-        Some(record) => Broken::Gap { expected: found + 1, found: record.sequence },
-        None => Broken::WrongEnd { expected: store.audit_head().await?.sequence, found },
-    }))
 }

@@ -22,7 +22,7 @@ mod webhooks;
 
 use std::sync::Arc;
 
-use strongroom_crypto::{Digest, KeyId, LogKey, Rng, RootKey, TokenKey};
+use strongroom_crypto::{KeyId, LogKey, Rng, RootKey, TokenKey};
 
 use crate::audit::{Action, Actor, Event, Object};
 use crate::caller::Caller;
@@ -152,11 +152,6 @@ async fn log_key(store: &dyn Store, account: &Account, root_key: &RootKey, rng: 
     let key = LogKey::make(rng)?;
     store.log_key_insert(account.id, root_key.wrap_log_key(&key, place.as_bytes(), rng)?).await?;
     Ok(key)
-}
-
-/// Refuses a change of something that is not what the change is for.
-fn must_fit(tag: &Digest, expected: impl Fn(&Digest) -> bool) -> Result<()> {
-    if expected(tag) { Ok(()) } else { Err(Error::Changed) }
 }
 
 /// Tries a change again for as long as another one came first.

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use strongroom_crypto::{Digest, SecretValue, VaultKey};
+use strongroom_crypto::{SecretValue, VaultKey};
 
-use super::{App, must_fit, retry_stale};
+use super::{App, retry_stale};
 use crate::audit::{Action, Object};
 use crate::caller::Caller;
 use crate::error::{Error, Missing, Noun, Result, Rule};
+use crate::expected::Expected;
 use crate::grant::Action as Grantable;
 use crate::ids::{SecretId, VaultId};
 use crate::limits::Limits;
@@ -197,7 +198,7 @@ impl App {
         caller: &Caller,
         id: SecretId,
         change: SecretChange,
-        expected: impl Fn(&Digest) -> bool,
+        expected: &Expected,
     ) -> Result<Arc<Secret>> {
         caller.must_write()?;
         if let Some(value) = &change.value {
@@ -205,7 +206,7 @@ impl App {
         }
         retry_stale(|| async {
             let old = self.secret_for(caller, id, Grantable::Manage).await?;
-            must_fit(&old.tag(), &expected)?;
+            expected.check(|| old.tag())?;
             let mut secret = (*old).clone();
             change.apply_to(&mut secret);
             check_new_place(caller, &old, &secret)?;
@@ -231,15 +232,15 @@ impl App {
         value: Option<&SecretValue>,
     ) -> Result<Arc<Secret>> {
         secret.touch(self.stamper.stamp()?, caller.principal);
-        let (mut version, mut keep) = (None, self.limits.keep);
+        let mut version = None;
         if let Some(value) = value {
             secret.version += 1;
             let vault = self.vault_of_secret(caller, &secret).await?;
-            keep = vault.keep.over(&keep);
             version = Some(self.seal(&vault, &secret, value)?);
         }
         let event = self.event(caller, Object::secret_after(old, &secret), Action::Updated)?;
-        self.store.secret_update(caller.account, secret.clone(), version, keep.versions, event).await?;
+        let keep = self.limits.keep.versions;
+        self.store.secret_update(caller.account, secret.clone(), version, keep, event).await?;
         Ok(Arc::new(secret))
     }
 
@@ -282,16 +283,11 @@ impl App {
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`; `Changed` when its tag is not what is expected.
-    pub async fn secret_remove(
-        &self,
-        caller: &Caller,
-        id: SecretId,
-        expected: impl Fn(&Digest) -> bool,
-    ) -> Result<()> {
+    pub async fn secret_remove(&self, caller: &Caller, id: SecretId, expected: &Expected) -> Result<()> {
         caller.must_write()?;
         retry_stale(|| async {
             let secret = self.secret_for(caller, id, Grantable::Manage).await?;
-            must_fit(&secret.tag(), &expected)?;
+            expected.check(|| secret.tag())?;
             let event = self.event(caller, &*secret, Action::Deleted)?;
             let (deletion, keep) = self.deletion(caller)?;
             self.store.secret_delete(caller.account, secret, deletion, keep, event).await

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use strongroom_crypto::{Digest, VaultKey};
+use strongroom_crypto::VaultKey;
 
-use super::{App, must_fit, retry_stale};
+use super::{App, retry_stale};
 use crate::audit::{Action, Object};
 use crate::caller::Caller;
 use crate::error::{Error, Missing, Noun, Result};
+use crate::expected::Expected;
 use crate::ids::VaultId;
 use crate::keep::VaultKeep;
 use crate::page::{Listing, Query};
@@ -115,13 +116,13 @@ impl App {
         caller: &Caller,
         id: VaultId,
         change: VaultChange,
-        expected: impl Fn(&Digest) -> bool,
+        expected: &Expected,
     ) -> Result<Arc<Vault>> {
         caller.must_write()?;
         retry_stale(|| async {
             let old = self.vault_seen(caller, id).await?;
             caller.must_manage_vault(&old.name)?;
-            must_fit(&old.tag(), &expected)?;
+            expected.check(|| old.tag())?;
             let mut vault = (*old).clone();
             change.apply_to(&mut vault);
             caller.must_manage_vault(&vault.name)?;
@@ -141,17 +142,12 @@ impl App {
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`, `NotEmpty`; `Changed` when its tag is not what is expected.
-    pub async fn vault_remove(
-        &self,
-        caller: &Caller,
-        id: VaultId,
-        expected: impl Fn(&Digest) -> bool,
-    ) -> Result<()> {
+    pub async fn vault_remove(&self, caller: &Caller, id: VaultId, expected: &Expected) -> Result<()> {
         caller.must_write()?;
         retry_stale(|| async {
             let vault = self.vault_seen(caller, id).await?;
             caller.must_manage_vault(&vault.name)?;
-            must_fit(&vault.tag(), &expected)?;
+            expected.check(|| vault.tag())?;
             let event = self.event(caller, &*vault, Action::Deleted)?;
             let (deletion, keep) = self.deletion(caller)?;
             self.store.vault_delete(caller.account, vault, deletion, keep, event).await

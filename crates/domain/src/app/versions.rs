@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use strongroom_crypto::Digest;
-
-use super::{App, must_fit, retry_stale};
+use super::{App, retry_stale};
 use crate::audit::{Action, Object};
 use crate::caller::Caller;
 use crate::error::{Error, Missing, Noun, Result, Rule};
+use crate::expected::Expected;
 use crate::grant::Action as Grantable;
 use crate::ids::{SecretId, VaultId};
 use crate::keep::{Keep, VaultKeep};
@@ -132,14 +131,14 @@ impl App {
         caller: &Caller,
         id: VaultId,
         change: KeepChange,
-        expected: impl Fn(&Digest) -> bool,
+        expected: &Expected,
     ) -> Result<Arc<Vault>> {
         caller.must_write()?;
         change.check()?;
         retry_stale(|| async {
             let old = self.vault_seen(caller, id).await?;
             caller.must_manage_vault(&old.name)?;
-            must_fit(&old.tag(), &expected)?;
+            expected.check(|| old.tag())?;
             let mut vault = (*old).clone();
             vault.keep = change.over(old.keep);
             if vault == *old {

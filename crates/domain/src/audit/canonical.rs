@@ -300,6 +300,54 @@ mod tests {
         };
         assert_eq!(read(&write(&event).unwrap()).unwrap(), event);
         assert_eq!(read(&serde_json::to_vec(&event).unwrap()).unwrap(), event, "as older stores have it");
+        event.object = Object::AuditLog { upto: 4096, root: [0x5a; 32] };
+        let bytes = write(&event).unwrap();
+        assert_eq!(read(&bytes).unwrap(), event);
+        let json = format!(r#"{{"audit_log":{{"upto":4096,"root":"{}"}}}}"#, "5a".repeat(32));
+        assert!(bytes.ends_with(json.as_bytes()));
+        assert!(serde_json::from_str::<Object>(&json).is_ok());
+        for other in ["5A", "5", "5g", "5a5"] {
+            assert!(serde_json::from_str::<Object>(&json.replacen("5a", other, 1)).is_err(), "{other}");
+        }
+    }
+
+    /// Events from before renames were noted are the same bytes as ever.
+    #[test]
+    fn what_was_is_there_only_after_a_rename_or_a_move() {
+        use crate::secret::Secret;
+        let by = PrincipalId::User(UserId::new(ksuid(9)));
+        let at = Timestamp::from_second(AT).unwrap();
+        let old = Secret {
+            id: SecretId::new(ksuid(5)),
+            vault_id: VaultId::new(ksuid(6)),
+            vault_name: "prod".to_owned(),
+            name: "a".to_owned(),
+            description: String::new(),
+            metadata: String::new(),
+            created_at: at,
+            created_by: by,
+            updated_at: at,
+            last_updated_by: by,
+            revision: 1,
+            version: 3,
+        };
+        let json = |object: &Object| serde_json::to_string(object).unwrap();
+        let same = Secret { description: "d".to_owned(), version: 4, ..old.clone() };
+        let plain = json(&Object::secret_after(&old, &same));
+        assert!(plain.ends_with(r#""vault_name":"prod","version":4}}"#), "{plain}");
+        assert_eq!(plain, json(&Object::from(&same)));
+        let vault = old.vault_id;
+        for new in [
+            Secret { name: "b".to_owned(), version: 4, ..old.clone() },
+            Secret { vault_id: VaultId::new(ksuid(7)), version: 4, ..old.clone() },
+        ] {
+            let object = Object::secret_after(&old, &new);
+            let was =
+                format!(r#""previous":{{"name":"a","vault":"{vault}","vault_name":"prod","version":3}}}}}}"#);
+            assert!(json(&object).ends_with(&was), "{}", json(&object));
+            let event = Event { object, ..resolved() };
+            assert_eq!(read(&write(&event).unwrap()).unwrap(), event);
+        }
     }
 
     /// An event has one form: what is cut, longer, or written in another way is none.

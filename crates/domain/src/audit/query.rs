@@ -60,6 +60,8 @@ impl Object {
             Self::Secret { id, .. } | Self::Value { id, .. } => id.to_string(),
             Self::ApiKey { id, .. } => id.to_string(),
             Self::ServiceUser { id, .. } => id.to_string(),
+            // It has none.
+            Self::AuditLog { .. } => String::new(),
             Self::Webhook { id, .. } => id.to_string(),
         }
     }

@@ -2,8 +2,8 @@
 
 use strongroom_crypto::{Digest, empty_digest, leaf_digest};
 
-use super::Event;
 use super::tree::{BLOCK_BITS, Block, LEVELS, Tree};
+use super::{Event, Object};
 use crate::error::Result;
 
 /// An event as it is kept: numbered from 1 without gaps.
@@ -84,12 +84,30 @@ pub enum Broken {
         sequence: u64,
     },
     /// Records match their hashes, and these do not match the hash over all of them.
-    #[error("one of the records {first} to {last} was altered, and its hash with it")]
+    #[error("one of the records {first} to {last} was altered, and its hash with it, or its hash alone")]
     AlteredAmong {
         /// The first of them.
         first: u64,
         /// The last of them.
         last: u64,
+    },
+    /// The hash of a record is not there.
+    #[error("the hash of record {sequence} is missing")]
+    HashMissing {
+        /// The record.
+        sequence: u64,
+    },
+    /// The log starts after records that nobody is known to have pruned.
+    #[error("the records up to {upto} are gone, and no event tells that the log was pruned up to there")]
+    Start {
+        /// The last of them.
+        upto: u64,
+    },
+    /// A record stands before the start.
+    #[error("record {found} stands before the start of the log")]
+    BeforeStart {
+        /// Its number.
+        found: u64,
     },
     /// A record's bytes are no event.
     #[error("record {sequence} is not an audit event")]
@@ -159,6 +177,10 @@ pub struct Verifier {
     tree: Tree,
     /// Where the log must pass, as checkpoints say, the earliest last.
     expected: Vec<Head>,
+    /// The end of the records that are pruned; none where it starts with record 1.
+    start: Option<Head>,
+    /// Whether an event tells of that.
+    told: bool,
 }
 
 impl Verifier {
@@ -167,14 +189,52 @@ impl Verifier {
     pub fn expecting(heads: &[Head]) -> Self {
         let mut expected = heads.to_vec();
         expected.sort_by_key(|head| std::cmp::Reverse(head.sequence));
-        Self { tree: Tree::default(), expected }
+        Self { expected, ..Self::default() }
     }
 
-    /// Checks the next record, against the hashes that are kept of it.
+    /// The same, of a log that is pruned up to where the tree ends. Heads from before its end cannot be compared.
+    #[must_use]
+    pub fn starting_at(tree: Tree, heads: &[Head]) -> Self {
+        let start = (tree.size() > 0).then(|| Head::from(&tree));
+        Self { tree, start, ..Self::expecting(heads) }
+    }
+
+    /// Passes over the records up to one, which are pruned, by the hashes that are kept of them.
+    ///
+    /// # Errors
+    /// What is wrong with these.
+    pub fn pass_over(&mut self, upto: u64, kept: &StoredHashes) -> Result<(), Broken> {
+        if self.tree.size() >= upto {
+            return Ok(());
+        }
+        self.pass()?;
+        while self.tree.size() < upto {
+            let sequence = self.tree.size() + 1;
+            let hash = kept.get(0, self.tree.size()).ok_or(Broken::HashMissing { sequence })?;
+            self.tree.append(*hash, |block| same(&block, kept))?;
+            self.pass()?;
+        }
+        (self.start, self.told) = (Some(self.head()), false);
+        Ok(())
+    }
+
+    /// Up to which record the log is pruned, as far as the walk has come.
+    #[must_use]
+    pub fn start(&self) -> u64 {
+        self.start.map_or(0, |start| start.sequence)
+    }
+
+    /// Whether a record that was checked tells that the log was pruned up to there; a whole log needs none.
+    #[must_use]
+    pub fn start_is_told(&self) -> bool {
+        self.told || self.start.is_none()
+    }
+
+    /// Checks the next record, against the hashes that are kept of it; gives the event.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn check(&mut self, record: &Record, kept: &StoredHashes) -> Result<(), Broken> {
+    pub fn check(&mut self, record: &Record, kept: &StoredHashes) -> Result<Event, Broken> {
         // A checkpoint may be of the empty log.
         self.pass()?;
         let sequence = self.tree.size() + 1;
@@ -185,11 +245,13 @@ impl Verifier {
         if kept.get(0, self.tree.size()) != Some(&hash) {
             return Err(Broken::Altered { sequence });
         }
-        if Event::from_canonical(&record.canonical).is_err() {
-            return Err(Broken::Unreadable { sequence });
+        let event = Event::from_canonical(&record.canonical).map_err(|_| Broken::Unreadable { sequence })?;
+        if let Object::AuditLog { upto, root } = event.object {
+            self.told |= self.start == Some(Head { sequence: upto, root });
         }
         self.tree.append(hash, |block| same(&block, kept))?;
-        self.pass()
+        self.pass()?;
+        Ok(event)
     }
 
     /// Compares with the checkpoints that were made here.
@@ -203,16 +265,23 @@ impl Verifier {
         Ok(())
     }
 
+    /// How many records were walked.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.tree.size()
+    }
+
     /// The end of what was walked.
     #[must_use]
     pub fn head(&self) -> Head {
         Head::from(&self.tree)
     }
 
-    /// Checks that the log ends where the store says, and not before a checkpoint.
+    /// Checks that the log ends where the store says, and not before a checkpoint, and that it starts where an event says.
     ///
     /// # Errors
-    /// [`Broken::WrongEnd`], [`Broken::WrongRoot`] when only the root differs, or what is wrong with a checkpoint.
+    /// [`Broken::WrongEnd`], [`Broken::WrongRoot`] when only the root differs, or what is wrong with a checkpoint or the
+    /// start.
     pub fn finish(&mut self, head: &Head) -> Result<(), Broken> {
         let (sequence, walked) = (head.sequence, self.head());
         if walked.sequence != sequence {
@@ -224,7 +293,8 @@ impl Verifier {
         self.pass()?;
         match self.expected.last() {
             Some(ahead) => Err(Broken::BeforeCheckpoint { expected: ahead.sequence, found: sequence }),
-            None => Ok(()),
+            None if self.start_is_told() => Ok(()),
+            None => Err(Broken::Start { upto: self.start() }),
         }
     }
 }

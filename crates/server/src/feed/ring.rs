@@ -69,3 +69,64 @@ fn weight(noted: &Noted) -> usize {
     };
     size_of::<Change>() + names
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::borrow::Cow;
+
+    use jiff::Timestamp;
+    use strongroom_domain::ids::{EventId, Ksuid, VaultId};
+
+    use super::*;
+
+    /// A record, of a vault with a name so long; of no change where that is nothing.
+    fn noted(sequence: u64, length: usize) -> Noted {
+        let cursor = Cursor::after(sequence, &[u8::try_from(sequence % 251).unwrap(); 32]);
+        let change = || Change {
+            cursor,
+            kind: Cow::Borrowed("vault_created.v0"),
+            event: EventId::new(Ksuid::MIN),
+            at: Timestamp::UNIX_EPOCH,
+            thing: Thing::Vault { id: VaultId::new(Ksuid::MIN), name: "v".repeat(length), previous: None },
+        };
+        Noted { cursor, change: (length > 0).then(|| Box::new(change())), of_keys: false }
+    }
+
+    #[test]
+    fn it_knows_the_places_of_what_it_holds() {
+        let mut ring = Ring::default();
+        assert_eq!((ring.last(), ring.cursor(0), ring.cursor(1)), (0, None, None));
+        for sequence in 1..=5 {
+            ring.push(noted(sequence, 0));
+        }
+        assert_eq!((ring.last(), ring.cursor(5)), (5, Some(noted(5, 0).cursor)));
+        assert_eq!((ring.cursor(0), ring.cursor(6)), (None, None));
+        // After a gap it begins anew.
+        ring.push(noted(9, 0));
+        assert_eq!((ring.last(), ring.cursor(5), ring.cursor(8)), (9, None, None));
+        assert_eq!(ring.cursor(9), Some(noted(9, 0).cursor));
+    }
+
+    #[test]
+    fn its_bounds_hold() {
+        let mut ring = Ring::default();
+        (1..=RECORDS + 10).for_each(|sequence| ring.push(noted(sequence, 0)));
+        assert_eq!((ring.noted.len() as u64, ring.bytes), (RECORDS, 0));
+        assert_eq!((ring.cursor(10), ring.last()), (None, RECORDS + 10));
+
+        let mut ring = Ring::default();
+        (1..=20).for_each(|sequence| ring.push(noted(sequence, 1 << 20)));
+        assert!(
+            ring.bytes <= BYTES && ring.noted.len() == 7,
+            "{} with {} bytes",
+            ring.noted.len(),
+            ring.bytes
+        );
+        // One that is larger than all of it is read from the store.
+        ring.push(noted(21, BYTES));
+        assert_eq!((ring.noted.len(), ring.bytes, ring.last()), (0, 0, 21));
+        ring.push(noted(22, 0));
+        assert_eq!((ring.last(), ring.cursor(22)), (22, Some(noted(22, 0).cursor)));
+    }
+}

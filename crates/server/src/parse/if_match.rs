@@ -1,55 +1,36 @@
 //! What a change expects of the thing that it changes: the If-Match of a request (RFC 9110, section 13.1.1).
 
 use http::{HeaderMap, header};
-use strongroom_domain::Digest;
+use strongroom_domain::expected::Expected;
 
 use crate::error::Protocol;
 use crate::view;
 
-/// The entity tags that a change is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IfMatch {
-    /// Whatever there is: no header, or `*`.
-    Any,
-    /// One of these, compared strongly: a weak one never fits.
-    Tags(Vec<String>),
-}
-
-impl IfMatch {
-    /// Reads the header, which may come more than once.
-    ///
-    /// # Errors
-    /// [`Protocol::IfMatch`] when it is neither `*` nor a list of entity tags.
-    pub fn of(headers: &HeaderMap) -> Result<Self, Protocol> {
-        let mut lines = headers.get_all(header::IF_MATCH).iter().peekable();
-        if lines.peek().is_none() {
-            return Ok(Self::Any);
-        }
-        let (mut tags, mut count) = (Vec::new(), 0);
-        for line in lines {
-            count += 1;
-            // What is not ASCII may stand in a tag, and is in none of ours.
-            let text = String::from_utf8_lossy(line.as_bytes());
-            if text.trim() == "*" {
-                tags.push(None);
-                continue;
-            }
-            tags.extend(list(&text)?.into_iter().map(Some));
-        }
-        match (count, tags.iter().all(Option::is_some)) {
-            (_, true) => Ok(Self::Tags(tags.into_iter().flatten().collect())),
-            (1, false) => Ok(Self::Any),
-            (_, false) => Err(Protocol::IfMatch),
-        }
+/// Reads the header, which may come more than once. Tags are compared strongly: a weak one never fits, nor does one that is
+/// written as none of ours is.
+///
+/// # Errors
+/// [`Protocol::IfMatch`] when it is neither `*` nor a list of entity tags.
+pub fn expected(headers: &HeaderMap) -> Result<Expected, Protocol> {
+    let mut lines = headers.get_all(header::IF_MATCH).iter().peekable();
+    if lines.peek().is_none() {
+        return Ok(Expected::Any);
     }
-
-    /// Whether that is what the change is for.
-    #[must_use]
-    pub fn fits(&self, tag: &Digest) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Tags(tags) => tags.contains(&view::etag(tag)),
+    let (mut tags, mut count, mut any) = (Vec::new(), 0, false);
+    for line in lines {
+        count += 1;
+        // What is not ASCII may stand in a tag, and is in none of ours.
+        let text = String::from_utf8_lossy(line.as_bytes());
+        if text.trim() == "*" {
+            any = true;
+            continue;
         }
+        tags.extend(list(&text)?.iter().filter_map(|tag| view::parse_etag(tag)));
+    }
+    match (count, any) {
+        (_, false) => Ok(Expected::Tags(tags)),
+        (1, true) => Ok(Expected::Any),
+        (_, true) => Err(Protocol::IfMatch),
     }
 }
 
@@ -78,17 +59,17 @@ fn list(text: &str) -> Result<Vec<String>, Protocol> {
 mod tests {
     use super::*;
 
-    fn read(lines: &[&str]) -> Result<IfMatch, Protocol> {
+    fn read(lines: &[&str]) -> Result<Expected, Protocol> {
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(header::IF_MATCH, line.parse().unwrap());
         }
-        IfMatch::of(&headers)
+        expected(&headers)
     }
 
     #[test]
     fn tags_are_read_and_compared_strongly() {
-        let tag = [7; 32];
+        let tag = [0xab; 32];
         let ours = view::etag(&tag);
         for (lines, fits) in [
             (&[][..], true),
@@ -99,10 +80,11 @@ mod tests {
             (&["\"a,b\" , \"c\""], false),
             (&["\"x\"", ours.as_str()], true),
         ] {
-            assert_eq!(read(lines).unwrap().fits(&tag), fits, "{lines:?}");
+            assert_eq!(read(lines).unwrap().fits(|| tag), fits, "{lines:?}");
         }
-        assert!(!read(&[&format!("W/{ours}")]).unwrap().fits(&tag), "a weak one");
-        assert!(read(&[&format!("\"x\",{ours}")]).unwrap().fits(&tag), "one of two");
+        assert!(!read(&[&ours.to_uppercase()]).unwrap().fits(|| [0xab; 32]), "another text");
+        assert!(!read(&[&format!("W/{ours}")]).unwrap().fits(|| tag), "a weak one");
+        assert!(read(&[&format!("\"x\",{ours}")]).unwrap().fits(|| tag), "one of two");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use strongroom_domain::secret::Secret;
 use crate::error::Problem;
 use crate::parse::list::{Kind, PARAMETERS, PARAMETERS_WITH_ID};
 use crate::parse::{self, fields};
-use crate::session::{Bare, Expected, Item, Listed, Session};
+use crate::session::{Bare, IfMatch, Item, Listed, Session};
 use crate::view::{self, json, json_bytes, tagged, with_etag};
 
 const LISTED: Kind = Kind { prefixes: &[SecretId::PREFIX], fields: Secret::FIELDS, parameters: PARAMETERS };
@@ -71,12 +71,12 @@ pub(crate) async fn secret_get(
 pub(crate) async fn secret_update(
     mut session: Session,
     Item(id): Item<SecretId>,
-    Expected(expected): Expected,
+    IfMatch(expected): IfMatch,
     request: Request,
 ) -> Result<Response, Problem> {
     let body = session.fields(request, fields::SECRET_UPDATE).await?;
     let change = parse::secret_update(body, session.limits())?;
-    let secret = session.app().secret_change(&session.caller, id, change, |tag| expected.fits(tag)).await?;
+    let secret = session.app().secret_change(&session.caller, id, change, &expected).await?;
     Ok(tagged(json(StatusCode::OK, &view::secret(&secret, &session.origin)), &secret.tag()))
 }
 
@@ -87,9 +87,9 @@ pub(crate) async fn secret_update(
 pub(crate) async fn secret_delete(
     session: Session,
     Item(id): Item<SecretId>,
-    Expected(expected): Expected,
+    IfMatch(expected): IfMatch,
     _: Bare,
 ) -> Result<StatusCode, Problem> {
-    session.app().secret_remove(&session.caller, id, |tag| expected.fits(tag)).await?;
+    session.app().secret_remove(&session.caller, id, &expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -7,7 +7,7 @@ use strongroom_domain::vault::Vault;
 use crate::error::Problem;
 use crate::parse::list::{Kind, PARAMETERS};
 use crate::parse::{self, fields};
-use crate::session::{Bare, Expected, Item, Listed, Session};
+use crate::session::{Bare, IfMatch, Item, Listed, Session};
 use crate::view::{self, json, tagged};
 
 const LISTED: Kind = Kind { prefixes: &[VaultId::PREFIX], fields: Vault::FIELDS, parameters: PARAMETERS };
@@ -53,12 +53,12 @@ pub(crate) async fn vault_get(
 pub(crate) async fn vault_update(
     mut session: Session,
     Item(id): Item<VaultId>,
-    Expected(expected): Expected,
+    IfMatch(expected): IfMatch,
     request: Request,
 ) -> Result<Response, Problem> {
     let body = session.fields(request, fields::VAULT).await?;
     let change = parse::vault_update(body, session.limits())?;
-    let vault = session.app().vault_change(&session.caller, id, change, |tag| expected.fits(tag)).await?;
+    let vault = session.app().vault_change(&session.caller, id, change, &expected).await?;
     Ok(tagged(json(StatusCode::OK, &view::vault(&vault, &session.origin)), &vault.tag()))
 }
 
@@ -69,9 +69,9 @@ pub(crate) async fn vault_update(
 pub(crate) async fn vault_delete(
     session: Session,
     Item(id): Item<VaultId>,
-    Expected(expected): Expected,
+    IfMatch(expected): IfMatch,
     _: Bare,
 ) -> Result<StatusCode, Problem> {
-    session.app().vault_remove(&session.caller, id, |tag| expected.fits(tag)).await?;
+    session.app().vault_remove(&session.caller, id, &expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }

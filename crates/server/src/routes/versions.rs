@@ -5,7 +5,7 @@ use strongroom_domain::ids::{SecretId, VaultId};
 
 use crate::error::Problem;
 use crate::parse::{self, fields};
-use crate::session::{Bare, Expected, Item, Session};
+use crate::session::{Bare, IfMatch, Item, Session};
 use crate::view::{self, json, tagged};
 
 /// List what is kept of a secret's values, newest first; no value is told
@@ -57,11 +57,11 @@ pub(crate) async fn vault_detail_get(
 pub(crate) async fn vault_detail_update(
     mut session: Session,
     Item(id): Item<VaultId>,
-    Expected(expected): Expected,
+    IfMatch(expected): IfMatch,
     request: Request,
 ) -> Result<Response, Problem> {
     let body = session.fields(request, fields::VAULT_KEEP).await?;
     let change = parse::vault_keep(body)?;
-    let vault = session.app().vault_keep(&session.caller, id, change, |tag| expected.fits(tag)).await?;
+    let vault = session.app().vault_keep(&session.caller, id, change, &expected).await?;
     Ok(tagged(json(StatusCode::OK, &view::vault_detail(&vault, &session.origin)), &vault.tag()))
 }

@@ -42,16 +42,26 @@ pub fn event(record: &Record, origin: &Origin) -> strongroom_domain::Result<wire
     })
 }
 
+/// A record of a page: one that is no event any more is told as that, beside the others.
+#[must_use]
+pub fn listed(record: &Record, origin: &Origin) -> wire::Listed {
+    event(record, origin).map_or_else(
+        |_| {
+            let (sequence, hash) = (record.sequence, hex(&record.hash()));
+            wire::Listed::Unreadable(wire::Unreadable { unreadable: true, sequence, hash })
+        },
+        |event| wire::Listed::Event(Box::new(event)),
+    )
+}
+
 /// A page of audit events.
-///
-/// # Errors
-/// When a record is no event.
+#[must_use]
 pub fn events(
     page: &Listing<Record>,
     query: &EventQuery,
     filter: Option<&str>,
     origin: &Origin,
-) -> strongroom_domain::Result<wire::AuditEventList> {
+) -> wire::AuditEventList {
     let uri = format!("{origin}/strongroom/audit_events");
     let last = page.items.last().filter(|_| page.more);
     let next_page_uri = last.map(|record| {
@@ -63,9 +73,8 @@ pub fn events(
         let (limit, filter) = (query.limit.get(), filter.unwrap_or_default());
         format!("{uri}?{past}={}&limit={limit}{filter}", record.sequence)
     });
-    let events: strongroom_domain::Result<Vec<_>> =
-        page.items.iter().map(|record| event(record, origin)).collect();
-    Ok(wire::AuditEventList { audit_events: events?, uri, next_page_uri })
+    let audit_events = page.items.iter().map(|record| listed(record, origin)).collect();
+    wire::AuditEventList { audit_events, uri, next_page_uri }
 }
 
 fn event_object(object: Object, origin: &Origin) -> strongroom_domain::Result<serde_json::Value> {
@@ -145,6 +154,9 @@ fn event_object(object: Object, origin: &Origin) -> strongroom_domain::Result<se
                 keep_versions,
                 keep_versions_for,
             })
+        }
+        Object::AuditLog { upto, root } => {
+            serde_json::to_value(wire::PrunedLog { pruned_upto: upto, root: hex(&root) })
         }
         Object::Webhook { id, created_at, updated_at, host, event_types, description, metadata, active } => {
             serde_json::to_value(wire::WebhookRef {

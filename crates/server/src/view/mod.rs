@@ -34,12 +34,12 @@ mod values;
 mod versions;
 mod webhooks;
 
-pub use audit::{event, events};
+pub use audit::{event, events, listed};
 pub use changes::{change, changes};
 pub use deleted::deleted;
 pub use explain::explanation;
 pub use log::{consistency, inclusion};
-pub use values::{etag, values};
+pub use values::{etag, parse_etag, values};
 pub use versions::{vault_detail, versions};
 pub use webhooks::{deliveries, webhook, webhooks};
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use strongroom_domain::Digest;
 use strongroom_domain::app::Value;
+use strongroom_domain::expected::TAG;
 use strongroom_wire as wire;
 use zeroize::Zeroizing;
 
@@ -11,7 +12,23 @@ use super::{hex, time};
 /// The entity tag of what was resolved.
 #[must_use]
 pub fn etag(tag: &Digest) -> String {
-    format!("\"{}\"", hex(&tag[..16]))
+    format!("\"{}\"", hex(&tag[..TAG]))
+}
+
+/// The bytes of an entity tag that is written as [`etag`] writes one.
+#[must_use]
+pub fn parse_etag(text: &str) -> Option<[u8; TAG]> {
+    let digits = text.strip_prefix('"')?.strip_suffix('"')?;
+    let mut bytes = [0; TAG];
+    let (pairs, []) = digits.as_bytes().as_chunks::<2>() else { return None };
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()?;
+    }
+    (pairs.len() == TAG).then_some(bytes)
+}
+
+fn digit(byte: u8) -> Option<u32> {
+    char::from(byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase())
 }
 
 /// Values, as JSON that is wiped when it has been sent.

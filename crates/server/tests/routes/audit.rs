@@ -1,5 +1,9 @@
 use insta::assert_snapshot;
 use serde_json::{Value, json};
+use strongroom_domain::caller::Role;
+use strongroom_domain::deleted::Retention;
+use strongroom_domain::limits::Limits;
+use strongroom_server::{Settings, sweeper};
 
 use crate::harness::{Call, World, id};
 use crate::{seen, seen_with};
@@ -85,4 +89,34 @@ async fn the_log_takes_its_own_grant() {
     let seen =
         async |grants: &str| seen_with(&world, grants, "GET", "/strongroom/audit/checkpoint", None).await;
     assert_snapshot!("audit_without_grant", seen("read *:*\nresolve *:*").await);
+}
+
+/// By the clock alone, and in whole blocks of sixteen.
+#[tokio::test]
+async fn events_go_when_they_are_too_old() {
+    let limits = Limits { audit: Some(Retention { seconds: 600 }), ..Limits::default() };
+    let world = World::with(Role::Admin, limits, Settings::default()).await;
+    let first = async || world.store.audit_list(0, 1).await.unwrap()[0].sequence;
+    for number in 0..20 {
+        world.add_vault(&format!("old-{number}")).await;
+    }
+    world.pass(300);
+    for number in 0..20 {
+        world.add_vault(&format!("young-{number}")).await;
+    }
+    world.pass(299);
+    sweeper::sweep(world.front.shared(), u64::MAX).await;
+    assert_eq!(first().await, 1, "none is too old yet");
+    world.pass(1);
+    sweeper::sweep(world.front.shared(), 15).await;
+    assert_eq!(first().await, 1, "not a block behind the last checkpoint");
+    sweeper::sweep(world.front.shared(), u64::MAX).await;
+    assert_eq!(first().await, 17, "the others are too young");
+    assert_eq!(world.store.counts().await.unwrap().events, 41);
+    let seen = async |target: &str| seen(&world, "GET", target, None).await;
+    assert_snapshot!("audit_pruned", seen("/strongroom/audit_events?limit=1").await);
+    assert_snapshot!("audit_inclusion_of_a_pruned_one", seen("/strongroom/audit/inclusion?sequence=2").await);
+    sweeper::sweep(world.front.shared(), u64::MAX).await;
+    assert_eq!(world.store.counts().await.unwrap().events, 41, "nothing to do, nothing to tell");
+    assert_eq!(numbers(&world, "obj.event_type == \"audit_log_pruned.v0\"").await, [41]);
 }

@@ -222,6 +222,40 @@ async fn a_stream_ends_with_its_key() {
 }
 
 #[tokio::test]
+async fn a_quiet_stream_shows_that_it_is_there_and_ends_when_its_key_does() {
+    let world = lived_in().await;
+    let key = world.make("/api_keys", json!({"expires_at": "2026-01-01T00:00:05Z"})).await;
+    let mut answer = world.open(&streaming(&world, "").bearer(key["token"].as_str().unwrap())).await;
+    let body = answer.body_mut();
+    let mut next =
+        async || String::from_utf8(body.frame().await.unwrap().unwrap().into_data().unwrap().to_vec());
+    let first = next().await.unwrap();
+    assert!(first.starts_with(": here\nid: "), "{first}");
+    // From here on time passes by itself where everybody waits for it.
+    tokio::time::pause();
+    assert_eq!(next().await.unwrap(), first, "nothing has changed");
+    world.pass(5);
+    let last = next().await.unwrap();
+    assert!(last.starts_with("event: end\ndata: ") && last.contains("expired"), "{last}");
+    assert!(body.frame().await.is_none());
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_is_given_up() {
+    let world = lived_in().await;
+    let mut answer = world.open(&streaming(&world, "?after=start")).await;
+    watched_by(&world, 1).await;
+    tokio::time::pause();
+    while !metrics(&world).await.contains("strongroom_feed_watchers 0\n") {
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    // What was on its way is there, and then it is at its end.
+    let first = answer.body_mut().frame().await.unwrap().unwrap().into_data().unwrap();
+    assert!(first.starts_with(b": here\nid: "), "{first:?}");
+    assert!(answer.body_mut().frame().await.is_none());
+}
+
+#[tokio::test]
 async fn a_server_that_stops_lets_nobody_wait() {
     let world = lived_in().await;
     let after = cursor(&world).await;

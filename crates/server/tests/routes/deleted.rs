@@ -147,10 +147,10 @@ async fn what_is_deleted_goes_when_its_time_is_over() {
     delete(&world, "vault_secrets", &secret).await;
     delete(&world, "vaults", &vault).await;
     world.pass(7 * 24 * 3600 - 1);
-    sweeper::sweep(world.front.shared()).await;
+    sweeper::sweep(world.front.shared(), u64::MAX).await;
     assert_eq!(deleted(&world).await["secrets"].as_array().unwrap().len(), 1);
     world.pass(1);
-    sweeper::sweep(world.front.shared()).await;
+    sweeper::sweep(world.front.shared(), u64::MAX).await;
     let left = deleted(&world).await;
     assert_eq!((&left["secrets"], &left["vaults"]), (&json!([]), &json!([])));
     assert_snapshot!("swept_event", world.last_event().await);

@@ -150,22 +150,22 @@ async fn what_is_too_much_or_too_old_goes_with_a_sweep() {
     let world = keeping(Keep { versions: 10, versions_for: Some(600) }).await;
     let secret = written(&world, 4).await;
     assert_eq!(kept(&world, &secret).await, [4, 3, 2, 1]);
-    sweeper::sweep(world.front.shared()).await;
+    sweeper::sweep(world.front.shared(), u64::MAX).await;
     assert_eq!(kept(&world, &secret).await, [4, 3, 2, 1], "none is too old yet");
     // Version 1 was replaced 120 s ago, and 2 a minute later.
     world.pass(600 - 120);
-    sweeper::sweep(world.front.shared()).await;
+    sweeper::sweep(world.front.shared(), u64::MAX).await;
     assert_eq!(kept(&world, &secret).await, [4, 3, 2]);
     assert_eq!(value(&world, Some(1)).await, Err(404));
     let vault = format!("/strongroom/vaults/{}", secret["vault"]["id"].as_str().unwrap());
     let longer = json!({"keep_versions": 2, "keep_versions_for": 1_000_000});
     assert_eq!(world.answer(&world.call("PATCH", &vault, Some(&longer))).await.status(), 200);
     world.pass(100_000);
-    sweeper::sweep(world.front.shared()).await;
+    sweeper::sweep(world.front.shared(), u64::MAX).await;
     assert_eq!(kept(&world, &secret).await, [4, 3], "the vault keeps two, and for longer");
     world.pass(1_000_000);
     let events = world.store.counts().await.unwrap().events;
-    sweeper::sweep(world.front.shared()).await;
+    sweeper::sweep(world.front.shared(), u64::MAX).await;
     assert_eq!(world.store.counts().await.unwrap().events, events, "a setting does it, and nobody");
     assert_eq!(kept(&world, &secret).await, [4], "the current one always");
     assert_eq!(value(&world, None).await.as_deref(), Ok("value 4"));

@@ -75,7 +75,17 @@ pub(super) fn log_key_insert(step: &mut Step<'_>, account: i64, key: &WrappedKey
         .prepare_cached("INSERT OR IGNORE INTO log_key (account, wrapped_key) VALUES (?1, ?2)")
         .and_then(|mut insert| insert.execute((account, key.as_bytes())))
         .map_err(error::plain)?;
-    if inserted == 1 { Ok(()) } else { Err(Error::Stale) }
+    if inserted == 0 {
+        return Err(Error::Stale);
+    }
+    step.connection
+        .execute("UPDATE audit_head SET log_keys_made = log_keys_made + 1", [])
+        .map(drop)
+        .map_err(error::plain)
+}
+
+pub(super) fn log_keys_made(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT log_keys_made FROM audit_head WHERE id = 1", [], |row| row.get(0))
 }
 
 pub(super) fn user_find(

@@ -6,8 +6,10 @@ use strongroom_domain::Digest;
 use strongroom_domain::audit::tree::{BLOCK, Block, Tree};
 use strongroom_domain::audit::{Event, EventQuery, Head, Order, Record};
 use strongroom_domain::page::Listing;
+use strongroom_domain::{Error, Result};
 
-use super::error::Corrupt;
+use super::error::{self, Corrupt};
+use super::writer::Step;
 
 /// What a level takes from the ids of its blocks; see the migration.
 const LEVEL: i64 = 1 << 48;
@@ -55,19 +57,17 @@ pub(super) fn page(connection: &Connection, query: &EventQuery) -> rusqlite::Res
         && let Some(row) = rows.next()?
     {
         let record = Record { sequence: row.get(0)?, canonical: row.get(1)? };
-        if passes(&record, query)? {
+        if passes(&record, query) {
             found.push(record);
         }
     }
     Ok(Listing::from_lookahead(found, query.limit))
 }
 
-fn passes(record: &Record, query: &EventQuery) -> rusqlite::Result<bool> {
-    let Some(filter) = &query.filter else { return Ok(true) };
-    let event = Event::from_canonical(&record.canonical);
-    event
-        .map(|event| event.passes(filter))
-        .map_err(|_| FromSqlError::Other(Box::new(Corrupt("audit log"))).into())
+/// A record that is no event passes every filter: nobody can say that it is not what is looked for.
+fn passes(record: &Record, query: &EventQuery) -> bool {
+    let Some(filter) = &query.filter else { return true };
+    Event::from_canonical(&record.canonical).ok().is_none_or(|event| event.passes(filter))
 }
 
 pub(super) fn insert_block(connection: &Connection, block: &Block<'_>) -> rusqlite::Result<()> {
@@ -82,6 +82,33 @@ pub(super) fn set_head(connection: &Connection, tree: &Tree) -> rusqlite::Result
         .prepare_cached("UPDATE audit_head SET sequence = ?1, root = ?2, edge = ?3")?
         .execute((tree.size(), tree.root(), tree.to_bytes()))
         .map(drop)
+}
+
+/// Up to which record the log is pruned.
+pub(super) fn pruned(connection: &Connection) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached("SELECT pruned_upto FROM audit_head WHERE id = 1")?
+        .query_row([], |row| row.get(0))
+}
+
+/// Deletes the records after one up to another, and notes that. Their hashes stay.
+pub(super) fn prune(step: &mut Step<'_>, from: u64, upto: u64) -> Result<()> {
+    let head = head(step.connection).map_err(error::plain)?.sequence;
+    if pruned(step.connection).map_err(error::plain)? != from || upto > head {
+        return Err(Error::Stale);
+    }
+    // The last uses of secrets are taken from the log after a crash.
+    step.settle_resolved(upto).map_err(error::plain)?;
+    let deleted = step
+        .connection
+        .prepare_cached("DELETE FROM audit WHERE sequence > ?1 AND sequence <= ?2")
+        .and_then(|mut delete| delete.execute((from, upto)))
+        .map_err(error::plain)?;
+    step.connection
+        .prepare_cached("UPDATE audit_head SET pruned_upto = ?1")
+        .and_then(|mut update| update.execute([upto]))
+        .map_err(error::plain)?;
+    if deleted as u64 == upto - from { Ok(()) } else { Err(Error::Internal(Box::new(Corrupt("audit log")))) }
 }
 
 /// Hashes of a level from an index on, as far as they go without a gap.

@@ -159,6 +159,29 @@ impl SqliteStore {
         Ok((finding != "ok").then_some(finding))
     }
 
+    /// What is kept of a deleted secret's values, newest first. No use case reads them: this is for a backup.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Internal`].
+    pub fn deleted_version_kept(&self, account: AccountId, secret: SecretId) -> Result<Vec<Kept>> {
+        let number = self.number(account)?;
+        self.readers.lookup(|connection| versions::kept_deleted(connection, number, secret))
+    }
+
+    /// One version of a deleted secret, for a backup too.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Internal`].
+    pub fn deleted_version_find(
+        &self,
+        account: AccountId,
+        secret: SecretId,
+        number: u32,
+    ) -> Result<Option<Version>> {
+        let account = self.number(account)?;
+        self.readers.lookup(|connection| versions::find_deleted(connection, account, secret, number))
+    }
+
     /// The number of an account. Another account's things are not found: they have another number.
     fn number(&self, account: AccountId) -> Result<i64> {
         match self.known_account()? {
@@ -238,6 +261,10 @@ impl Store for SqliteStore {
     async fn log_key_insert(&self, account: AccountId, key: WrappedKey) -> Result<()> {
         let number = self.number(account)?;
         self.change(Vec::new(), move |step| accounts::log_key_insert(step, number, &key)).await
+    }
+
+    async fn log_keys_made(&self) -> Result<u64> {
+        self.readers.lookup(accounts::log_keys_made)
     }
 
     async fn credential_find(&self, id: ApiKeyId) -> Result<Option<Arc<Credential>>> {
@@ -648,6 +675,14 @@ impl Store for SqliteStore {
 
     async fn audit_watch(&self, past: u64) -> Result<u64> {
         self.writer.as_ref().ok_or_else(|| Error::Internal(Box::new(ReadOnly)))?.logged_past(past).await
+    }
+
+    async fn audit_pruned(&self) -> Result<u64> {
+        self.readers.lookup(audit::pruned)
+    }
+
+    async fn audit_prune(&self, from: u64, upto: u64, event: Event) -> Result<()> {
+        self.change(vec![event], move |step| audit::prune(step, from, upto)).await
     }
 
     async fn audit_head(&self) -> Result<Head> {

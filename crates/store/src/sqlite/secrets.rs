@@ -229,7 +229,9 @@ pub(super) fn update(
         return Err(Error::Stale);
     }
     match version {
-        Some((version, keep)) => versions::replace(step, account, secret.id, version, keep),
+        Some((version, keep)) => {
+            versions::replace(step, account, (secret.id, secret.vault_id), version, keep)
+        }
         None => Ok(()),
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 use strongroom_crypto::{SealedValue, WrappedKey};
-use strongroom_domain::ids::SecretId;
+use strongroom_domain::ids::{SecretId, VaultId};
 use strongroom_domain::keep::Keep;
 use strongroom_domain::secret::{Due, Kept, Version, Walked};
 use strongroom_domain::{Error, Result};
@@ -33,14 +33,21 @@ pub(super) fn insert(step: &Step<'_>, account: i64, secret: SecretId, version: &
     Ok(())
 }
 
-/// Adds a version in place of those before it, of which as many stay as make up `keep` with it.
+/// Adds a version in place of those before it, of which as many stay as make up with it what the vault keeps; `keep` is what
+/// is kept where the vault does not say.
 pub(super) fn replace(
     step: &Step<'_>,
     account: i64,
-    secret: SecretId,
+    (secret, vault): (SecretId, VaultId),
     version: &Version,
     keep: u32,
 ) -> Result<()> {
+    // Asked here: the vault may have been told to keep more while the value was sealed.
+    let keep: u32 = step
+        .connection
+        .prepare_cached("SELECT coalesce(keep_versions, ?3) FROM vault WHERE account = ?1 AND id = ?2")
+        .and_then(|mut select| select.query_row((account, vault.ksuid().as_bytes(), keep), |row| row.get(0)))
+        .map_err(error::plain)?;
     // Those that are to go need not be written first.
     delete_upto(step, account, secret, i64::from(version.number) - i64::from(keep))?;
     step.connection
@@ -107,12 +114,14 @@ pub(super) fn find(
              WHERE account = ?1 AND secret = ?2 AND number = ?3 \
              AND EXISTS (SELECT 1 FROM secret WHERE secret.account = ?1 AND secret.id = ?2)",
         )?
-        .query_row((account, secret.ksuid().as_bytes(), number), |row| {
-            let wrapped_key = WrappedKey::from_bytes(row.get(2)?);
-            let sealed = SealedValue { wrapped_key, ciphertext: row.get(3)? };
-            Ok(Version { number: row.get(0)?, created_at: get(row, 1)?, created_by: get(row, 4)?, sealed })
-        })
+        .query_row((account, secret.ksuid().as_bytes(), number), view)
         .optional()
+}
+
+fn view(row: &Row<'_>) -> rusqlite::Result<Version> {
+    let wrapped_key = WrappedKey::from_bytes(row.get(2)?);
+    let sealed = SealedValue { wrapped_key, ciphertext: row.get(3)? };
+    Ok(Version { number: row.get(0)?, created_at: get(row, 1)?, created_by: get(row, 4)?, sealed })
 }
 
 /// What is kept of a secret's values, newest first.
@@ -123,14 +132,50 @@ pub(super) fn kept(connection: &Connection, account: i64, secret: SecretId) -> r
              WHERE account = ?1 AND secret = ?2 \
              AND EXISTS (SELECT 1 FROM secret WHERE secret.account = ?1 AND secret.id = ?2) ORDER BY number DESC",
         )?
-        .query_map((account, secret.ksuid().as_bytes()), |row| {
-            Ok(Kept {
-                number: row.get(0)?,
-                created_at: get(row, 1)?,
-                created_by: get(row, 2)?,
-                replaced_at: get(row, 3)?,
-            })
-        })?
+        .query_map((account, secret.ksuid().as_bytes()), view_kept)?
+        .collect()
+}
+
+fn view_kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
+    Ok(Kept {
+        number: row.get(0)?,
+        created_at: get(row, 1)?,
+        created_by: get(row, 2)?,
+        replaced_at: get(row, 3)?,
+    })
+}
+
+/// A version of a secret that is deleted: for a store that is only read, such as a backup.
+pub(super) fn find_deleted(
+    connection: &Connection,
+    account: i64,
+    secret: SecretId,
+    number: u32,
+) -> rusqlite::Result<Option<Version>> {
+    connection
+        .prepare_cached(
+            "SELECT number, created_at, wrapped_key, ciphertext, created_by FROM version \
+             WHERE account = ?1 AND secret = ?2 AND number = ?3 \
+             AND EXISTS (SELECT 1 FROM deleted_secret AS secret WHERE secret.account = ?1 AND secret.id = ?2)",
+        )?
+        .query_row((account, secret.ksuid().as_bytes(), number), view)
+        .optional()
+}
+
+/// What is kept of a deleted secret's values, newest first.
+pub(super) fn kept_deleted(
+    connection: &Connection,
+    account: i64,
+    secret: SecretId,
+) -> rusqlite::Result<Vec<Kept>> {
+    connection
+        .prepare_cached(
+            "SELECT number, created_at, created_by, replaced_at FROM version \
+             WHERE account = ?1 AND secret = ?2 \
+             AND EXISTS (SELECT 1 FROM deleted_secret AS secret WHERE secret.account = ?1 AND secret.id = ?2) \
+             ORDER BY number DESC",
+        )?
+        .query_map((account, secret.ksuid().as_bytes()), view_kept)?
         .collect()
 }
 

@@ -51,6 +51,8 @@ pub(super) struct Step<'a> {
     log: &'a mut Tree,
     resolved: &'a mut Vec<Note>,
     erase: &'a mut bool,
+    latest: &'a Latest,
+    settled: &'a mut Settled,
 }
 
 impl Step<'_> {
@@ -82,6 +84,11 @@ impl Step<'_> {
     /// Notes that a secret's value is given out.
     pub(super) fn note_resolved(&mut self, note: Note) {
         self.resolved.push(note);
+    }
+
+    /// Brings the table of last uses up to date, if it is not yet with the log up to an event.
+    pub(super) fn settle_resolved(&mut self, upto: u64) -> rusqlite::Result<()> {
+        if self.settled.upto < upto { self.settled.settle(self.latest, self.connection) } else { Ok(()) }
     }
 }
 
@@ -215,14 +222,30 @@ struct Notes {
     resolved: Vec<Note>,
     /// Whether the batch destroys what is to leave no copy behind.
     erase: bool,
-    /// Up to which event the table of last times is up to date.
-    resolved_upto: u64,
+    settled: Settled,
 }
 
 impl Notes {
-    fn step<'a>(&'a mut self, connection: &'a Connection) -> Step<'a> {
-        let Self { log, tallies, resolved, erase, .. } = self;
-        Step { connection, tallies, log, resolved, erase }
+    fn step<'a>(&'a mut self, connection: &'a Connection, latest: &'a Latest) -> Step<'a> {
+        let Self { log, tallies, resolved, erase, settled } = self;
+        Step { connection, tallies, log, resolved, erase, latest, settled }
+    }
+}
+
+/// How far the table of last uses is up to date.
+#[derive(Debug, Clone, Copy)]
+struct Settled {
+    /// Up to which event.
+    upto: u64,
+    /// Whether that is since the batch began: once it is committed, what is in memory can be forgotten.
+    now: bool,
+}
+
+impl Settled {
+    fn settle(&mut self, latest: &Latest, connection: &Connection) -> rusqlite::Result<()> {
+        latest.write(connection)?;
+        *self = Self { upto: resolved::set_upto(connection)?, now: true };
+        Ok(())
     }
 }
 
@@ -314,15 +337,13 @@ impl Batches {
             None => read_notes(connection)?,
         };
         let before = notes.log.size();
-        let due = before.saturating_sub(notes.resolved_upto) >= resolved::EVENTS_BETWEEN_WRITES;
-        if due {
-            self.latest.write(connection)?;
-            notes.resolved_upto = resolved::set_upto(connection)?;
+        if before.saturating_sub(notes.settled.upto) >= resolved::EVENTS_BETWEEN_WRITES {
+            notes.settled.settle(&self.latest, connection)?;
         }
         let (mut changes, mut taken) = (0, 0);
         for job in batch {
             taken += 1;
-            changes += u64::from(guard(connection, &mut notes, &mut **job)?);
+            changes += u64::from(guard((connection, &self.latest), &mut notes, &mut **job)?);
             // An error such as a full disk may have undone the whole transaction.
             if connection.is_autocommit() {
                 return Err(undone().into());
@@ -336,7 +357,7 @@ impl Batches {
         }
         notes.tallies.flush(connection)?;
         connection.prepare_cached("COMMIT")?.execute([])?;
-        if due {
+        if std::mem::take(&mut notes.settled.now) {
             self.latest.forget();
         }
         self.latest.add(notes.resolved.drain(..));
@@ -375,12 +396,19 @@ impl Batches {
 }
 
 /// How a change is run, so that one that fails leaves nothing behind; says whether it succeeded.
-type Guard = fn(&Connection, &mut Notes, &mut dyn Job) -> Result<bool, Abandoned>;
+type Guard = fn(Base<'_>, &mut Notes, &mut dyn Job) -> Result<bool, Abandoned>;
+
+/// What every change of a batch works on.
+type Base<'a> = (&'a Connection, &'a Latest);
 
 /// Without a guard: a change that fails must have written and noted nothing.
-fn unguarded(connection: &Connection, notes: &mut Notes, job: &mut dyn Job) -> Result<bool, Abandoned> {
+fn unguarded(
+    (connection, latest): Base<'_>,
+    notes: &mut Notes,
+    job: &mut dyn Job,
+) -> Result<bool, Abandoned> {
     let before = (connection.total_changes(), notes.log.size(), notes.resolved.len());
-    let succeeded = job.run(&mut notes.step(connection));
+    let succeeded = job.run(&mut notes.step(connection, latest));
     if !succeeded && (connection.total_changes(), notes.log.size(), notes.resolved.len()) != before {
         return Err(Abandoned::Half);
     }
@@ -388,14 +416,19 @@ fn unguarded(connection: &Connection, notes: &mut Notes, job: &mut dyn Job) -> R
 }
 
 /// In a savepoint, which is undone when the change fails.
-fn savepoint(connection: &Connection, notes: &mut Notes, job: &mut dyn Job) -> Result<bool, Abandoned> {
+fn savepoint(
+    (connection, latest): Base<'_>,
+    notes: &mut Notes,
+    job: &mut dyn Job,
+) -> Result<bool, Abandoned> {
     let (log, tallies, resolved) = (notes.log.clone(), notes.tallies.clone(), notes.resolved.len());
+    let settled = notes.settled;
     connection.execute_batch("SAVEPOINT change")?;
-    let succeeded = job.run(&mut notes.step(connection));
+    let succeeded = job.run(&mut notes.step(connection, latest));
     if succeeded {
         connection.execute_batch("RELEASE change")?;
     } else {
-        (notes.log, notes.tallies) = (log, tallies);
+        (notes.log, notes.tallies, notes.settled) = (log, tallies, settled);
         notes.resolved.truncate(resolved);
         connection.execute_batch("ROLLBACK TO change; RELEASE change")?;
     }
@@ -413,6 +446,6 @@ fn read_notes(connection: &Connection) -> rusqlite::Result<Notes> {
         tallies: Tallies::read(connection)?,
         resolved: Vec::new(),
         erase: false,
-        resolved_upto: resolved::upto(connection)?,
+        settled: Settled { upto: resolved::upto(connection)?, now: false },
     })
 }

@@ -5,7 +5,8 @@ use std::convert::Infallible;
 use strongroom_domain::Digest;
 use strongroom_domain::app::audit::verify;
 use strongroom_domain::audit::tree::{BLOCK, Block, Tree};
-use strongroom_domain::audit::{Action, Event, Head};
+use strongroom_domain::audit::{Action, Event, Head, Object};
+use strongroom_domain::error::Error;
 use strongroom_domain::ids::PrincipalId;
 use strongroom_domain::store::Store;
 
@@ -16,8 +17,22 @@ pub(crate) const CASES: &[Case] = cases![
     an_empty_log_is_whole,
     every_change_appends_its_events,
     read_piece_by_piece,
-    hashes_are_read_by_level
+    hashes_are_read_by_level,
+    old_records_are_pruned,
+    who_waits_for_records_is_told
 ];
+
+async fn who_waits_for_records_is_told(store: &dyn Store) {
+    let house = House::build(store).await;
+    let end = store.audit_head().await.unwrap().sequence;
+    assert_eq!(store.audit_watch(0).await.unwrap(), end, "what is there is told at once");
+    let mut waiting = std::pin::pin!(store.audit_watch(end));
+    let quiet = tokio::time::timeout(std::time::Duration::from_millis(20), &mut waiting).await;
+    assert!(quiet.is_err(), "nothing came");
+    let (last, _) = tokio::join!(waiting, house.add_vault("vault"));
+    assert_eq!(last.unwrap(), end + 1);
+    assert_eq!(store.audit_list(end, 10).await.unwrap().len(), 1, "it can be read by then");
+}
 
 async fn an_empty_log_is_whole(store: &dyn Store) {
     assert_eq!(store.audit_head().await.unwrap(), Head::empty());
@@ -126,4 +141,30 @@ async fn hashes_are_read_by_level(store: &dyn Store) {
             }
         }
     }
+}
+
+async fn old_records_are_pruned(store: &dyn Store) {
+    let house = House::build(store).await;
+    let user = house.add_service_user("robot").await;
+    let events = (0..60).map(|_| house.event(&user, Action::Updated)).collect();
+    store.secret_resolved(house.account, events).await.unwrap();
+    let hashes = store.audit_hashes(0, 0, 100).await.unwrap();
+    let end = store.audit_head().await.unwrap().sequence;
+    let told = |upto| house.event(Object::AuditLog { upto, root: [0; 32] }, Action::Pruned);
+    assert_eq!(store.audit_pruned().await.unwrap(), 0);
+    for (from, upto) in [(16, 32), (0, end + 1)] {
+        let refused = store.audit_prune(from, upto, told(upto)).await;
+        assert!(matches!(refused, Err(Error::Stale)), "{from} to {upto}: {refused:?}");
+    }
+    assert_eq!(store.audit_head().await.unwrap().sequence, end, "what is refused is not told");
+    for (from, upto) in [(0, 16), (16, 48)] {
+        store.audit_prune(from, upto, told(upto)).await.unwrap();
+        assert_eq!(store.audit_pruned().await.unwrap(), upto);
+        let numbers: Vec<u64> =
+            store.audit_list(0, 100).await.unwrap().iter().map(|record| record.sequence).collect();
+        let last = store.audit_head().await.unwrap().sequence;
+        assert_eq!(numbers, (upto + 1..=last).collect::<Vec<_>>());
+        assert_eq!(store.audit_hashes(0, 0, hashes.len() as u64).await.unwrap(), hashes);
+    }
+    assert_eq!(store.counts().await.unwrap().events, end + 2);
 }

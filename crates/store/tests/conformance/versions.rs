@@ -12,6 +12,7 @@ use super::{Case, cases, deleted};
 pub(crate) const CASES: &[Case] = cases![
     the_last_values_stay,
     fewer_stay_once_fewer_are_kept,
+    a_vault_says_at_the_last_moment_how_many_stay,
     what_is_told_of_a_version,
     versions_past_their_time_are_due,
     a_vault_says_for_itself_what_is_due,
@@ -78,6 +79,22 @@ async fn fewer_stay_once_fewer_are_kept(store: &dyn Store) {
     assert_eq!(numbers(&house, &secret).await, [8]);
 }
 
+/// Whoever plans a change knows what the vault said before.
+async fn a_vault_says_at_the_last_moment_how_many_stay(store: &dyn Store) {
+    let house = House::build(store).await;
+    let mut vault = house.add_vault("vault").await;
+    let mut secret = written(&house, &vault, "secret", 4, 10).await;
+    for (revision, says, stay) in
+        [(2, Some(4), [5, 4, 3, 2].as_slice()), (3, Some(1), &[6]), (4, None, &[7, 6])]
+    {
+        (vault.revision, vault.keep.versions) = (revision, says);
+        house.vault_update(&vault).await.unwrap();
+        (secret.revision, secret.version) = (secret.revision + 1, secret.version + 1);
+        house.secret_update_keeping(&secret, Some(house.version(&secret)), 2).await.unwrap();
+        assert_eq!(numbers(&house, &secret).await, stay);
+    }
+}
+
 async fn what_is_told_of_a_version(store: &dyn Store) {
     let house = House::build(store).await;
     let vault = house.add_vault("vault").await;
@@ -123,11 +140,12 @@ async fn a_vault_says_for_itself_what_is_due(store: &dyn Store) {
     let house = House::build(store).await;
     let (one, two) = (house.add_vault("one").await, house.add_vault("two").await);
     written(&house, &one, "secret", 3, 10).await;
+    // What is there when a vault is told to keep fewer stays until a sweep.
+    let other = written(&house, &two, "secret", 4, 10).await;
     let keep = VaultKeep { versions: Some(2), versions_for: Some(3600 * 24 * 365) };
     let two = Vault { keep, revision: 2, ..two };
     house.vault_update(&two).await.unwrap();
     assert_eq!(store.vault_find(house.account, two.id).await.unwrap().as_deref(), Some(&two));
-    let other = written(&house, &two, "secret", 4, 10).await;
     let at = other.created_at + SignedDuration::from_hours(100);
     let found = async |keep| store.version_due(house.account, keep, at, None, 100).await.unwrap().versions;
     assert_eq!(found(ALL).await, [(other.id, 1), (other.id, 2)]);

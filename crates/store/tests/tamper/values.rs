@@ -223,7 +223,11 @@ async fn a_tampered_value_is_not_replaced_but_can_be_deleted() {
     let before = it.house.app.counts().await.unwrap().events;
     assert_refused(it.house.set(secret.id, "another value").await, "another value");
     assert_eq!(it.house.app.counts().await.unwrap().events, before, "a refused change left an event");
-    it.house.app.secret_remove(&it.house.caller, secret.id, |_| true).await.unwrap();
+    it.house
+        .app
+        .secret_remove(&it.house.caller, secret.id, &strongroom_domain::expected::Expected::Any)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

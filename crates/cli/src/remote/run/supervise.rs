@@ -247,7 +247,11 @@ impl<'a> Supervisor<'a> {
 
     /// Has the program get values that are others, if any of them is one that it was given.
     fn changed(&mut self, child: &Child, secrets: Vec<wire::ResolvedSecret>) {
-        match self.take(secrets) {
+        let taken = self.take(secrets);
+        if taken.is_ok() {
+            self.trouble = Trouble::default();
+        }
+        match taken {
             Ok(false) => {}
             Ok(true) => match (self.stage, self.run.signal) {
                 (Stage::Runs, None) => {
