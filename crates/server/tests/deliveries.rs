@@ -9,9 +9,12 @@ use std::time::Duration;
 use harness::{World, id};
 use serde_json::{Value, json};
 use strongroom_crypto::SigningSecret;
+use strongroom_domain::caller::Role;
+use strongroom_domain::deleted::Retention;
 use strongroom_domain::ids::WebhookId;
+use strongroom_domain::limits::Limits;
 use strongroom_domain::webhook::{DeliveryState, Webhook};
-use strongroom_server::{delivery, sweeper};
+use strongroom_server::{Settings, delivery, sweeper};
 
 const DAY: i64 = 24 * 3600;
 
@@ -88,6 +91,30 @@ async fn dead_deliveries_are_kept_for_thirty_days() {
         sweeper::sweep(shared, u64::MAX).await;
         assert_eq!(deliveries(&world, webhook, "").await.len(), left, "after {passed} s more");
     }
+}
+
+#[tokio::test]
+async fn what_is_still_to_be_told_is_not_pruned() {
+    let limits = Limits { audit: Some(Retention { seconds: 600 }), ..Limits::default() };
+    let world = World::with(Role::Admin, limits, Settings::default()).await;
+    let first = async || world.store.audit_list(0, 1).await.unwrap()[0].sequence;
+    let webhook = world.add_webhook().await;
+    let place = position(&world, webhook).await;
+    for number in 0..40 {
+        world.add_vault(&format!("old-{number}")).await;
+    }
+    world.pass(DAY);
+    sweeper::sweep(world.front.shared(), u64::MAX).await;
+    assert_eq!((first().await, place), (1, 1));
+    world.store.delivery_settle(world.account(), webhook, 17, Vec::new()).await.unwrap();
+    sweeper::sweep(world.front.shared(), u64::MAX).await;
+    assert_eq!(first().await, 17, "in whole blocks of sixteen");
+    let off =
+        world.call("PATCH", &format!("/strongroom/webhooks/{webhook}"), Some(&json!({"active": false})));
+    assert_eq!(world.answer(&off).await.status(), 200);
+    world.pass(DAY);
+    sweeper::sweep(world.front.shared(), u64::MAX).await;
+    assert_eq!(first().await, 33, "an inactive one is told nothing");
 }
 
 #[tokio::test]

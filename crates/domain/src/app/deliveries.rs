@@ -64,6 +64,16 @@ impl App {
         self.store.delivery_counts(self.account.id, id).await
     }
 
+    /// The last record that every active webhook was told of, or need not be: what comes after it is still to be told.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn deliveries_reached(&self) -> Result<u64> {
+        let webhooks = self.store.webhook_list(self.account.id, all()).await?.items;
+        let active = webhooks.iter().filter(|webhook| webhook.active);
+        Ok(active.map(|webhook| webhook.position).min().unwrap_or(u64::MAX))
+    }
+
     /// An id for a message that tells of no event.
     ///
     /// # Errors
@@ -125,10 +135,8 @@ impl App {
     pub async fn deliveries_sweep(&self) -> Result<u64> {
         let now = self.clock.now();
         let by = now - Webhook::DEAD_FOR;
-        let query = Query { page: Page { before: None, limit: PageLimit::MAX }, filter: None, scope: None };
         let mut swept = 0;
-        // There are no more webhooks than a page holds.
-        for webhook in self.store.webhook_list(self.account.id, query).await?.items {
+        for webhook in self.store.webhook_list(self.account.id, all()).await?.items {
             if webhook.old_secret.as_ref().is_some_and(|(_, until)| *until <= now) {
                 self.store.old_secrets_delete(self.account.id, now).await?;
             }
@@ -142,4 +150,9 @@ impl App {
         }
         Ok(swept)
     }
+}
+
+/// All webhooks: there are no more than a page holds.
+fn all() -> Query {
+    Query { page: Page { before: None, limit: PageLimit::MAX }, filter: None, scope: None }
 }

@@ -9,6 +9,7 @@ use strongroom_domain::ids::WebhookId;
 use strongroom_domain::webhook::{Delivery, DeliveryState, Settled, Webhook};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::message::{self, Message};
 use super::{Failure, LOOK, PAUSE, recent, schedule, told};
@@ -18,8 +19,9 @@ use crate::{Shared, metrics};
 pub(super) const ATTEMPTS: usize = 4;
 /// Deliveries that are settled in one commit.
 const BATCH: usize = 32;
-/// How far the place may go on past records that are not told before it is stored.
+/// How far the place may go on past records that are not told before it is stored, and for how long.
 const UNSTORED: u64 = 4096;
+const UNSTORED_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// What delivers to one webhook.
 pub(super) struct Lane {
@@ -29,6 +31,8 @@ pub(super) struct Lane {
     news: watch::Receiver<u64>,
     /// The last record that was looked at: all up to it is settled.
     seen: u64,
+    /// When the place was last stored.
+    stored: Instant,
 }
 
 /// How a step ended.
@@ -54,7 +58,7 @@ enum Taken {
 impl Lane {
     pub(super) fn new(shared: Arc<Shared>, id: WebhookId) -> Self {
         let (nudges, news) = (shared.deliveries.nudges.subscribe(), shared.deliveries.recent.news());
-        Self { shared, id, nudges, news, seen: 0 }
+        Self { shared, id, nudges, news, seen: 0, stored: Instant::now() }
     }
 
     /// Delivers for as long as the webhook is active.
@@ -112,7 +116,8 @@ impl Lane {
         let deliveries =
             found.changes.iter().map(|change| message::delivery(change)).collect::<Result<Vec<_>>>()?;
         // Most records are of values that were given out: a place past some of these alone need not be stored each time.
-        if deliveries.is_empty() && end - webhook.position < UNSTORED {
+        let is_near = end - webhook.position < UNSTORED && self.stored.elapsed() < UNSTORED_FOR;
+        if deliveries.is_empty() && is_near {
             self.seen = end;
             return Ok(Taken::Some);
         }
@@ -122,6 +127,7 @@ impl Lane {
         }
         if self.deliver(deliveries, webhook.position, end).await? {
             self.seen = end;
+            self.stored = Instant::now();
         }
         Ok(Taken::Some)
     }
