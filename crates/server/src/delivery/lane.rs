@@ -201,6 +201,7 @@ async fn attempt(shared: Arc<Shared>, id: WebhookId, delivery: Delivery) -> Resu
         return Ok(Attempt::Settled(Settled::Failed(failed)));
     }
     shared.app.webhook_gone(id).await?;
+    tracing::warn!(webhook = %id, "the target of a webhook is gone for good: the webhook was made inactive");
     Ok(Attempt::Gone(Settled::Failed(failed)))
 }
 

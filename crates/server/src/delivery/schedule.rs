@@ -25,7 +25,7 @@ pub(super) fn judge(answer: &Answer, now: Timestamp) -> Result<(), Failure> {
         300..400 => {
             format!("the target sends on to another place ({number}), which is not followed: change the URL")
         }
-        410 => "the target answered 410: it is gone for good, so the webhook was made inactive".to_owned(),
+        410 => "the target answered 410: it is gone for good".to_owned(),
         _ => format!("the target answered {number}"),
     };
     let asks = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&status);
