@@ -1,8 +1,9 @@
-"""Runs the official Python and Rust clients and the replayed requests of the others against a real server.
+"""Runs the official Python and Rust clients, the replayed requests of the others, and a receiver of webhooks against a real
+server.
 
     run.py --bin PATH --venvs DIR
 
-Each version of the Python client gets a virtual environment below DIR, made when it is missing; the Rust client is built
+Each version of the Python client, and the library of Standard Webhooks, gets a virtual environment below DIR, made when it is missing; the Rust client is built
 by cargo. The server gets a fresh data folder and ends with this script. The last line is `N passed, N failed`; the exit
 status is 0 only where nothing failed.
 """
@@ -17,15 +18,16 @@ import sys
 import tempfile
 import time
 
-CLIENTS = ("0.19.0", "0.17.0")
+CLIENTS = ("ngrok-api==0.19.0", "ngrok-api==0.17.0")
+RECEIVER = "standardwebhooks==1.1.0"
 RUST_CLIENT = ["cargo", "run", "--quiet", "--package", "strongroom-compat-rust"]
 HERE = pathlib.Path(__file__).resolve().parent
 PATIENCE = 30
 
 
-def client_python(venvs, version):
-    """The interpreter of an environment that holds this version of the client."""
-    home = venvs / f"ngrok-api-{version}"
+def python_with(venvs, package):
+    """The interpreter of an environment that holds this version of a package."""
+    home = venvs / package.replace("==", "-")
     python = home / "bin" / "python"
     # Written last: an environment whose making was cut off is made again.
     mark = home / "complete"
@@ -33,7 +35,7 @@ def client_python(venvs, version):
         print(f"      making {home.name}", flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True)
         install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*install, f"ngrok-api=={version}"], check=True)
+        subprocess.run([*install, package], check=True)
         mark.touch()
     return python
 
@@ -44,6 +46,8 @@ def serving(binary):
     with tempfile.TemporaryDirectory() as folder:
         data, log = pathlib.Path(folder, "data"), pathlib.Path(folder, "log")
         command = [str(binary), "serve", "--data-dir", str(data), "--listen", "127.0.0.1:0"]
+        # Webhooks are received on this machine.
+        command += ["--webhooks-allow-private"]
         settings = {name: value for name, value in os.environ.items() if not name.startswith("STRONGROOM_")}
         with log.open("w") as output:
             server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=settings)
@@ -90,11 +94,13 @@ def main():
     parser.add_argument("--venvs", required=True, type=pathlib.Path, help="folder of the virtual environments")
     arguments = parser.parse_args()
     venvs = arguments.venvs.resolve()
-    clients = [client_python(venvs, version) for version in CLIENTS]
+    clients = [python_with(venvs, client) for client in CLIENTS]
+    receiver = python_with(venvs, RECEIVER)
     passed = failed = 0
     with serving(arguments.bin.resolve()) as (url, key):
         scripts = [[str(python), str(HERE / "python" / "client_test.py")] for python in clients]
         scripts += [RUST_CLIENT, [sys.executable, str(HERE / "replay.py")]]
+        scripts += [[str(receiver), str(HERE / "python" / "webhook_test.py")]]
         for script in scripts:
             more_passed, more_failed = run_checks(script, url, key)
             passed, failed = passed + more_passed, failed + more_failed

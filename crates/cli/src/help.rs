@@ -9,7 +9,10 @@ use clap::Command;
 const GROUPS: [(&str, &[&str]); 3] = [
     (
         "Use and keep secrets",
-        &["run", "render", "secret", "vault", "import", "export", "diff", "stale", "changes", "api"],
+        &[
+            "run", "render", "secret", "vault", "import", "export", "diff", "stale", "changes", "webhook",
+            "api",
+        ],
     ),
     ("Keys and profiles", &["login", "logout", "whoami", "api-key", "explain"]),
     ("The server", &["serve", "config", "doctor", "audit", "backup", "restore", "seed"]),

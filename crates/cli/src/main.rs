@@ -118,6 +118,11 @@ enum Command {
     /// List what became of vaults and secrets, and follow it
     #[command(after_help = remote::changes::HELP)]
     Changes(Box<remote::changes::Changes>),
+    /// Have changes told to a URL of yours
+    #[command(
+        after_help = "Example:\n  strongroom webhook create https://hooks.example.com/strongroom --event secret_updated.v0"
+    )]
+    Webhook(Box<remote::webhook::Webhook>),
     /// Make and remove API keys
     #[command(after_help = "Example:\n  strongroom api-key create --grant 'resolve prod:*' --expires-in 90d")]
     ApiKey(Box<remote::api_key::ApiKey>),
@@ -204,6 +209,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<ExitCode, Failure> {
         Command::Diff(diff) => diff.run(),
         Command::Stale(stale) => stale.run(),
         Command::Changes(changes) => changes.run(),
+        Command::Webhook(webhook) => webhook.run(),
         Command::ApiKey(key) => key.run(),
         Command::Explain(explain) => explain.run(),
         Command::Login(login) => login.run(),

@@ -11,12 +11,12 @@ use serde::Deserialize;
 use strongroom_domain::deleted::Retention;
 use strongroom_domain::keep::Keep;
 use strongroom_domain::limits::Limits;
-use strongroom_server::listen;
 use strongroom_server::origin::Origin;
+use strongroom_server::{delivery, listen};
 
 use crate::failure::Failure;
 use crate::second_place;
-use crate::units::{self, Age, Bytes, Span, Time};
+use crate::units::{self, Age, Bytes, Span, Time, Times};
 
 const DATA_DIR: &str = "strongroom-data";
 const ROOT_KEY: &str = "root.key";
@@ -105,6 +105,15 @@ pub(crate) struct Options {
     /// API requests a minute and account; ngrok's is 120 [default: unlimited]
     #[arg(long, env = "STRONGROOM_REQUESTS_PER_MINUTE", value_name = "NUMBER", hide_env_values = true)]
     pub(crate) requests_per_minute: Option<NonZeroU32>,
+    /// Deliver webhooks to private addresses too, and to these over http
+    #[arg(long, env = "STRONGROOM_WEBHOOKS_ALLOW_PRIVATE", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true, hide_env_values = true)]
+    pub(crate) webhooks_allow_private: Option<bool>,
+    /// Time for an attempt to deliver to a webhook [default: 15s]
+    #[arg(long, env = "STRONGROOM_WEBHOOKS_TIMEOUT", value_name = "TIME", hide_env_values = true)]
+    pub(crate) webhooks_timeout: Option<Time>,
+    /// The wait after each attempt that failed; then a delivery is dead [default: 5s,5m,30m,2h,5h,10h,14h,20h,24h]
+    #[arg(long, env = "STRONGROOM_WEBHOOKS_RETRY_AFTER", value_name = "TIMES", hide_env_values = true)]
+    pub(crate) webhooks_retry_after: Option<Times>,
     /// Open connections [default: 10000]
     #[arg(long, env = "STRONGROOM_MAX_CONNECTIONS", value_name = "NUMBER", hide_env_values = true)]
     pub(crate) max_connections: Option<NonZeroU32>,
@@ -166,6 +175,9 @@ impl Options {
             keep_deleted_for: self.keep_deleted_for.or(file.keep_deleted_for),
             keep_audit_for: self.keep_audit_for.or(file.keep_audit_for),
             requests_per_minute: self.requests_per_minute.or(file.requests_per_minute),
+            webhooks_allow_private: self.webhooks_allow_private.or(file.webhooks_allow_private),
+            webhooks_timeout: self.webhooks_timeout.or(file.webhooks_timeout),
+            webhooks_retry_after: self.webhooks_retry_after.or(file.webhooks_retry_after),
             max_connections: self.max_connections.or(file.max_connections),
             header_timeout: self.header_timeout.or(file.header_timeout),
             body_timeout: self.body_timeout.or(file.body_timeout),
@@ -297,7 +309,17 @@ fn server(options: &Options) -> Result<strongroom_server::Settings, Failure> {
         lenient: options.lenient.unwrap_or(default.lenient),
         body_timeout: options.body_timeout.map_or(default.body_timeout, |time| time.0),
         requests_per_minute: options.requests_per_minute,
+        webhooks: webhooks(options, default.webhooks),
     })
+}
+
+fn webhooks(options: &Options, default: delivery::Settings) -> delivery::Settings {
+    let retry_after = options.webhooks_retry_after.as_ref();
+    delivery::Settings {
+        allow_private: options.webhooks_allow_private.unwrap_or(default.allow_private),
+        timeout: options.webhooks_timeout.map_or(default.timeout, |time| time.0),
+        retry_after: retry_after.map_or(default.retry_after, |times| times.0.clone()),
+    }
 }
 
 fn second_place(options: &Options) -> Option<second_place::Setting> {
@@ -372,6 +394,9 @@ fn rows(settings: &Settings) -> Vec<(&'static str, String)> {
         ("keep_deleted_for", units::span(limits.deleted.seconds)),
         ("keep_audit_for", limits.audit.map_or_else(|| number(None), |audit| units::span(audit.seconds))),
         ("requests_per_minute", number(server.requests_per_minute.map(|number| number.get().into()))),
+        ("webhooks_allow_private", server.webhooks.allow_private.to_string()),
+        ("webhooks_timeout", format!("{:?}", server.webhooks.timeout)),
+        ("webhooks_retry_after", Times(server.webhooks.retry_after.clone()).to_string()),
         ("max_connections", connections.connections.to_string()),
         ("header_timeout", format!("{:?}", connections.head)),
         ("body_timeout", format!("{:?}", server.body_timeout)),

@@ -52,6 +52,35 @@ impl fmt::Display for Time {
     }
 }
 
+/// Spans of time with commas between them: `5s,5m,2h`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Times(pub(crate) Vec<Duration>);
+
+impl Times {
+    /// How many there are at most.
+    const MAX: usize = 50;
+}
+
+impl FromStr for Times {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let times: Result<Vec<Time>, String> = text.split(',').map(|part| part.trim().parse()).collect();
+        match times {
+            Ok(times) if times.len() <= Self::MAX => Ok(Self(times.iter().map(|time| time.0).collect())),
+            _ => Err(format!("expected 1 to {} times above zero, such as 5s,5m,2h", Self::MAX)),
+        }
+    }
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = |time: &Duration| u32::try_from(time.as_secs()).ok().filter(|_| time.subsec_nanos() == 0);
+        let times = self.0.iter().map(|time| whole(time).map_or_else(|| format!("{time:?}"), span));
+        f.write_str(&times.collect::<Vec<_>>().join(","))
+    }
+}
+
 /// A longer span of time: `90d`, `2w`, `12h`. A day has 24 hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Age(pub(crate) Duration);
@@ -128,7 +157,7 @@ macro_rules! deserialize_from_text {
     )*};
 }
 
-deserialize_from_text!(Bytes, Time, Age, Span);
+deserialize_from_text!(Bytes, Time, Times, Age, Span);
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -145,6 +174,12 @@ mod tests {
         assert_eq!("1m 30s".parse(), Ok(Time(Duration::from_secs(90))));
         for bad in ["", "0s", "-5s", "5"] {
             assert!(bad.parse::<Time>().is_err(), "{bad}");
+        }
+        let times = "5s, 5m,2h,250ms".parse::<Times>().unwrap();
+        assert_eq!(times.to_string(), "5s,5m,2h,250ms");
+        assert_eq!(times.0[1], Duration::from_secs(300));
+        for bad in ["", "5s,", "5s,0s", "5", &["5s"; 51].join(",")] {
+            assert!(bad.parse::<Times>().is_err(), "{bad}");
         }
         let hours = |hours: u64| Ok(Age(Duration::from_secs(hours * 3600)));
         for (text, age) in

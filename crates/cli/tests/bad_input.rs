@@ -13,6 +13,8 @@ mod requests;
 mod table;
 #[path = "bad_input/values.rs"]
 mod values;
+#[path = "bad_input/webhooks.rs"]
+mod webhooks;
 
 use harness::{
     Client, Reply, Request, Server, audit_events, field, http, make_vault, private_folder, secret_in,
@@ -126,6 +128,11 @@ fn versions_and_keeping() {
 #[test]
 fn deleted_things() {
     check_all(values::deleted_things);
+}
+
+#[test]
+fn webhooks() {
+    check_all(webhooks::webhooks);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod error;
 mod paging;
 mod text_at;
 mod token;
+mod webhooks;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

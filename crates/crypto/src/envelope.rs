@@ -3,7 +3,7 @@
 //! | thing | layout |
 //! | --- | --- |
 //! | sealed bytes | format (1 byte, = 1), nonce (12), AES-256-GCM ciphertext, tag (16) |
-//! | wrapped key | id of the wrapping key (8), then sealed bytes of the 32 key bytes |
+//! | wrapped key | id of the wrapping key (8), then sealed bytes of the key's 32 bytes; a signing secret has 24 to 64 |
 //!
 //! A nonce is random. A data key seals one value, and a wrapping key stays far below the 2³² seals up to which random
 //! 96-bit nonces are safe (NIST SP 800-38D, section 8.3).
@@ -11,7 +11,7 @@
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
-use crate::key::{KEY_LENGTH, KeyBytes};
+use crate::key::KeyBytes;
 use crate::{CryptoError, KeyId, Rng};
 
 const FORMAT: u8 = 1;
@@ -81,13 +81,13 @@ pub(crate) fn open(key: &KeyBytes, sealed: &[u8], context: &[u8]) -> Result<Vec<
 pub(crate) fn wrap(
     wrapper: &KeyBytes,
     id: KeyId,
-    key: &KeyBytes,
+    key: &[u8],
     context: &[u8],
     rng: &dyn Rng,
 ) -> Result<WrappedKey, CryptoError> {
-    let mut wrapped = Vec::with_capacity(KeyId::LENGTH + HEADER + KEY_LENGTH + TAG);
+    let mut wrapped = Vec::with_capacity(KeyId::LENGTH + HEADER + key.len() + TAG);
     wrapped.extend_from_slice(id.as_bytes());
-    wrapped.extend_from_slice(&seal(wrapper, key.as_slice(), context, rng)?);
+    wrapped.extend_from_slice(&seal(wrapper, key, context, rng)?);
     Ok(WrappedKey(wrapped))
 }
 
@@ -97,12 +97,22 @@ pub(crate) fn unwrap(
     wrapped: &WrappedKey,
     context: &[u8],
 ) -> Result<KeyBytes, CryptoError> {
+    let plain = Zeroizing::new(unwrap_any(wrapper, id, wrapped, context)?);
+    KeyBytes::from_slice(&plain).ok_or(CryptoError::Refused)
+}
+
+/// The same for a key of any length; the caller zeroes it.
+pub(crate) fn unwrap_any(
+    wrapper: &KeyBytes,
+    id: KeyId,
+    wrapped: &WrappedKey,
+    context: &[u8],
+) -> Result<Vec<u8>, CryptoError> {
     let (wrapped_by, sealed) = wrapped.0.split_at_checked(KeyId::LENGTH).ok_or(CryptoError::Refused)?;
     if wrapped_by != id.as_bytes() {
         return Err(CryptoError::Refused);
     }
-    let plain = Zeroizing::new(open(wrapper, sealed, context)?);
-    KeyBytes::from_slice(&plain).ok_or(CryptoError::Refused)
+    open(wrapper, sealed, context)
 }
 
 fn cipher(key: &KeyBytes) -> Result<LessSafeKey, CryptoError> {

@@ -6,7 +6,8 @@ use zeroize::Zeroize;
 use crate::context::{self, RawId, TokenPlace, ValuePlace, VaultPlace};
 use crate::envelope::{self, SealedValue, WrappedKey};
 use crate::signing::log_key_context;
-use crate::{CryptoError, LogKey, Rng, SecretValue, TokenKey};
+use crate::webhook::signing_secret_context;
+use crate::{CryptoError, LogKey, Rng, SecretValue, SigningSecret, TokenKey};
 
 /// Length of every key, in bytes: AES-256.
 pub(crate) const KEY_LENGTH: usize = 32;
@@ -142,7 +143,7 @@ impl RootKey {
         place: &VaultPlace,
         rng: &dyn Rng,
     ) -> Result<WrappedKey, CryptoError> {
-        envelope::wrap(&self.bytes, self.id, &key.bytes, &place.wrap_context(self.id), rng)
+        envelope::wrap(&self.bytes, self.id, key.bytes.as_slice(), &place.wrap_context(self.id), rng)
     }
 
     /// Opens a vault's key.
@@ -164,7 +165,13 @@ impl RootKey {
         account: &RawId,
         rng: &dyn Rng,
     ) -> Result<WrappedKey, CryptoError> {
-        envelope::wrap(&self.bytes, self.id, key.bytes(), &context::token_key_context(account, self.id), rng)
+        envelope::wrap(
+            &self.bytes,
+            self.id,
+            key.bytes().as_slice(),
+            &context::token_key_context(account, self.id),
+            rng,
+        )
     }
 
     /// Opens an account's token key.
@@ -188,7 +195,8 @@ impl RootKey {
     ) -> Result<SealedValue, CryptoError> {
         let data_key = KeyBytes::make(rng)?;
         let ciphertext = envelope::seal(&data_key, token.as_bytes(), &place.token_context(), rng)?;
-        let wrapped_key = envelope::wrap(&self.bytes, self.id, &data_key, &place.wrap_context(self.id), rng)?;
+        let wrapped_key =
+            envelope::wrap(&self.bytes, self.id, data_key.as_slice(), &place.wrap_context(self.id), rng)?;
         Ok(SealedValue { wrapped_key, ciphertext })
     }
 
@@ -212,7 +220,7 @@ impl RootKey {
         account: &RawId,
         rng: &dyn Rng,
     ) -> Result<WrappedKey, CryptoError> {
-        envelope::wrap(&self.bytes, self.id, key.bytes(), &log_key_context(account, self.id), rng)
+        envelope::wrap(&self.bytes, self.id, key.bytes().as_slice(), &log_key_context(account, self.id), rng)
     }
 
     /// Opens the key that signs an account's checkpoints.
@@ -222,6 +230,35 @@ impl RootKey {
     pub fn open_log_key(&self, wrapped: &WrappedKey, account: &RawId) -> Result<LogKey, CryptoError> {
         let context = log_key_context(account, self.id);
         LogKey::from_bytes(envelope::unwrap(&self.bytes, self.id, wrapped, &context)?)
+    }
+
+    /// Wraps the secret that a webhook's deliveries are signed with.
+    ///
+    /// # Errors
+    /// [`CryptoError::Random`].
+    pub fn wrap_signing_secret(
+        &self,
+        secret: &SigningSecret,
+        account: &RawId,
+        webhook: &RawId,
+        rng: &dyn Rng,
+    ) -> Result<WrappedKey, CryptoError> {
+        let context = signing_secret_context(account, webhook, self.id);
+        envelope::wrap(&self.bytes, self.id, secret.as_slice(), &context, rng)
+    }
+
+    /// Opens the secret that a webhook's deliveries are signed with.
+    ///
+    /// # Errors
+    /// [`CryptoError::Refused`].
+    pub fn open_signing_secret(
+        &self,
+        wrapped: &WrappedKey,
+        account: &RawId,
+        webhook: &RawId,
+    ) -> Result<SigningSecret, CryptoError> {
+        let context = signing_secret_context(account, webhook, self.id);
+        envelope::unwrap_any(&self.bytes, self.id, wrapped, &context).map(SigningSecret::from_bytes)
     }
 }
 
@@ -258,7 +295,8 @@ impl VaultKey {
         let data_key = KeyBytes::make(rng)?;
         // Sealing is what the plaintext was taken in for.
         let ciphertext = envelope::seal(&data_key, value.expose_secret(), &place.value_context(), rng)?;
-        let wrapped_key = envelope::wrap(&self.bytes, self.id, &data_key, &place.wrap_context(self.id), rng)?;
+        let wrapped_key =
+            envelope::wrap(&self.bytes, self.id, data_key.as_slice(), &place.wrap_context(self.id), rng)?;
         Ok(SealedValue { wrapped_key, ciphertext })
     }
 

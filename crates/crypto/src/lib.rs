@@ -10,6 +10,7 @@ mod root_key_file;
 mod signing;
 mod token;
 mod value;
+mod webhook;
 
 pub use cache::CachePlace;
 pub use digest::{Digest, chain_digest, empty_digest, leaf_digest, node_digest};
@@ -20,6 +21,7 @@ pub use root_key_file::{RootKeyFileError, parse_root_key_file, view_root_key_fil
 pub use signing::{LogKey, PublicKey, Signature, is_signed, note_key_id};
 pub use token::{TokenHash, TokenKey};
 pub use value::SecretValue;
+pub use webhook::SigningSecret;
 
 /// What can go wrong in the sealed room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -23,12 +23,13 @@ use crate::api_key::ApiKey;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::grant::Grants;
-use crate::ids::{AccountId, ApiKeyId, EventId, PrincipalId, SecretId, ServiceUserId, VaultId};
+use crate::ids::{AccountId, ApiKeyId, EventId, PrincipalId, SecretId, ServiceUserId, VaultId, WebhookId};
 use crate::keep::VaultKeep;
 use crate::principal::ServiceUser;
 use crate::secret::{Resolved, Secret};
 use crate::stamp::Stamp;
 use crate::vault::Vault;
+use crate::webhook::Webhook;
 
 pub use query::{EventQuery, Order};
 pub use verify::{Broken, Entry, Head, Record, StoredHashes, Verifier};
@@ -227,6 +228,17 @@ pub enum Object {
         #[serde(with = "hex")]
         root: Digest,
     },
+    /// A webhook. Of its URL only the host: the rest may hold a token.
+    Webhook {
+        id: WebhookId,
+        created_at: Timestamp,
+        updated_at: Timestamp,
+        host: String,
+        event_types: Vec<String>,
+        description: String,
+        metadata: String,
+        active: bool,
+    },
 }
 
 /// Where a secret is found, and which version of it.
@@ -297,6 +309,7 @@ impl Object {
             Self::ApiKey { .. } => "api_key",
             Self::ServiceUser { .. } => "service_user",
             Self::AuditLog { .. } => "audit_log",
+            Self::Webhook { .. } => "webhook",
         }
     }
 }
@@ -358,6 +371,21 @@ impl From<&ServiceUser> for Object {
             name: user.name.clone(),
             active: user.active,
             created_at: user.created_at,
+        }
+    }
+}
+
+impl From<&Webhook> for Object {
+    fn from(webhook: &Webhook) -> Self {
+        Self::Webhook {
+            id: webhook.id,
+            created_at: webhook.created_at,
+            updated_at: webhook.updated_at,
+            host: webhook.url.host().to_owned(),
+            event_types: webhook.event_types.as_slice().to_vec(),
+            description: webhook.description.clone(),
+            metadata: webhook.metadata.clone(),
+            active: webhook.active,
         }
     }
 }

@@ -9,6 +9,7 @@ use strongroom_crypto::CryptoError;
 use crate::filter::FilterError;
 use crate::grant::{Action, BadGrant};
 use crate::ids::{PrincipalId, VaultId};
+use crate::webhook::{BadUrl, UnknownEventType};
 
 /// Short for a result with [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -26,6 +27,10 @@ pub enum Noun {
     ServiceUser,
     /// An event of the audit log.
     AuditEvent,
+    /// A webhook.
+    Webhook,
+    /// Something that a webhook was to be told.
+    Delivery,
 }
 
 impl fmt::Display for Noun {
@@ -36,6 +41,8 @@ impl fmt::Display for Noun {
             Self::ApiKey => "API Key",
             Self::ServiceUser => "Service User",
             Self::AuditEvent => "Audit Event",
+            Self::Webhook => "Webhook",
+            Self::Delivery => "Delivery",
         })
     }
 }
@@ -117,6 +124,18 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 impl From<CryptoError> for Error {
     fn from(error: CryptoError) -> Self {
         Self::Internal(Box::new(error))
+    }
+}
+
+impl From<BadUrl> for Rule {
+    fn from(bad: BadUrl) -> Self {
+        Self::WebhookUrl(bad)
+    }
+}
+
+impl From<UnknownEventType> for Rule {
+    fn from(unknown: UnknownEventType) -> Self {
+        Self::EventTypes(unknown)
     }
 }
 
@@ -263,6 +282,15 @@ pub enum Rule {
     /// A request comes under the key of another one.
     #[error("another request was made under this key")]
     OtherRequest,
+    /// A webhook's URL cannot be delivered to.
+    #[error("the URL cannot be used: {0}")]
+    WebhookUrl(BadUrl),
+    /// A webhook is told of an event type that there is not, or of none.
+    #[error("event_types names one that there is not, or none")]
+    EventTypes(UnknownEventType),
+    /// A signing secret of another form.
+    #[error("the secret is whsec_ and 24 to 64 bytes in base64")]
+    SigningSecret,
     /// A secret is moved to where it is.
     #[error("the secret is in that vault already")]
     SameVault,
@@ -334,6 +362,9 @@ pub enum Denial {
     /// Only an admin looks after service users.
     #[error("only an admin may create, update or delete service users")]
     ServiceUsers,
+    /// Only an admin looks after webhooks.
+    #[error("only an admin may look after webhooks")]
+    Webhooks,
     /// The named owner is not active.
     #[error("the owner of the API key is inactive")]
     OwnerInactive,

@@ -236,6 +236,10 @@ id!(
     EventId, "ev_"
 );
 id!(
+    /// The id of a webhook.
+    WebhookId, "wh_"
+);
+id!(
     /// The id of one request.
     OperationId, "op_"
 );

@@ -24,6 +24,7 @@ pub mod store;
 pub mod text;
 pub mod token;
 pub mod vault;
+pub mod webhook;
 
 pub use error::{Error, Result};
-pub use strongroom_crypto::{Digest, SecretValue};
+pub use strongroom_crypto::{Digest, SecretValue, SigningSecret};

@@ -7,6 +7,8 @@
 //! must be one more than the stored one. If it is not, the answer is [`Error::Stale`](crate::Error::Stale) and nothing
 //! happened.
 
+mod webhooks;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -26,6 +28,8 @@ use crate::page::{Listing, Query};
 use crate::principal::{Account, ServiceUser, User};
 use crate::secret::{Detail, Due, Expiring, Kept, Resolved, Secret, Told, Version, Walked};
 use crate::vault::Vault;
+
+pub use webhooks::WebhookStore;
 
 /// Sizes of batches that are told apart: up to 1, 2, 4 … 256 changes.
 pub const BATCH_BUCKETS: usize = 9;
@@ -68,7 +72,7 @@ pub struct Counts {
 /// Every method can answer [`Error::Unavailable`](crate::Error::Unavailable) and
 /// [`Error::Internal`](crate::Error::Internal); the others it can answer are named at the method.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: WebhookStore {
     /// The account, once there is one.
     async fn account_find(&self) -> Result<Option<Account>>;
 

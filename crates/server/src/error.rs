@@ -8,6 +8,7 @@ use http::{HeaderValue, StatusCode, header};
 use strongroom_domain::Error;
 use strongroom_domain::error::{BadCredential, Conflict, Denial, Expired, Gone, Missing, Noun, Rule};
 use strongroom_domain::ids::OperationId;
+use strongroom_domain::webhook::UnknownEventType;
 
 /// A failure of a request: the domain's, or one of the protocol around it.
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +147,7 @@ const CONFLICT: StatusCode = StatusCode::CONFLICT;
 const NOT_FOUND: StatusCode = StatusCode::NOT_FOUND;
 const KEYS: &str =
     "Make an API key with POST /api_keys; the first start wrote one to first-api-key in the data folder.";
+const EVENT_TYPES: &str = "Types are '*', or secret_ or vault_ with created, updated, deleted, undeleted or purged and .v0, such as secret_updated.v0.";
 const CHECK: &str = "Check your API client implementation and review the API documentation: /openapi.json.";
 
 /// What a client sent, short enough for a message, without control characters and without a token that was put in the
@@ -262,6 +264,9 @@ impl From<&Error> for Told {
                     "You've reached the maximum number of secrets ({max}) allowed for vault {vault} by this server's limits."
                 ),
             ),
+            Error::LimitReached { max, noun: Noun::Webhook, .. } => {
+                own(BAD, 1054, format!("There are {max} webhooks, and no more may be. Delete one first."))
+            }
             Error::LimitReached { max, .. } => told(
                 BAD,
                 23005,
@@ -374,6 +379,22 @@ impl From<&Rule> for Told {
                 1013,
                 "Another request came with this Idempotency-Key within 24 hours, from the same API key and to the same path. \
                  Nothing was changed now: give each request a key of its own, and send it again as it was or not at all.",
+            ),
+            Rule::WebhookUrl(bad) => own(BAD, 1050, format!("The url of the webhook cannot be used: {bad}.")),
+            Rule::EventTypes(UnknownEventType(kind)) => {
+                // What has not the look of one may be a secret in the wrong place.
+                let alike = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_.*".contains(c);
+                let told = match kind.as_str() {
+                    "" => "The event_types of a webhook name at least one type.".to_owned(),
+                    kind if kind.chars().all(alike) => format!("There is no event type '{}'.", short(kind)),
+                    _ => "The event_types of a webhook name one that there is not.".to_owned(),
+                };
+                own(BAD, 1051, format!("{told} {EVENT_TYPES}"))
+            }
+            Rule::SigningSecret => own(
+                BAD,
+                1052,
+                "The secret of a webhook is 'whsec_' and 24 to 64 bytes in base64. Leave it out to have one made.",
             ),
             Rule::SameVault => own(BAD, 1009, "The secret is in that vault already. Rename it with PATCH."),
             Rule::Filter(error) => told(BAD, 250, format!("Invalid CEL query: {error}")),
@@ -502,6 +523,7 @@ impl From<&Denial> for Told {
             Denial::ServiceUsers => {
                 told(FORBIDDEN, 4111, "You must be an admin to create, update, or delete service users.")
             }
+            Denial::Webhooks => own(FORBIDDEN, 1053, "You must be an admin to look after webhooks."),
             Denial::OwnerInactive => told(FORBIDDEN, 636, "The owner is inactive."),
             Denial::AdminGrants => own(
                 FORBIDDEN,

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod delivery;
 pub mod error;
 mod feed;
 pub mod front;
@@ -23,6 +24,7 @@ pub use front::Front;
 pub use openapi::openapi;
 pub use routes::ROUTES;
 
+use delivery::Deliveries;
 use feed::Feed;
 use metrics::Metrics;
 use origin::Origin;
@@ -40,6 +42,8 @@ pub struct Settings {
     pub body_timeout: std::time::Duration,
     /// Requests a minute and account; `None` is no limit.
     pub requests_per_minute: Option<std::num::NonZeroU32>,
+    /// How webhooks are delivered to.
+    pub webhooks: delivery::Settings,
 }
 
 impl Default for Settings {
@@ -49,6 +53,7 @@ impl Default for Settings {
             lenient: false,
             body_timeout: std::time::Duration::from_secs(30),
             requests_per_minute: None,
+            webhooks: delivery::Settings::default(),
         }
     }
 }
@@ -60,6 +65,7 @@ pub struct Shared {
     pub(crate) rate: Option<Rate>,
     pub(crate) rendered: Rendered,
     pub(crate) feed: Feed,
+    pub(crate) deliveries: Deliveries,
     /// The server's counters.
     pub metrics: Metrics,
 }
@@ -80,7 +86,8 @@ impl Shared {
     #[must_use]
     pub fn new(app: App, settings: Settings) -> Arc<Self> {
         let rate = settings.requests_per_minute.map(Rate::per_minute);
+        let deliveries = Deliveries::new(settings.webhooks.clone());
         let (rendered, feed, metrics) = (Rendered::default(), Feed::default(), Metrics::default());
-        Arc::new(Self { app, settings, rate, rendered, feed, metrics })
+        Arc::new(Self { app, settings, rate, rendered, feed, deliveries, metrics })
     }
 }

@@ -10,6 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use strongroom_domain::store::Counts;
+use strongroom_domain::webhook::DeliveryCounts;
 
 /// The content type of [`Metrics::view`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -38,6 +39,20 @@ pub struct Metrics {
     pub(crate) feed_changes: Counter,
     /// Records of the log that were read for all of them together.
     pub(crate) feed_records: Counter,
+    deliveries: Family<Delivered, Counter>,
+}
+
+/// An attempt to deliver to a webhook was taken.
+pub(crate) const DELIVERED: &str = "delivered";
+/// One was not, and is made again.
+pub(crate) const FAILED: &str = "failed";
+/// One was not, and was the last.
+pub(crate) const DEAD: &str = "dead";
+
+/// What tells one series of attempts to deliver to webhooks from another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Delivered {
+    outcome: &'static str,
 }
 
 impl Default for Metrics {
@@ -58,7 +73,14 @@ impl Default for Metrics {
         );
         let help = "Records of the log read for all who wait together";
         registry.register("feed_records", help, feed_records.clone());
-        Self { registry, requests, connections, feed_watchers, feed_changes, feed_records }
+        let deliveries = Family::<Delivered, Counter>::default();
+        let help = "Attempts to deliver to webhooks, by how they ended";
+        registry.register("webhook_deliveries", help, deliveries.clone());
+        for outcome in [DELIVERED, FAILED, DEAD] {
+            // So that each is there from the start: what is not there cannot be seen to rise.
+            drop(deliveries.get_or_create(&Delivered { outcome }));
+        }
+        Self { registry, requests, connections, feed_watchers, feed_changes, feed_records, deliveries }
     }
 }
 
@@ -67,11 +89,16 @@ impl Metrics {
         self.requests.get_or_create(labels).observe(took.as_secs_f64());
     }
 
+    /// Counts an attempt to deliver to a webhook by how it ended.
+    pub(crate) fn count_delivery(&self, outcome: &'static str) {
+        self.deliveries.get_or_create(&Delivered { outcome }).inc();
+    }
+
     /// All of it as text, with what the store holds.
     ///
     /// # Errors
     /// Only when a text cannot be written to memory.
-    pub fn view(&self, counts: &Counts) -> Result<String, std::fmt::Error> {
+    pub fn view(&self, counts: &Counts, deliveries: &DeliveryCounts) -> Result<String, std::fmt::Error> {
         let mut out = String::with_capacity(16 << 10);
         text::encode_registry(&mut out, &self.registry)?;
         let store = [
@@ -82,6 +109,8 @@ impl Metrics {
             ("store_audit_events", "counter", "Audit events ever written", counts.events),
             ("store_commits", "counter", "Commits since the start", counts.commits),
             ("store_changes", "counter", "Changes in those commits", counts.changes),
+            ("webhook_waiting", "gauge", "Deliveries to webhooks that are tried again", deliveries.waiting),
+            ("webhook_dead", "gauge", "Deliveries to webhooks that were given up", deliveries.dead),
         ];
         for (name, kind, help, value) in store {
             let suffix = if kind == "counter" { "_total" } else { "" };

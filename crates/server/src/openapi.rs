@@ -148,6 +148,22 @@ pub(crate) struct Following {
     wait: String,
 }
 
+/// Which deliveries are listed.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes a query; crate::parse reads it")]
+pub(crate) struct Deliveries {
+    /// Only those that are tried again (`waiting`), or those that were given up (`dead`).
+    #[param(required = false, pattern = "^(waiting|dead)$")]
+    state: String,
+    /// Only those of audit events with a number below this one.
+    #[param(required = false)]
+    before: u64,
+    /// Deliveries on the page, 1 to 100.
+    #[param(required = false, minimum = 1, maximum = 100, default = 100)]
+    limit: u8,
+}
+
 /// What is to be shown to be in the audit log.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -236,6 +252,8 @@ pub(crate) enum Errors {
         routes::vault_detail_update, routes::deleted_list, routes::secret_undelete, routes::secret_purge,
         routes::vault_undelete, routes::vault_purge,
         routes::change_list, routes::audit_list, routes::audit_checkpoint, routes::audit_inclusion, routes::audit_consistency,
+        routes::webhook_create, routes::webhook_list, routes::webhook_get, routes::webhook_update, routes::webhook_delete,
+        routes::delivery_list, routes::delivery_retry, routes::webhook_test,
         routes::root_get, routes::self_get, routes::health_get, routes::ready_get, routes::metrics_get, routes::openapi_get,
     ),
     security(("token" = [])),

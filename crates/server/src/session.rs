@@ -12,7 +12,7 @@ use strongroom_domain::audit;
 use strongroom_domain::caller::Caller;
 use strongroom_domain::error::{BadCredential, Error, Noun};
 use strongroom_domain::expected::Expected;
-use strongroom_domain::ids::{ApiKeyId, SecretId, ServiceUserId, VaultId};
+use strongroom_domain::ids::{ApiKeyId, SecretId, ServiceUserId, VaultId, WebhookId};
 use strongroom_domain::limits::Limits;
 use strongroom_domain::page::Query;
 use zeroize::Zeroizing;
@@ -202,6 +202,10 @@ impl Identified for ApiKeyId {
 
 impl Identified for ServiceUserId {
     const NOUN: Noun = Noun::ServiceUser;
+}
+
+impl Identified for WebhookId {
+    const NOUN: Noun = Noun::Webhook;
 }
 
 /// The id in the path.

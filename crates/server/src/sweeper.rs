@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use strongroom_domain::audit::Broken;
+
 use crate::Shared;
 
 /// From one sweep to the next.
@@ -37,12 +39,17 @@ pub async fn sweep(shared: &Shared, prunable: u64) {
         }
         Err(error) => told(&error),
     }
+    match shared.app.deliveries_sweep().await {
+        Ok(0) => {}
+        Ok(deliveries) => tracing::info!(deliveries, "dead deliveries were removed, as their time was over"),
+        Err(error) => told(&error),
+    }
     match shared.app.deleted_sweep().await {
         Ok(0) => {}
         Ok(things) => tracing::info!(things, "deleted things were destroyed, as their time was over"),
         Err(error) => told(&error),
     }
-    match shared.app.audit_sweep(prunable).await {
+    match prune(shared, prunable).await {
         Ok(Ok(0)) => {}
         Ok(Ok(events)) => tracing::info!(events, "the audit log was pruned, as it is set to be"),
         Ok(Err(broken)) => {
@@ -50,6 +57,12 @@ pub async fn sweep(shared: &Shared, prunable: u64) {
         }
         Err(error) => told(&error),
     }
+}
+
+/// Prunes the audit log, but nothing that a webhook is still to be told of.
+async fn prune(shared: &Shared, prunable: u64) -> strongroom_domain::Result<Result<u64, Broken>> {
+    let reached = shared.app.deliveries_reached().await?;
+    shared.app.audit_sweep(prunable.min(reached)).await
 }
 
 fn told(error: &strongroom_domain::Error) {

@@ -100,6 +100,14 @@ const ROWS: &[Row] = &[
     row("POST", "/strongroom/secrets/{id}/purge", [403, 204, 204], [403, 204, 403, 404, 404, 404, 404]),
     row("POST", "/strongroom/vaults/{id}/undelete", [403, 200, 200], [403, 200, 403, 404, 404, 404, 403]),
     row("POST", "/strongroom/vaults/{id}/purge", [403, 204, 204], [403, 204, 403, 404, 404, 404, 403]),
+    row("GET", "/strongroom/webhooks", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("POST", "/strongroom/webhooks", [403, 403, 201], [403, 403, 403, 403, 201, 403, 403]),
+    row("GET", "/strongroom/webhooks/{id}", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("PATCH", "/strongroom/webhooks/{id}", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("DELETE", "/strongroom/webhooks/{id}", [403, 403, 204], [403, 403, 403, 403, 204, 403, 403]),
+    row("GET", "/strongroom/webhooks/{id}/deliveries", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("POST", "/strongroom/webhooks/{id}/retry", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("POST", "/strongroom/webhooks/{id}/test", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
 ];
 
 const UNKNOWN: &str = "0000000000000000000000000xY_1111111111111111111111";
@@ -133,6 +141,7 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
                 }
                 "/api_keys/" => world.add_key(owner).await.0.to_string(),
                 "/bot_users/" | "/service_users/" => world.add_service_user(&name, true).await.to_string(),
+                "/strongroom/webhooks/" => world.add_webhook().await.to_string(),
                 other => panic!("nothing to put behind {other}"),
             };
             format!("{before}{target}{after}")
@@ -173,6 +182,11 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
         }
         ("PATCH", "/strongroom/vaults/{id}") => Some(json!({"keep_versions": 3})),
         ("POST" | "PATCH", path) if path.starts_with("/api_keys") => Some(json!({"description": name})),
+        ("POST", "/strongroom/webhooks") => {
+            Some(json!({"url": "https://hooks.example.com/", "event_types": ["*"]}))
+        }
+        ("POST", path) if path.ends_with("/retry") || path.ends_with("/test") => None,
+        ("PATCH", "/strongroom/webhooks/{id}") => Some(json!({"description": name})),
         ("POST" | "PATCH", _) => Some(json!({"name": name})),
         _ => None,
     };

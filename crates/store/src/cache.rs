@@ -4,6 +4,7 @@
 //! is sent to the store, and stays out until the change is done or failed. Memory is bounded by weight.
 
 mod coherent;
+mod webhooks;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -7,6 +7,8 @@
 mod audit;
 #[path = "tamper/values.rs"]
 mod values;
+#[path = "tamper/webhooks.rs"]
+mod webhooks;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -14,6 +14,7 @@ mod service_user;
 mod value;
 mod vault;
 mod version;
+mod webhook;
 
 pub use api_key::{ApiKey, ApiKeyCreate, ApiKeyList, ApiKeyUpdate, Grant};
 pub use audit::{
@@ -31,3 +32,7 @@ pub use service_user::{BotUserList, ServiceUser, ServiceUserCreate, ServiceUserL
 pub use value::{Reference, Resolve, ResolvedSecret, ResolvedSecrets};
 pub use vault::{Vault, VaultCreate, VaultList, VaultUpdate};
 pub use version::{SecretRollback, SecretVersion, SecretVersionList, VaultDetail, VaultKeep, VaultKept};
+pub use webhook::{
+    Webhook, WebhookCreate, WebhookDelivery, WebhookDeliveryList, WebhookList, WebhookMessage, WebhookRef,
+    WebhookRetried, WebhookRetry, WebhookTested, WebhookUpdate,
+};

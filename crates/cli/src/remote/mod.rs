@@ -25,6 +25,7 @@ pub(crate) mod stale;
 pub(crate) mod values;
 pub(crate) mod vault;
 mod watch;
+pub(crate) mod webhook;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

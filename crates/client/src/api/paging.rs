@@ -37,6 +37,7 @@ pages! {
     wire::SecretDetailList, secrets: wire::SecretDetail, secret.id;
     wire::ApiKeyList, keys: wire::ApiKey, id;
     wire::ServiceUserList, service_users: wire::ServiceUser, id;
+    wire::WebhookList, webhooks: wire::Webhook, id;
 }
 
 /// A page of the list of deleted things, which is of two kinds in one order.

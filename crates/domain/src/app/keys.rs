@@ -3,10 +3,11 @@
 use strongroom_crypto::RootKey;
 
 use crate::error::Result;
-use crate::ids::VaultId;
+use crate::ids::{VaultId, WebhookId};
 use crate::page::{Page, PageLimit, Query};
 use crate::principal::Account;
 use crate::store::Store;
+use crate::webhook;
 
 /// A key in the store that does not open, though the root key is the right one: it was altered or moved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +21,9 @@ pub enum Broken {
     /// A vault's key: none of its values can be read.
     #[error("the key of vault {0} does not open: it was altered")]
     VaultKey(VaultId),
+    /// A webhook's signing secret: it can be told nothing.
+    #[error("the signing secret of webhook {0} does not open: it was altered")]
+    SigningSecret(WebhookId),
 }
 
 /// Opens every key of an account, and counts the vaults.
@@ -50,7 +54,28 @@ pub async fn check(store: &dyn Store, account: &Account, root_key: &RootKey) -> 
             break;
         }
     }
-    Ok(check_deleted(store, account, root_key).await?.map(|()| count))
+    if let Err(broken) = check_deleted(store, account, root_key).await? {
+        return Ok(Err(broken));
+    }
+    Ok(check_webhooks(store, account, root_key).await?.map(|()| count))
+}
+
+/// Opens the signing secrets of the webhooks, of which there are no more than a page holds.
+async fn check_webhooks(
+    store: &dyn Store,
+    account: &Account,
+    root_key: &RootKey,
+) -> Result<Result<(), Broken>> {
+    let query = Query { page: Page { before: None, limit: PageLimit::MAX }, filter: None, scope: None };
+    for webhook in store.webhook_list(account.id, query).await?.items {
+        let (account, place) = webhook::place(&account.id, &webhook.id);
+        let old = webhook.old_secret.iter().map(|(secret, _)| secret);
+        let opens = |secret| root_key.open_signing_secret(secret, &account, &place).is_ok();
+        if !std::iter::once(&webhook.secret).chain(old).all(opens) {
+            return Ok(Err(Broken::SigningSecret(webhook.id)));
+        }
+    }
+    Ok(Ok(()))
 }
 
 /// Opens the keys of the vaults that are deleted and can be brought back.

@@ -8,6 +8,7 @@ mod api_keys;
 pub mod audit;
 mod changes;
 mod deleted;
+mod deliveries;
 mod details;
 mod expiry;
 mod explain;
@@ -19,6 +20,7 @@ mod session;
 mod values;
 mod vaults;
 mod versions;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -42,6 +44,7 @@ pub use service_users::{ServiceUserChange, ServiceUserDraft};
 pub use values::{Resolution, Value, ValueRef};
 pub use vaults::{VaultChange, VaultDraft, VaultRef};
 pub use versions::KeepChange;
+pub use webhooks::{WebhookChange, WebhookDraft};
 
 /// How often a change that met another one is tried again before it is given up. Each try lost means that another change
 /// of the same thing won, so this bounds the wait and nothing else.

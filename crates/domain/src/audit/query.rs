@@ -2,7 +2,7 @@
 
 use super::{Event, Object};
 use crate::filter::{Field, Filter, Kind, Value};
-use crate::ids::{ApiKeyId, EventId, PrincipalId, SecretId, ServiceUserId, VaultId};
+use crate::ids::{ApiKeyId, EventId, PrincipalId, SecretId, ServiceUserId, VaultId, WebhookId};
 use crate::page::PageLimit;
 
 /// In which order events are listed.
@@ -62,6 +62,7 @@ impl Object {
             Self::ServiceUser { id, .. } => id.to_string(),
             // It has none.
             Self::AuditLog { .. } => String::new(),
+            Self::Webhook { id, .. } => id.to_string(),
         }
     }
 }
@@ -72,6 +73,7 @@ fn object_id(text: &str) -> Option<Vec<u8>> {
     let secret = || text.parse::<SecretId>().map(|id| id.to_string());
     let key = || text.parse::<ApiKeyId>().map(|id| id.to_string());
     let user = || text.parse::<ServiceUserId>().map(|id| id.to_string());
-    let id = vault().or_else(|_| secret()).or_else(|_| key()).or_else(|_| user());
+    let webhook = || text.parse::<WebhookId>().map(|id| id.to_string());
+    let id = vault().or_else(|_| secret()).or_else(|_| key()).or_else(|_| user()).or_else(|_| webhook());
     id.ok().map(String::into_bytes)
 }

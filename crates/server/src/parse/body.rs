@@ -17,9 +17,18 @@ enum Given {
     Text(Zeroizing<String>),
     Flag(bool),
     Number(u64),
-    /// A list: of each item its fields, if it is an object.
-    List(Vec<Option<Vec<(String, Given)>>>),
+    /// A list.
+    List(Vec<Item>),
     /// Another number, an object, a list in a list: no field takes one.
+    Other,
+}
+
+/// An item of a list.
+enum Item {
+    /// An object: its fields.
+    Fields(Vec<(String, Given)>),
+    Text(Zeroizing<String>),
+    /// Anything else: no field takes one.
     Other,
 }
 
@@ -122,6 +131,36 @@ impl Fields {
         }
     }
 
+    /// The number of a record, from 1; `None` when it is left out or null.
+    ///
+    /// # Errors
+    /// [`Protocol::InvalidField`] when it is anything else.
+    pub fn sequence(&mut self, name: &'static str) -> Result<Option<u64>, Protocol> {
+        match self.take(name) {
+            Given::Null => Ok(None),
+            // What the store counts with is a number of 63 bits.
+            Given::Number(number) if number > 0 && i64::try_from(number).is_ok() => Ok(Some(number)),
+            _ => Err(Protocol::InvalidField(name)),
+        }
+    }
+
+    /// A list of texts; `None` when it is left out or null.
+    ///
+    /// # Errors
+    /// [`Protocol::InvalidField`] when it is anything else.
+    pub fn texts(&mut self, name: &'static str) -> Result<Option<Vec<String>>, Protocol> {
+        let items = match self.take(name) {
+            Given::Null => return Ok(None),
+            Given::List(items) if items.len() < MAX_ITEMS => items,
+            _ => return Err(Protocol::InvalidField(name)),
+        };
+        let read = |item| match item {
+            Item::Text(mut text) => Ok(std::mem::take(&mut *text)),
+            _ => Err(Protocol::InvalidField(name)),
+        };
+        items.into_iter().map(read).collect::<Result<_, _>>().map(Some)
+    }
+
     /// A list of objects with those keys and no others; `None` when it is left out or null. No list is ngrok's, whose clients
     /// leniency is for.
     ///
@@ -133,8 +172,10 @@ impl Fields {
             Given::List(items) => items,
             _ => return Err(Protocol::InvalidField(name)),
         };
-        let read =
-            |item: Option<Vec<_>>| Self::known(item.ok_or(Protocol::InvalidField(name))?, supported, false);
+        let read = |item| match item {
+            Item::Fields(fields) => Self::known(fields, supported, false),
+            _ => Err(Protocol::InvalidField(name)),
+        };
         items.into_iter().map(read).collect::<Result<_, _>>().map(Some)
     }
 }
@@ -246,8 +287,9 @@ impl<'de> Visitor<'de> for Depth {
             && let Some(item) = items.next_element_seed(Self::List)?
         {
             list.push(match item {
-                Given::List(mut fields) => fields.pop().flatten(),
-                _ => None,
+                Given::List(mut items) => items.pop().unwrap_or(Item::Other),
+                Given::Text(text) => Item::Text(text),
+                _ => Item::Other,
             });
         }
         while items.next_element::<IgnoredAny>()?.is_some() {}
@@ -256,7 +298,7 @@ impl<'de> Visitor<'de> for Depth {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Given, A::Error> {
         if self == Self::List {
-            return Ok(Given::List(vec![Some(read_keys(entries, Vec::new(), Self::Item)?)]));
+            return Ok(Given::List(vec![Item::Fields(read_keys(entries, Vec::new(), Self::Item)?)]));
         }
         while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Given::Other)
@@ -355,6 +397,22 @@ mod tests {
         for number in ["0", "-1", "1.5", "4294967296", "\"1\""] {
             let mut read = items(&format!("[{{\"a\":{number}}}]")).unwrap().unwrap();
             assert_eq!(read[0].count("a"), Err(Protocol::InvalidField("a")), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_list_holds_texts_and_nothing_else() {
+        let texts = |text: &str| parse(&format!("{{\"name\":{text}}}")).unwrap().texts("name");
+        assert_eq!(texts(r#"["a","b"]"#), Ok(Some(vec!["a".to_owned(), "b".to_owned()])));
+        assert_eq!(texts("[]"), Ok(Some(Vec::new())));
+        assert_eq!(texts("null"), Ok(None));
+        let many = format!("[{}\"x\"]", "\"x\",".repeat(100));
+        for wrong in ["[1]", "[null]", "[[\"a\"]]", "[{}]", "\"x\"", "{}", "[\"x\",1]", &many] {
+            assert_eq!(texts(wrong), Err(Protocol::InvalidField("name")), "{wrong}");
+        }
+        for wrong in ["0", "-1", "9223372036854775808", "1.5", "\"1\""] {
+            let mut fields = parse(&format!("{{\"name\":{wrong}}}")).unwrap();
+            assert_eq!(fields.sequence("name"), Err(Protocol::InvalidField("name")), "{wrong}");
         }
     }
 

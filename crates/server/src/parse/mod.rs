@@ -7,6 +7,7 @@ pub mod idempotency_key;
 pub mod if_match;
 pub mod list;
 pub mod query;
+pub(crate) mod webhooks;
 
 use std::str::FromStr;
 
@@ -51,6 +52,10 @@ pub(crate) mod fields {
     pub(crate) const CHANGES: &[&str] = &["after", "limit", "wait"];
     pub(crate) const INCLUSION: &[&str] = &["sequence", "size"];
     pub(crate) const CONSISTENCY: &[&str] = &["from", "size"];
+    pub(crate) const WEBHOOK: &[&str] =
+        &["url", "event_types", "description", "metadata", "active", "secret"];
+    pub(crate) const WEBHOOK_RETRY: &[&str] = &["sequence"];
+    pub(crate) const DELIVERIES: &[&str] = &["state", "before", "limit"];
     pub(crate) const SERVICE_USER: &[&str] = &["name", "active"];
 }
 

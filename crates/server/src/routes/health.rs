@@ -37,8 +37,11 @@ pub(crate) async fn metrics_get(session: Session, _: Bare) -> Result<Response, P
 /// The counters of a server.
 pub(crate) async fn metrics(shared: &Shared) -> Result<Response, Problem> {
     let counts = shared.app.counts().await?;
-    let text =
-        shared.metrics.view(&counts).map_err(|error| strongroom_domain::Error::Internal(Box::new(error)))?;
+    let deliveries = shared.app.delivery_counts(None).await?;
+    let text = shared
+        .metrics
+        .view(&counts, &deliveries)
+        .map_err(|error| strongroom_domain::Error::Internal(Box::new(error)))?;
     Ok((StatusCode::OK, [(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 

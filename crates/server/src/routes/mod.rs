@@ -13,6 +13,7 @@ mod service_users;
 mod values;
 mod vaults;
 mod versions;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ pub(crate) use service_users::*;
 pub(crate) use values::*;
 pub(crate) use vaults::*;
 pub(crate) use versions::*;
+pub(crate) use webhooks::*;
 
 /// A path, and what can be done there.
 pub struct Route {
@@ -92,6 +94,11 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/strongroom/audit/checkpoint", methods: READ },
     Route { path: "/strongroom/audit/inclusion", methods: READ },
     Route { path: "/strongroom/audit/consistency", methods: READ },
+    Route { path: "/strongroom/webhooks", methods: COLLECTION },
+    Route { path: "/strongroom/webhooks/{id}", methods: ITEM },
+    Route { path: "/strongroom/webhooks/{id}/deliveries", methods: READ },
+    Route { path: "/strongroom/webhooks/{id}/retry", methods: ACT },
+    Route { path: "/strongroom/webhooks/{id}/test", methods: ACT },
     Route { path: "/metrics", methods: READ },
 ];
 
@@ -142,6 +149,11 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/strongroom/audit/checkpoint", get(audit_checkpoint))
         .route("/strongroom/audit/inclusion", get(audit_inclusion))
         .route("/strongroom/audit/consistency", get(audit_consistency))
+        .route("/strongroom/webhooks", get(webhook_list).post(webhook_create))
+        .route("/strongroom/webhooks/{id}", get(webhook_get).patch(webhook_update).delete(webhook_delete))
+        .route("/strongroom/webhooks/{id}/deliveries", get(delivery_list))
+        .route("/strongroom/webhooks/{id}/retry", post(delivery_retry))
+        .route("/strongroom/webhooks/{id}/test", post(webhook_test))
         .route("/metrics", get(metrics_get))
         .route("/healthz", get(health_get))
         .route("/readyz", get(ready_get))

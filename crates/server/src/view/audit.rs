@@ -162,6 +162,19 @@ fn event_object(object: Object, origin: &Origin) -> strongroom_domain::Result<se
         Object::AuditLog { upto, root } => {
             serde_json::to_value(wire::PrunedLog { pruned_upto: upto, root: hex(&root) })
         }
+        Object::Webhook { id, created_at, updated_at, host, event_types, description, metadata, active } => {
+            serde_json::to_value(wire::WebhookRef {
+                uri: format!("{origin}/strongroom/webhooks/{id}"),
+                id: id.to_string(),
+                host,
+                event_types,
+                description,
+                metadata,
+                active,
+                created_at: time(created_at),
+                updated_at: time(updated_at),
+            })
+        }
         Object::ServiceUser { id, name, active, created_at } => serde_json::to_value(service_user(
             &ServiceUser { id, name, active, created_at, revision: 0 },
             // The form that `owner_id` and the principal have.

@@ -32,6 +32,7 @@ mod explain;
 mod log;
 mod values;
 mod versions;
+mod webhooks;
 
 pub use audit::{event, events, listed};
 pub use changes::{change, changes};
@@ -40,6 +41,7 @@ pub use explain::explanation;
 pub use log::{consistency, inclusion};
 pub use values::{etag, parse_etag, values};
 pub use versions::{vault_detail, versions};
+pub use webhooks::{deliveries, webhook, webhooks};
 
 /// Escaped in a query's value: all that is not unreserved in RFC 3986.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -41,6 +41,8 @@ pub(crate) enum Request {
     Own,
     Metrics,
     Checkpoint,
+    WebhookList,
+    WebhookMake,
     VaultList,
     VaultGet(usize),
     VaultMake(&'static str),
@@ -126,7 +128,7 @@ impl House {
         let (some_vault_name, some_name) = (dice.some(vault_name), dice.some(name));
         let whose = dice.pick(&[Whose::Own, Whose::Sibling, Whose::Foreign]);
         let users = dice.pick(&COLLECTIONS);
-        match dice.below(66) {
+        match dice.below(68) {
             0 => Request::Root,
             1 => Request::Own,
             // Who may see one may as a rule see the other: one draw does for both.
@@ -180,6 +182,8 @@ impl House {
             57..60 => Request::UndeleteDeleted(secret, some_name),
             60 => Request::PurgeDeleted(secret),
             51 | 52 => Request::Resolve(vec![self.draw_reference(dice)]),
+            66 => Request::WebhookList,
+            67 => Request::WebhookMake,
             _ => dice.pick_owned([Request::UserChange(users), Request::UserRemove(users)]),
         }
     }
@@ -198,6 +202,12 @@ impl House {
             Request::Own => get("/self".to_owned()),
             Request::Metrics => get("/metrics".to_owned()),
             Request::Checkpoint => get("/strongroom/audit/checkpoint".to_owned()),
+            Request::WebhookList => get("/strongroom/webhooks".to_owned()),
+            Request::WebhookMake => {
+                let body =
+                    json!({"url": "https://hooks.example.com/", "event_types": ["*"], "active": false});
+                ("POST", "/strongroom/webhooks".to_owned(), Some(body))
+            }
             Request::VaultList => get("/vaults?limit=4".to_owned()),
             Request::VaultGet(of) => get(vault(of)),
             Request::VaultMake(name) => ("POST", "/vaults".to_owned(), named(&Some(name))),

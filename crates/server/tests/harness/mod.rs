@@ -13,18 +13,19 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use strongroom_crypto::{CryptoError, LogKey, Rng, RootKey, TokenKey};
+use strongroom_crypto::{CryptoError, LogKey, Rng, RootKey, SigningSecret, TokenKey};
 use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::app::App;
 use strongroom_domain::audit::{Action, Actor, Event};
 use strongroom_domain::caller::Role;
 use strongroom_domain::clock::Clock;
-use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, ServiceUserId, UserId};
+use strongroom_domain::ids::{AccountId, ApiKeyId, EventId, PrincipalId, ServiceUserId, UserId, WebhookId};
 use strongroom_domain::limits::Limits;
 use strongroom_domain::principal::{Account, ServiceUser, User};
 use strongroom_domain::stamp::Stamper;
 use strongroom_domain::store::Store;
 use strongroom_domain::token::Token;
+use strongroom_domain::webhook::{Delivery, DeliveryState, EventTypes, Settled, Webhook, WebhookUrl};
 use strongroom_server::front::Peer;
 use strongroom_server::{Front, Settings, Shared};
 use strongroom_store::cache::CachedStore;
@@ -64,6 +65,7 @@ pub(crate) struct World {
     pub(crate) first_user: PrincipalId,
     account: AccountId,
     token_key: TokenKey,
+    root_key: RootKey,
     stamper: Stamper,
     clock: Arc<Still>,
     rng: Arc<Counting>,
@@ -106,6 +108,8 @@ impl World {
         let (log_key, apart) = (LogKey::make(&Counting::default()).unwrap(), Counting::default());
         let wrapped = root_key.wrap_log_key(&log_key, id.ksuid().as_bytes(), &apart).unwrap();
         store.log_key_insert(id, wrapped).await.unwrap();
+        let same_root_key = RootKey::make(&Counting::default()).unwrap();
+        assert_eq!(same_root_key.id(), root_key.id());
         let app = App::open(store.clone(), root_key, limits, clock.clone(), rng.clone()).await.unwrap();
         let front = Front::new(Shared::new(app, settings));
         let first_user = PrincipalId::User(user);
@@ -116,6 +120,7 @@ impl World {
             first_user,
             account: id,
             token_key,
+            root_key: same_root_key,
             stamper,
             clock,
             rng,
@@ -160,6 +165,66 @@ impl World {
         let (id, event) = (key.id, self.event(&key));
         self.store.api_key_insert(self.account, key, event.into()).await.unwrap();
         (id, token)
+    }
+
+    /// A webhook, made past the API. Its target is on no network: a message to it fails at once.
+    pub(crate) async fn add_webhook(&self) -> WebhookId {
+        let stamp = self.stamper.stamp().unwrap();
+        let id = WebhookId::new(stamp.ksuid);
+        // With randomness of its own, so that what else is drawn does not hang on it.
+        let (secret, apart) = (SigningSecret::make(&Counting::default()).unwrap(), Counting::default());
+        let (account, place) = (*self.account.ksuid().as_bytes(), *id.ksuid().as_bytes());
+        let webhook = Webhook {
+            id,
+            url: WebhookUrl::read("https://127.0.0.1/hook?token=x").unwrap(),
+            event_types: EventTypes::from_text("secret_updated.v0 vault_deleted.v0"),
+            description: String::new(),
+            metadata: String::new(),
+            active: true,
+            created_at: stamp.at,
+            updated_at: stamp.at,
+            revision: 1,
+            secret: self.root_key.wrap_signing_secret(&secret, &account, &place, &apart).unwrap(),
+            old_secret: None,
+            position: 0,
+        };
+        let event = self.event(&webhook);
+        self.store.webhook_insert(self.account, webhook, Webhook::MAX, event).await.unwrap();
+        id
+    }
+
+    pub(crate) async fn delete_webhook(&self, id: WebhookId) {
+        let webhook = self.store.webhook_find(self.account, id).await.unwrap().unwrap();
+        let event = self.event(&webhook);
+        self.store.webhook_delete(self.account, id, webhook.revision, event).await.unwrap();
+    }
+
+    /// Deliveries that failed, of records with these numbers, made past the API.
+    pub(crate) async fn add_deliveries(
+        &self,
+        webhook: WebhookId,
+        records: std::ops::Range<u64>,
+        state: DeliveryState,
+    ) {
+        let delivery = |sequence| {
+            let stamp = self.stamper.stamp().unwrap();
+            Settled::Failed(Delivery {
+                sequence,
+                event: EventId::new(stamp.ksuid),
+                kind: "secret_updated.v0".to_owned(),
+                body: "{}".to_owned(),
+                state,
+                attempts: 2,
+                due: stamp.at,
+                error: "the target answered 500".to_owned(),
+            })
+        };
+        let settled = records.map(delivery).collect();
+        self.store.delivery_settle(self.account, webhook, 0, settled).await.unwrap();
+    }
+
+    pub(crate) fn account(&self) -> AccountId {
+        self.account
     }
 
     pub(crate) async fn delete_key(&self, id: ApiKeyId) {

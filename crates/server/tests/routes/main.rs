@@ -19,6 +19,7 @@ mod service_users;
 mod values;
 mod vaults;
 mod versions;
+mod webhooks;
 
 use std::fmt::Write as _;
 
@@ -87,8 +88,12 @@ fn draw(answer: &Response<Vec<u8>>, out: &mut String) {
     indented(&without_token(&body).replace(operation, "[operation]"), out);
 }
 
-/// A token's form is checked, and the token left out: a snapshot is no place for what looks like one.
+/// A token's form is checked, and the token left out, as is a signing secret: a snapshot is no place for what looks like one.
 fn without_token(body: &str) -> String {
+    if let Some((before, rest)) = body.split_once("\"secret\":\"whsec_") {
+        let (_, after) = rest.split_once('"').unwrap();
+        return format!("{before}\"secret\":\"[secret]\"{after}");
+    }
     let Some((before, rest)) = body.split_once("\"token\":\"") else { return body.to_owned() };
     let (token, after) = rest.split_once('"').unwrap();
     let (id, random) = token.split_once('_').unwrap();

@@ -7,6 +7,7 @@ mod audit;
 mod backup;
 mod checkpoint;
 mod deleted;
+mod deliveries;
 mod erase;
 mod error;
 mod expiry;
@@ -21,6 +22,7 @@ mod service_users;
 mod tally;
 mod vaults;
 mod versions;
+mod webhooks;
 mod writer;
 
 use std::path::{Path, PathBuf};

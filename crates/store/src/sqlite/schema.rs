@@ -16,6 +16,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { sql: include_str!("../../migrations/0004_log.sql"), then: log_tree::grow },
     Migration::sql(include_str!("../../migrations/0005_expiry_and_answers.sql")),
     Migration::sql(include_str!("../../migrations/0006_pruned_log.sql")),
+    Migration::sql(include_str!("../../migrations/0007_webhooks.sql")),
 ];
 
 /// From one shape of the file to the next.

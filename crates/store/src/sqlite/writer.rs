@@ -71,6 +71,11 @@ impl Step<'_> {
         Ok(())
     }
 
+    /// How many records the log has.
+    pub(super) fn log_size(&self) -> u64 {
+        self.log.size()
+    }
+
     /// Notes that sealed bytes or keys are destroyed, of which no copy is to be left behind.
     pub(super) fn erase(&mut self) {
         *self.erase = true;

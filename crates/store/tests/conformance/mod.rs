@@ -17,6 +17,7 @@ mod service_users;
 pub(crate) mod values;
 mod vaults;
 mod versions;
+mod webhooks;
 
 use std::pin::Pin;
 
@@ -54,6 +55,7 @@ pub(crate) fn every_case() -> impl Iterator<Item = &'static Case> {
         expiry::CASES,
         api_keys::CASES,
         service_users::CASES,
+        webhooks::CASES,
         audit::CASES,
         concurrency::CASES,
         coherence::CASES,
