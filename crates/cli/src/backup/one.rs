@@ -95,11 +95,8 @@ impl One {
 
 fn would(to: &Reference, there: &There, found: &Found) -> String {
     match there {
-        There::Secret(detail) => {
-            let now = detail.version;
-            format!(
-                "would give {to}, which is at version {now}, the value of {found}, if it is another one\n"
-            )
+        There::Secret { version, .. } => {
+            format!("would give {to}, now at version {version}, the value of {found}, if it is another one\n")
         }
         There::Vault => format!("would make {to} with the value of {found}\n"),
         There::Nothing => {
