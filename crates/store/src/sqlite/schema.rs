@@ -14,7 +14,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration::sql(include_str!("../../migrations/0002_grants.sql")),
     Migration::sql(include_str!("../../migrations/0003_versions.sql")),
     Migration { sql: include_str!("../../migrations/0004_log.sql"), then: log_tree::grow },
-    Migration::sql(include_str!("../../migrations/0007_pruned_log.sql")),
+    Migration::sql(include_str!("../../migrations/0006_pruned_log.sql")),
 ];
 
 /// From one shape of the file to the next.
