@@ -99,7 +99,7 @@ fn a_value_that_was_overwritten_comes_back() {
     let events = audit_events(&world.server.data).len();
     let told = world.restores(&world.admin, &["--secret", "prod:db", "--dry-run"]);
     assert!(
-        told.contains("would give prod:db, which is at version 4, the value of prod:db@3 of the backup"),
+        told.contains("would give prod:db, now at version 4, the value of prod:db@3 of the backup"),
         "{told}"
     );
     assert_eq!(audit_events(&world.server.data).len(), events, "nothing is done");
@@ -206,6 +206,15 @@ fn what_cannot_be_restored_is_told() {
         let told = world.admin.fails(1, &args);
         assert!(told.contains("cannot be read") || told.contains("is damaged"), "{name}: {told}");
     }
+    let older = world.folder.path().join("older.db");
+    let mut bytes = whole.clone();
+    // Where SQLite keeps the version of the store.
+    bytes[60..64].copy_from_slice(&4_u32.to_be_bytes());
+    fs::write(&older, &bytes).unwrap();
+    let args = ["restore", "--from", text(&older), "--secret", "prod:db", "--root-key-file", text(&key)];
+    let told = world.admin.fails(1, &args);
+    assert!(told.contains("an older Strongroom") && told.contains("into an empty folder"), "{told}");
+    assert_eq!(fs::read(&older).unwrap(), bytes, "it is not migrated");
     world.admin.fails(3, &["restore", "--from", "/nowhere.db", "--secret", "prod:db"]);
     let profiles = world.folder.path().join("profiles.toml");
     let args = ["--secret", "prod:db", "--profile", "none", "--client-config", text(&profiles)];

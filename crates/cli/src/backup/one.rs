@@ -45,7 +45,7 @@ pub(super) struct One {
 
 /// What is there of the secret that gets the value.
 enum There {
-    Secret(wire::SecretDetail),
+    Secret { id: String, version: u32 },
     Vault,
     Nothing,
 }
@@ -69,7 +69,7 @@ impl One {
             return crate::out(&would(to, &there, &found));
         }
         match there {
-            There::Secret(detail) => change(&client, to, &detail, &found, value),
+            There::Secret { id, version } => change(&client, to, (&id, version), &found, value),
             There::Vault => make(&client, to, &found, value),
             There::Nothing => {
                 let vault = wire::VaultCreate { name: to.vault.clone(), ..Default::default() };
@@ -81,7 +81,8 @@ impl One {
 
     fn there(&self, client: &Client, to: &Reference) -> Result<There, Failure> {
         if let Some(secret) = client.secret_find(&to.vault, &to.name)? {
-            return Ok(There::Secret(client.detail(&secret.id)?));
+            let version = client.detail(&secret.id)?.version;
+            return Ok(There::Secret { id: secret.id, version });
         }
         match find::vault(client, &to.vault) {
             Ok(_) => Ok(There::Vault),
@@ -94,11 +95,8 @@ impl One {
 
 fn would(to: &Reference, there: &There, found: &Found) -> String {
     match there {
-        There::Secret(detail) => {
-            let now = detail.version;
-            format!(
-                "would give {to}, which is at version {now}, the value of {found}, if it is another one\n"
-            )
+        There::Secret { version, .. } => {
+            format!("would give {to}, now at version {version}, the value of {found}, if it is another one\n")
         }
         There::Vault => format!("would make {to} with the value of {found}\n"),
         There::Nothing => {
@@ -111,17 +109,16 @@ fn would(to: &Reference, there: &There, found: &Found) -> String {
 fn change(
     client: &Client,
     to: &Reference,
-    detail: &wire::SecretDetail,
+    (id, version): (&str, u32),
     found: &Found,
     mut value: Zeroizing<String>,
 ) -> Result<ExitCode, Failure> {
-    let id = &detail.secret.id;
     let mut change = wire::SecretUpdate { value: Some(std::mem::take(&mut *value)), ..Default::default() };
     let changed = client.secret_update(id, &change);
     change.value.zeroize();
     changed?;
     let now = client.detail(id)?.version;
-    crate::out(&if now == detail.version {
+    crate::out(&if now == version {
         format!("{to} has the value of {found} already: nothing was changed\n")
     } else {
         format!("{to} has the value of {found}: it is version {now} now\n")
