@@ -164,8 +164,9 @@ impl Watcher {
             *caller = app.refreshed(caller).await?;
             let known = self.shared.feed.ring().after(place, caller, limit);
             let page = match known {
-                Some(page) => page,
-                None => app.change_list(caller, place, limit).await?,
+                // Who does not wait any longer is not to miss what is committed and not in memory yet.
+                Some(page) if !is_over || self.is_up_to_date().await? => page,
+                _ => app.change_list(caller, place, limit).await?,
             };
             if !page.changes.is_empty() || page.more || is_over {
                 return Ok(page);
@@ -178,6 +179,11 @@ impl Watcher {
                 () = tokio::time::sleep_until(deadline) => true,
             };
         }
+    }
+
+    async fn is_up_to_date(&self) -> Result<bool> {
+        let head = self.shared.app.audit_head().await?;
+        Ok(self.shared.feed.ring().last() >= head.sequence)
     }
 
     fn is_stopped(&self) -> bool {
