@@ -130,6 +130,25 @@ fn a_stream_outlasts_the_limit_of_idle_connections() {
     server.stop();
 }
 
+/// Neither is the limit one of a request that waits; and whose connection is gone waits no longer.
+#[test]
+fn a_poll_lasts_as_long_as_it_was_asked_to() {
+    let data = private_folder();
+    let server = Server::start_with(data.path(), &["--header-timeout", "200ms"]);
+    let mut client = server.client();
+    let after = cursor(&mut client);
+    let start = Instant::now();
+    server.client().get(&format!("{FEED}?after={after}&wait=700ms")).expect_status(200);
+    assert!(start.elapsed() >= Duration::from_millis(700), "{:?}", start.elapsed());
+    let request = Request::new("GET", &format!("{FEED}?after={after}&wait=60s"));
+    let mut waiting = connect(server.address()).unwrap();
+    waiting.write_all(&request.token(&first_key(data.path())).bytes(server.address())).unwrap();
+    poll("it waits", || (metric(&mut server.client(), "strongroom_feed_watchers") == 1).then_some(()));
+    drop(waiting);
+    poll("it is gone", || (metric(&mut server.client(), "strongroom_feed_watchers") == 0).then_some(()));
+    server.stop();
+}
+
 #[test]
 fn who_waits_does_not_hold_up_a_stop() {
     let data = private_folder();

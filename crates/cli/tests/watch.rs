@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use harness::{Process, audit_events, field, make_vault, poll, secret_in, text};
+use harness::{Process, audit_events, field, make_vault, poll, run, secret_in, text};
 use person::Person;
 use prod::Prod;
 use rustix::process::Signal;
@@ -161,6 +161,33 @@ fn a_restart_of_the_server_is_not_missed() {
     assert_eq!(told.matches("warning: ").count(), 1, "it is told once: {told}");
     poll("it says that it goes on", || rendered.process.stderr().contains("followed again").then_some(()));
     assert!(!told.contains("canary"), "{told}");
+    prod.server.stop();
+}
+
+/// Its feed is another one, which is begun anew; what differs shows in the values.
+#[test]
+fn after_a_restore_the_value_is_that_of_the_backup() {
+    let mut prod = Prod::with(&[("db-password", "first")]);
+    let rendered = Rendered::start(&prod);
+    rendered.waits_for("first");
+    let (data, away, file) = (prod.server.data.clone(), prod.path("away"), prod.path("backup.db"));
+    assert!(run(&["backup", text(&file), "--data-dir", text(&data)]).success());
+    set(&mut prod, "db-password", "second");
+    rendered.waits_for("second");
+    let address = prod.server.address().to_owned();
+    prod.server.pause();
+    fs::rename(&data, &away).unwrap();
+    let key = harness::files::root_key(&away).path;
+    let args = ["restore", text(&file), "--data-dir", text(&data), "--root-key-file", text(&key)];
+    assert!(run(&args).success());
+    for kept in [key.as_path(), &away.join("first-api-key")] {
+        fs::copy(kept, data.join(kept.file_name().unwrap())).unwrap();
+    }
+    prod.server.resume_at(&address);
+    rendered.waits_for("first");
+    prod.client = prod.server.client();
+    set(&mut prod, "db-password", "third");
+    rendered.waits_for("third");
     prod.server.stop();
 }
 

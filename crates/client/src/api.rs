@@ -107,6 +107,8 @@ pub struct Client {
     token: Token,
     tls: TlsConfig,
     agent: Agent,
+    /// Time for all of a call with its answer.
+    overall: Duration,
 }
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -130,21 +132,26 @@ impl Client {
         let address = Address::parse(&url)?;
         let tls = tls_config(&address, ca.as_deref())?;
         let agent = agent(&address, &tls, CONNECT, OVERALL);
-        Ok(Self { address, token, tls, agent })
+        Ok(Self { address, token, tls, agent, overall: OVERALL })
     }
 
     /// Another client of the same server with the same key, for another thread.
     #[must_use]
     pub fn another(&self) -> Self {
-        let Self { address, token, tls, agent } = self;
-        Self { address: address.clone(), token: token.copy(), tls: tls.clone(), agent: agent.clone() }
+        Self {
+            address: self.address.clone(),
+            token: self.token.copy(),
+            tls: self.tls.clone(),
+            agent: self.agent.clone(),
+            overall: self.overall,
+        }
     }
 
     /// Sets how long to wait for a connection, and for all of a call with its answer.
     #[must_use]
     pub fn with_timeouts(self, connect: Duration, overall: Duration) -> Self {
         let agent = agent(&self.address, &self.tls, connect, overall);
-        Self { agent, ..self }
+        Self { agent, overall, ..self }
     }
 
     /// The server's URL, without a `/` at its end.
@@ -190,13 +197,7 @@ impl Client {
         let body =
             body.map_err(|error| Error::Protocol(format!("the request cannot be written: {error}")))?;
         let url = format!("{}{path}{}", self.url(), query_string(query));
-        let send = || self.send_once(method, &url, body.as_deref().map(Vec::as_slice), None);
-        // Reading twice harms nobody. A write whose answer was lost may have been done, and is never sent again.
-        let sent = match send() {
-            Err(error) if method == Method::Get && error::is_closed_early(&error) => send(),
-            sent => sent,
-        };
-        self.read(sent.map_err(|error| Error::of_transport(self.url(), error))?)
+        self.send_for(method, &url, body.as_deref().map(Vec::as_slice), self.overall)
     }
 
     /// Reads what the server may take a while to answer: as long as it is asked to wait, and then as long as any call.
@@ -207,7 +208,22 @@ impl Client {
         wait: Duration,
     ) -> Result<Answer, Error> {
         let url = format!("{}{path}{}", self.url(), query_string(query));
-        let sent = self.send_once(Method::Get, &url, None, Some(wait + OVERALL));
+        self.send_for(Method::Get, &url, None, wait + self.overall)
+    }
+
+    fn send_for(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<&[u8]>,
+        limit: Duration,
+    ) -> Result<Answer, Error> {
+        let send = || self.send_once(method, url, body, limit);
+        // Reading twice harms nobody. A write whose answer was lost may have been done, and is never sent again.
+        let sent = match send() {
+            Err(error) if method == Method::Get && error::is_closed_early(&error) => send(),
+            sent => sent,
+        };
         self.read(sent.map_err(|error| Error::of_transport(self.url(), error))?)
     }
 
@@ -216,7 +232,7 @@ impl Client {
         method: Method,
         url: &str,
         body: Option<&[u8]>,
-        within: Option<Duration>,
+        limit: Duration,
     ) -> Result<Response<Body>, ureq::Error> {
         // This header is what the token is for.
         let authorization = Zeroizing::new(format!("Bearer {}", self.token.expose_secret()));
@@ -230,11 +246,8 @@ impl Client {
         match body {
             Some(body) => self.agent.run(request.header("content-type", "application/json").body(body)?),
             None => {
-                let mut request = self.agent.configure_request(request.body(())?);
-                if within.is_some() {
-                    request = request.timeout_global(within);
-                }
-                self.agent.run(request.build())
+                let request = self.agent.configure_request(request.body(())?);
+                self.agent.run(request.timeout_global(Some(limit)).build())
             }
         }
     }

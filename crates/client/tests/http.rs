@@ -237,6 +237,30 @@ fn nobody_waits_for_longer_than_was_said() {
     script.requests();
 }
 
+/// The time that the server is asked to wait comes on top of that.
+#[test]
+fn a_wait_is_waited_for() {
+    let page = r#"{"changes":[],"cursor":"7-00000000000000ff","more":false}"#;
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{page}", page.len());
+    let script = Script::of([Turn::Silence, Turn::Answer(answer.clone()), Turn::Answer(answer)]);
+    let client = script.client().with_timeouts(Duration::from_millis(200), Duration::from_millis(200));
+    let start = Instant::now();
+    let error = client.changes(Some("3-00000000000000aa"), Duration::from_millis(300)).unwrap_err();
+    let took = start.elapsed();
+    assert!(
+        matches!(error, Error::TimedOut { .. }) && took >= Duration::from_millis(500),
+        "{error:?} {took:?}"
+    );
+    let client = client.another().with_timeouts(Duration::from_secs(5), Duration::from_secs(5));
+    for after in [Some("start"), None] {
+        assert_eq!(client.changes(after, Duration::ZERO).unwrap().cursor, "7-00000000000000ff");
+    }
+    let asked: Vec<_> =
+        script.requests().iter().map(|request| request.lines().next().unwrap().to_owned()).collect();
+    let get = |query: &str| format!("GET /strongroom/changes{query} HTTP/1.1");
+    assert_eq!(asked, [get("?after=3-00000000000000aa&wait=300ms"), get("?after=start"), get("")]);
+}
+
 #[test]
 fn a_server_that_is_not_there_is_told_apart() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

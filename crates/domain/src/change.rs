@@ -13,7 +13,6 @@ use strongroom_crypto::{Digest, leaf_digest};
 
 use crate::audit::{Event, Object, Record, Whereabouts};
 use crate::caller::Caller;
-use crate::error::Result;
 use crate::ids::{AccountId, EventId, SecretId, VaultId};
 use crate::page::PageLimit;
 
@@ -217,16 +216,17 @@ pub struct Noted {
 }
 
 impl Noted {
-    /// Reads a record.
-    ///
-    /// # Errors
-    /// When it is no event.
-    pub fn of(record: &Record) -> Result<Self> {
-        let event = Event::from_canonical(&record.canonical)?;
+    /// Reads a record. One that is damaged may have been of anything: the feed goes on after it, and the walk through the log
+    /// tells of it.
+    #[must_use]
+    pub fn of(record: &Record) -> Self {
         let cursor = Cursor::after(record.sequence, &record.hash());
+        let Ok(event) = Event::from_canonical(&record.canonical) else {
+            return Self { cursor, change: None, of_keys: true };
+        };
         let of_keys = matches!(event.object, Object::ApiKey { .. } | Object::ServiceUser { .. })
             && !event.kind.ends_with("_created.v0");
-        Ok(Self { cursor, change: Change::of(event, cursor).map(Box::new), of_keys })
+        Self { cursor, change: Change::of(event, cursor).map(Box::new), of_keys }
     }
 }
 
@@ -334,6 +334,12 @@ mod tests {
             assert_eq!(bad.parse::<Cursor>(), Err(BadCursor), "{bad}");
         }
         assert_ne!(Cursor::start(nobody()), Cursor::start(AccountId::new(Ksuid::from_bytes([1; 20]))));
+    }
+
+    #[test]
+    fn the_feed_goes_on_after_a_damaged_record() {
+        let noted = Noted::of(&Record { sequence: 7, canonical: b"{".to_vec() });
+        assert!(noted.change.is_none() && noted.of_keys && noted.cursor.sequence() == 7);
     }
 
     #[test]

@@ -13,6 +13,8 @@ use super::Remote;
 use super::values::{self, CacheOptions, note};
 use crate::failure::{Failure, warn};
 
+/// What the server says of a place from which the feed cannot be read on.
+const GONE: [&str; 2] = ["ERR_STRONGROOM_1030", "ERR_STRONGROOM_1031"];
 /// How long one request waits for a change.
 const WAIT: Duration = Duration::from_secs(30);
 /// A change is followed by others often enough: so long, and so often, they are waited for.
@@ -133,7 +135,7 @@ impl Watch {
                     }
                 }
                 // What changed since then shows in the values.
-                Err(Error::Refused(refusal)) if refusal.status == 410 => {
+                Err(Error::Refused(refusal)) if GONE.contains(&refusal.error_code.as_str()) => {
                     (self.place, self.is_stale) = (None, true);
                 }
                 Err(error) => {

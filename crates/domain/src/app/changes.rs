@@ -1,6 +1,7 @@
 //! The feed of changes, read from the store.
 
 use super::App;
+use super::audit::root_over;
 use crate::caller::Caller;
 use crate::change::{Changes, Cursor, Noted, Since};
 use crate::error::{Error, Gone, Result};
@@ -17,33 +18,26 @@ impl App {
     /// # Errors
     /// `Gone` for a cursor that is none of this feed.
     pub async fn change_start(&self, since: Since) -> Result<Cursor> {
-        match since {
-            Since::Now => {
-                let head = self.store.audit_head().await?.sequence;
-                self.change_cursor(head).await?.ok_or(Error::Gone(Gone::Pruned))
-            }
-            Since::Oldest => {
-                let oldest = self.store.audit_list(0, 1).await?;
-                let before = oldest.first().map_or(0, |record| record.sequence.saturating_sub(1));
-                self.change_cursor(before).await?.ok_or(Error::Gone(Gone::Pruned))
-            }
-            Since::Cursor(cursor) => {
-                let beyond = cursor.sequence() > self.store.audit_head().await?.sequence;
-                match if beyond { None } else { self.change_cursor(cursor.sequence()).await? } {
-                    Some(own) if own == cursor => Ok(cursor),
-                    Some(_) => Err(Error::Gone(Gone::OtherFeed)),
-                    None if beyond => Err(Error::Gone(Gone::OtherFeed)),
-                    None => Err(Error::Gone(Gone::Pruned)),
-                }
-            }
+        let cursor = match since {
+            Since::Now => return self.change_cursor(self.store.audit_head().await?.sequence).await,
+            Since::Oldest => return self.change_cursor(self.store.audit_pruned().await?).await,
+            Since::Cursor(cursor) => cursor,
+        };
+        let beyond = cursor.sequence() > self.store.audit_head().await?.sequence;
+        if beyond || self.change_cursor(cursor.sequence()).await? != cursor {
+            return Err(Error::Gone(Gone::OtherFeed));
         }
+        if cursor.sequence() < self.store.audit_pruned().await? {
+            return Err(Error::Gone(Gone::Pruned));
+        }
+        Ok(cursor)
     }
 
-    /// The place after a record, if its hash is kept: the log's tree keeps it for longer than the record.
-    async fn change_cursor(&self, sequence: u64) -> Result<Option<Cursor>> {
-        let Some(leaf) = sequence.checked_sub(1) else { return Ok(Some(Cursor::start(self.account.id))) };
-        let hash = self.store.audit_hashes(0, leaf, 1).await?;
-        Ok(hash.first().map(|hash| Cursor::after(sequence, hash)))
+    /// The place after a record of the log. The log's tree keeps the hashes of records that are gone.
+    async fn change_cursor(&self, sequence: u64) -> Result<Cursor> {
+        let Some(leaf) = sequence.checked_sub(1) else { return Ok(Cursor::start(self.account.id)) };
+        let hash = root_over(&*self.store, leaf..sequence).await?;
+        Ok(Cursor::after(sequence, &hash))
     }
 
     /// The changes after a place, as far as the caller sees them. It looks at a bounded number of records: none may be a change,
@@ -72,7 +66,7 @@ impl App {
     /// # Errors
     /// Those of the store.
     pub async fn change_records(&self, after: u64) -> Result<Vec<Noted>> {
-        self.store.audit_list(after, STEP).await?.iter().map(Noted::of).collect()
+        Ok(self.store.audit_list(after, STEP).await?.iter().map(Noted::of).collect())
     }
 
     /// Waits until there are records after a number; says which is the last.

@@ -4,6 +4,10 @@ use http::Response;
 use http_body_util::BodyExt;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
+use strongroom_domain::caller::Role;
+use strongroom_domain::deleted::Retention;
+use strongroom_domain::limits::Limits;
+use strongroom_server::{Settings, sweeper};
 
 use crate::harness::{Call, World, id};
 use crate::{seen, seen_call, seen_with};
@@ -270,6 +274,31 @@ async fn a_server_that_stops_lets_nobody_wait() {
     assert!(text.starts_with(b": here\nid: "), "{text:?}");
     // Nor anybody who comes later.
     assert_eq!(json_of(&world.answer(&poll).await)["cursor"], after);
+}
+
+/// What comes after a cursor may be too old to be kept; then it says so, and how to begin again.
+#[tokio::test]
+async fn a_cursor_that_is_too_old_says_so() {
+    let limits = Limits { audit: Some(Retention { seconds: 600 }), ..Limits::default() };
+    let world = World::with(Role::Admin, limits, Settings::default()).await;
+    let mut cursors = Vec::new();
+    for number in 0..20 {
+        world.add_vault(&format!("old-{number}")).await;
+        cursors.push(cursor(&world).await);
+    }
+    world.pass(601);
+    world.add_vault("young").await;
+    sweeper::sweep(world.front.shared(), u64::MAX).await;
+    assert_eq!(world.store.audit_list(0, 1).await.unwrap()[0].sequence, 17);
+    let seen = async |query: &str| seen(&world, "GET", &format!("{FEED}?after={query}"), None).await;
+    assert_snapshot!("changes_that_are_not_kept", seen(&cursors[14]).await);
+    assert_eq!(world.answer(&streaming(&world, &format!("?after={}", cursors[3]))).await.status(), 410);
+    // The last one that is gone is told of by the cursor after it, and the oldest one that is kept comes first.
+    for after in [&cursors[15], "start"] {
+        let page = json_of(&world.answer(&world.call("GET", &format!("{FEED}?after={after}"), None)).await);
+        let expected = ["old-16", "old-17", "old-18", "old-19", "young"];
+        assert_eq!(names(&page), expected.map(|name| format!("vault_created.v0 {name}")), "{after}");
+    }
 }
 
 /// Many who watch cost one reading of each record, and none when nobody watches.
