@@ -111,16 +111,17 @@ impl Target {
 
 /// Reads one request from a connection, and does what is to be done. Whoever asks may go away at any time.
 pub(crate) fn answer(mut stream: impl Read + Write, shared: &Shared) {
-    let Some((target, headers, body)) = read(&mut stream) else { return };
+    let Some(mut request) = read(&mut stream) else { return };
     let does = {
         let mut taken = shared.taken.lock().unwrap();
         let does = match *shared.does.lock().unwrap() {
-            Does::Falter if taken.len() % 3 == 0 => Does::Answer(500),
-            Does::Falter if taken.len() % 5 == 0 => Does::Close,
+            Does::Falter if taken.len().is_multiple_of(3) => Does::Answer(500),
+            Does::Falter if taken.len().is_multiple_of(5) => Does::Close,
             Does::Falter => Does::Answer(200),
             does => does,
         };
-        taken.push(Taken { target, headers, body, does });
+        request.does = does;
+        taken.push(request);
         does
     };
     let _ = match does {
@@ -150,8 +151,7 @@ fn without_end(stream: &mut impl Write, piece: &[u8]) -> std::io::Result<()> {
     }
 }
 
-/// The target, the headers and the body of a request.
-fn read(stream: &mut impl Read) -> Option<(String, Vec<(String, String)>, Vec<u8>)> {
+fn read(stream: &mut impl Read) -> Option<Taken> {
     let mut reader = BufReader::new(stream);
     let mut line = || {
         let mut line = String::new();
@@ -174,5 +174,5 @@ fn read(stream: &mut impl Read) -> Option<(String, Vec<(String, String)>, Vec<u8
     let length = headers.iter().find(|(name, _)| name == "content-length")?.1.parse().ok()?;
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some((target, headers, body))
+    Some(Taken { target, headers, body, does: Does::Hang })
 }
