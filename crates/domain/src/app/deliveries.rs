@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use strongroom_crypto::{SigningSecret, WrappedKey};
 
-use super::{App, retry_stale};
+use super::App;
 use crate::audit::{Action, Actor, Event};
 use crate::error::{Error, Result};
 use crate::ids::{EventId, WebhookId};
@@ -115,7 +115,7 @@ impl App {
     /// Those of the store.
     pub async fn webhook_gone(&self, id: WebhookId) -> Result<()> {
         let actor = Actor::server(self.operator().await?.principal);
-        retry_stale(|| async {
+        self.retry_stale(id, || async {
             let Some(mut webhook) = self.webhook_if_active(id).await? else { return Ok(()) };
             let stamp = self.stamper.stamp()?;
             webhook.active = false;
