@@ -82,7 +82,7 @@ pub(crate) fn connections(wanted: usize) -> usize {
 }
 
 /// How many connections so many open files leave room for. Of few, deliveries do not get more than connections do.
-fn room(files: u64) -> usize {
+pub(crate) fn room(files: u64) -> usize {
     let room = files.saturating_sub(STORE_FILES);
     let room = room.saturating_sub(DELIVERY_FILES).max(room / 2).max(1);
     usize::try_from(room).unwrap_or(usize::MAX)

@@ -158,7 +158,7 @@ const CONFLICT: StatusCode = StatusCode::CONFLICT;
 const NOT_FOUND: StatusCode = StatusCode::NOT_FOUND;
 const KEYS: &str =
     "Make an API key with POST /api_keys; the first start wrote one to first-api-key in the data folder.";
-const EVENT_TYPES: &str = "Types are '*', or secret_ or vault_ with created, updated, deleted, undeleted or purged and .v0, such as secret_updated.v0, and secret_expiring.v0, secret_expired.v0.";
+const EVENT_TYPES: &str = "Types are '*', secret_expiring.v0, secret_expired.v0, and secret_ or vault_ with created, updated, deleted, undeleted or purged and .v0, such as secret_updated.v0.";
 const CHECK: &str = "Check your API client implementation and review the API documentation: /openapi.json.";
 
 /// What a client sent, short enough for a message, without control characters and without a token that was put in the
