@@ -8,7 +8,7 @@ use strongroom_domain::ids::WebhookId;
 use strongroom_domain::webhook::{Delivery, DeliveryState, Webhook};
 
 use super::message::Message;
-use super::{Failure, schedule, told};
+use super::{Failure, schedule};
 use crate::{Shared, metrics};
 
 /// How an attempt ended.
@@ -26,7 +26,8 @@ pub(super) async fn attempt(shared: Arc<Shared>, id: WebhookId, delivery: Arc<De
     match tried(&shared, id, &delivery).await {
         Ok(ended) => ended,
         Err(error) => {
-            told(&error);
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(webhook = %id, %error, cause, "an attempt to deliver could not be made");
             Ended::Failed(ours())
         }
     }
