@@ -137,8 +137,9 @@ impl App {
     /// # Errors
     /// Those of the store.
     pub async fn webhook_gone(&self, id: WebhookId) -> Result<()> {
-        let actor = Actor::server(self.operator().await?.principal);
-        self.retry_stale(id, || async {
+        let operator = self.operator().await?;
+        let actor = Actor::server(operator.principal);
+        self.retry_stale(&operator, id, || async {
             let Some(mut webhook) = self.webhook_if_active(id).await? else { return Ok(()) };
             let stamp = self.stamper.stamp()?;
             webhook.active = false;
