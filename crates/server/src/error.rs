@@ -8,7 +8,7 @@ use http::{HeaderValue, StatusCode, header};
 use strongroom_domain::Error;
 use strongroom_domain::cidr::BadCidr;
 use strongroom_domain::error::{BadCredential, Conflict, Denial, Expired, Gone, Missing, Noun, Rule};
-use strongroom_domain::ids::OperationId;
+use strongroom_domain::ids::{IpPolicyId, OperationId};
 use strongroom_domain::webhook::UnknownEventType;
 
 /// A failure of a request: the domain's, or one of the protocol around it.
@@ -431,19 +431,30 @@ impl From<&Rule> for Told {
                 1414,
                 "The provided ip_policy_id is invalid: there is no such IP Policy. Please check the value given with your request.",
             ),
-            Rule::NoSuchIpPolicy(id) => told(
-                BAD,
-                1801,
-                format!("Invalid IP Restriction. The policy '{}' does not exist on your account.", short(id)),
-            ),
-            Rule::RestrictionType(kind) => told(
-                BAD,
-                1803,
-                format!(
-                    "The provided IP Restriction type \"{}\" is invalid. Valid types: dashboard, api, agent, endpoints.",
-                    short(kind)
-                ),
-            ),
+            // What has not the look of what it should be may be a secret in the wrong place.
+            Rule::NoSuchIpPolicy(id) => {
+                let id = if id.starts_with(IpPolicyId::PREFIX) {
+                    format!(" '{}'", short(id))
+                } else {
+                    String::new()
+                };
+                told(
+                    BAD,
+                    1801,
+                    format!("Invalid IP Restriction. The policy{id} does not exist on your account."),
+                )
+            }
+            Rule::RestrictionType(kind) => {
+                let alike = kind.len() < 20 && kind.bytes().all(|byte| byte.is_ascii_lowercase());
+                let kind = if alike { format!(" \"{kind}\"") } else { String::new() };
+                told(
+                    BAD,
+                    1803,
+                    format!(
+                        "The provided IP Restriction type{kind} is invalid. Valid types: dashboard, api, agent, endpoints."
+                    ),
+                )
+            }
             Rule::NoIpPolicy => told(BAD, 1804, "An IP Restriction must specify at least one IP Policy."),
             Rule::TooManyIpPolicies { max } => told(
                 BAD,

@@ -141,6 +141,9 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
     let make = async |target: &str, body: Value| {
         harness::made(&world.answer(&Call::new("POST", target, Some(&body)).bearer(maker)).await)
     };
+    if row.path.starts_with("/ip_") {
+        world.clear_ip().await;
+    }
     // A name that no call before has taken.
     let name = format!("n{}", world.store.counts().await.unwrap().events);
     let vault = async || make("/vaults", json!({"name": format!("v{name}")})).await;
@@ -157,6 +160,9 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
                 "/api_keys/" => world.add_key(owner).await.0.to_string(),
                 "/bot_users/" | "/service_users/" => world.add_service_user(&name, true).await.to_string(),
                 "/strongroom/webhooks/" => world.add_webhook().await.to_string(),
+                "/ip_policies/" => world.add_ip_policy().await.to_string(),
+                "/ip_policy_rules/" => world.add_ip_rule().await.to_string(),
+                "/ip_restrictions/" => world.add_ip_restriction().await.to_string(),
                 other => panic!("nothing to put behind {other}"),
             };
             format!("{before}{target}{after}")
@@ -200,6 +206,14 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
         ("POST", "/strongroom/webhooks") => {
             Some(json!({"url": "https://hooks.example.com/", "event_types": ["*"]}))
         }
+        ("POST", "/ip_policy_rules") => {
+            let policy = world.add_ip_policy().await.to_string();
+            Some(json!({"cidr": "192.0.2.0/24", "ip_policy_id": policy, "action": "deny"}))
+        }
+        ("POST", "/ip_restrictions") => {
+            Some(json!({"type": "api", "ip_policy_ids": [world.add_ip_policy().await.to_string()]}))
+        }
+        ("POST" | "PATCH", path) if path.starts_with("/ip_") => Some(json!({"description": name})),
         ("POST", path) if path.ends_with("/retry") || path.ends_with("/test") => None,
         ("PATCH", "/strongroom/webhooks/{id}") => Some(json!({"description": name})),
         ("POST" | "PATCH", _) => Some(json!({"name": name})),
