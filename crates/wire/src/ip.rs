@@ -177,8 +177,8 @@ pub struct IpRestrictionCreate {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({"enforced": true}))]
 pub struct IpRestrictionUpdate {
-    /// Other policies in place of all that it had.
-    #[schema(min_items = 1, max_items = 10)]
+    /// Other policies in place of all that it had; an empty list leaves them.
+    #[schema(max_items = 10)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip_policy_ids: Option<Vec<String>>,
     /// Whether it keeps anybody out.

@@ -77,11 +77,10 @@ pub(crate) fn rule_update(mut body: Fields, limits: &Limits) -> Result<IpPolicyR
     })
 }
 
-fn policies(body: &mut Fields) -> Result<Option<IpPolicyIds>> {
-    let Some(texts) = body.texts("ip_policy_ids")? else { return Ok(None) };
+fn policies(texts: Vec<String>) -> Result<IpPolicyIds, Rule> {
     let id = |text: String| text.parse().map_err(|_| Rule::NoSuchIpPolicy(text));
     let ids = texts.into_iter().map(id).collect::<Result<Vec<_>, _>>()?;
-    Ok(Some(IpPolicyIds::new(ids)?))
+    IpPolicyIds::new(ids)
 }
 
 /// A restriction to be made.
@@ -90,7 +89,7 @@ pub(crate) fn restriction_create(mut body: Fields, limits: &Limits) -> Result<Ip
     Ok(IpRestrictionDraft {
         kind: RestrictionType::parse(&kind).ok_or(Rule::RestrictionType(kind))?,
         enforced: body.flag("enforced")?.unwrap_or(false),
-        policies: policies(&mut body)?.ok_or(Rule::NoIpPolicy)?,
+        policies: policies(body.texts("ip_policy_ids")?.unwrap_or_default())?,
         description: description(&mut body, Noun::IpRestriction, limits)?.unwrap_or_default(),
         metadata: metadata(&mut body, Noun::IpRestriction, limits)?.unwrap_or_default(),
     })
@@ -100,7 +99,11 @@ pub(crate) fn restriction_create(mut body: Fields, limits: &Limits) -> Result<Ip
 pub(crate) fn restriction_update(mut body: Fields, limits: &Limits) -> Result<IpRestrictionChange> {
     Ok(IpRestrictionChange {
         enforced: body.flag("enforced")?,
-        policies: policies(&mut body)?,
+        // Python sends the empty list for what is not given.
+        policies: match body.texts("ip_policy_ids")? {
+            Some(texts) if !texts.is_empty() => Some(policies(texts)?),
+            _ => None,
+        },
         description: description(&mut body, Noun::IpRestriction, limits)?,
         metadata: metadata(&mut body, Noun::IpRestriction, limits)?,
     })

@@ -141,6 +141,8 @@ async fn restrictions() {
     assert_snapshot!("ip_restriction_list_filtered", seen(&world, "GET", filtered, None).await);
     let change = json!({"ip_policy_ids": [other["id"]], "description": "another"});
     assert_snapshot!("ip_restriction_update", seen(&world, "PATCH", &own, Some(change)).await);
+    let nothing = json!({"ip_policy_ids": []});
+    assert_snapshot!("ip_restriction_update_no_policies", seen(&world, "PATCH", &own, Some(nothing)).await);
     let change = json!({"type": "agent"});
     assert_snapshot!("ip_restriction_update_type", seen(&world, "PATCH", &own, Some(change)).await);
     assert_snapshot!("ip_restriction_delete", seen(&world, "DELETE", &own, None).await);
