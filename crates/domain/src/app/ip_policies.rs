@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{App, retry_stale};
+use super::App;
 use crate::answer::{Creation, Made, Repeatable};
 use crate::audit::Action;
 use crate::caller::Caller;
@@ -85,7 +85,7 @@ impl App {
         to: Option<&Repeatable>,
     ) -> Result<Made<IpPolicy>> {
         caller.must_be_admin(Denial::IpRestrictions)?;
-        retry_stale(|| async {
+        self.retry_stale(caller, caller.principal, || async {
             if let Some(answer) = self.answered(caller, to).await? {
                 return Ok(Made::before(answer.into_ip_policy()?));
             }
@@ -136,7 +136,7 @@ impl App {
     ) -> Result<IpPolicy> {
         let description = change.description.map(Description::into_string);
         let metadata = change.metadata.map(Metadata::into_string);
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let old = self.ip_policy_get(caller, id).await?;
             let mut policy = old.clone();
             policy.description = description.clone().unwrap_or(policy.description);
@@ -157,7 +157,7 @@ impl App {
     /// # Errors
     /// `Forbidden`, `NotFound`, `Conflict`.
     pub async fn ip_policy_remove(&self, caller: &Caller, id: IpPolicyId) -> Result<()> {
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let policy = self.ip_policy_get(caller, id).await?;
             let rules = self.store.ip_rules_of(caller.account, id).await?;
             let mut events = Vec::with_capacity(rules.len() + 1);
@@ -184,7 +184,7 @@ impl App {
         to: Option<&Repeatable>,
     ) -> Result<Made<IpPolicyRule>> {
         caller.must_be_admin(Denial::IpRestrictions)?;
-        retry_stale(|| async {
+        self.retry_stale(caller, caller.principal, || async {
             if let Some(answer) = self.answered(caller, to).await? {
                 return Ok(Made::before(answer.into_ip_rule()?));
             }
@@ -240,7 +240,7 @@ impl App {
     ) -> Result<IpPolicyRule> {
         let description = change.description.map(Description::into_string);
         let metadata = change.metadata.map(Metadata::into_string);
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let old = self.ip_rule_get(caller, id).await?;
             let mut rule = old.clone();
             rule.cidr = change.cidr.clone().unwrap_or(rule.cidr);
@@ -263,7 +263,7 @@ impl App {
     /// # Errors
     /// `Forbidden`, `NotFound`, `Conflict` if it would keep the caller out.
     pub async fn ip_rule_remove(&self, caller: &Caller, id: IpPolicyRuleId, lock_out: LockOut) -> Result<()> {
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let rule = self.ip_rule_get(caller, id).await?;
             let event = self.event(caller, &rule, Action::Deleted)?;
             let stay = caller.stay(lock_out);

@@ -1,7 +1,7 @@
 //! IP restrictions. Only an admin looks after them, and whoever works on the machine itself can lift them.
 
+use super::App;
 use super::ip_policies::LockOut;
-use super::{App, retry_stale};
 use crate::answer::{Creation, Made, Repeatable};
 use crate::audit::Action;
 use crate::caller::Caller;
@@ -89,7 +89,7 @@ impl App {
         to: Option<&Repeatable>,
     ) -> Result<Made<IpRestriction>> {
         caller.must_be_admin(Denial::IpRestrictions)?;
-        retry_stale(|| async {
+        self.retry_stale(caller, caller.principal, || async {
             if let Some(answer) = self.answered(caller, to).await? {
                 return Ok(Made::before(answer.into_ip_restriction()?));
             }
@@ -143,7 +143,7 @@ impl App {
         change: IpRestrictionChange,
         lock_out: LockOut,
     ) -> Result<IpRestriction> {
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let old = self.ip_restriction_get(caller, id).await?;
             let mut restriction = old.clone();
             change.clone().apply_to(&mut restriction);
@@ -169,7 +169,7 @@ impl App {
         id: IpRestrictionId,
         lock_out: LockOut,
     ) -> Result<()> {
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let restriction = self.ip_restriction_get(caller, id).await?;
             let event = self.event(caller, &restriction, Action::Deleted)?;
             let stay = caller.stay(lock_out);

@@ -18,12 +18,13 @@ const LISTED: Kind =
 /// Create an IP policy
 #[utoipa::path(post, path = "/ip_policies", tag = "IP policies", operation_id = "IpPoliciesCreate",
     params(crate::openapi::Version, crate::openapi::IdempotencyKey), request_body = wire::IpPolicyFields,
-    responses((status = 201, description = "The new one", body = wire::IpPolicy), crate::openapi::Errors))]
+    responses((status = 201, description = "The policy", body = wire::IpPolicy), crate::openapi::Errors))]
 pub(crate) async fn ip_policy_create(mut session: Session, request: Request) -> Result<Response, Problem> {
     let (body, to) = session.fields_to_create(request, "/ip_policies", fields::IP_POLICY).await?;
     let draft = parse::policy_create(body, session.limits())?;
-    let Made { it, again } = session.app().ip_policy_create(&session.caller, draft, to.as_ref()).await?;
-    let answer = json(StatusCode::CREATED, &view::ip_policy(&it, &session.origin));
+    let Made { it: policy, again } =
+        session.app().ip_policy_create(&session.caller, draft, to.as_ref()).await?;
+    let answer = json(StatusCode::CREATED, &view::ip_policy(&policy, &session.origin));
     Ok(replayed(answer, again))
 }
 
@@ -40,20 +41,20 @@ pub(crate) async fn ip_policy_list(session: Session, listed: Listed) -> Result<R
 /// Get an IP policy
 #[utoipa::path(get, path = "/ip_policies/{id}", tag = "IP policies", operation_id = "IpPoliciesGet",
     params(crate::openapi::Version, crate::openapi::Id),
-    responses((status = 200, description = "The one of that id", body = wire::IpPolicy), crate::openapi::Errors))]
+    responses((status = 200, description = "The policy", body = wire::IpPolicy), crate::openapi::Errors))]
 pub(crate) async fn ip_policy_get(
     session: Session,
     Item(id): Item<IpPolicyId>,
     _: Bare,
 ) -> Result<Response, Problem> {
-    let it = session.app().ip_policy_get(&session.caller, id).await?;
-    Ok(json(StatusCode::OK, &view::ip_policy(&it, &session.origin)))
+    let policy = session.app().ip_policy_get(&session.caller, id).await?;
+    Ok(json(StatusCode::OK, &view::ip_policy(&policy, &session.origin)))
 }
 
 /// Change an IP policy
 #[utoipa::path(patch, path = "/ip_policies/{id}", tag = "IP policies", operation_id = "IpPoliciesUpdate",
     params(crate::openapi::Version, crate::openapi::Id), request_body = wire::IpPolicyFields,
-    responses((status = 200, description = "It, as it is now", body = wire::IpPolicy), crate::openapi::Errors))]
+    responses((status = 200, description = "The policy", body = wire::IpPolicy), crate::openapi::Errors))]
 pub(crate) async fn ip_policy_update(
     mut session: Session,
     Item(id): Item<IpPolicyId>,
@@ -61,8 +62,8 @@ pub(crate) async fn ip_policy_update(
 ) -> Result<Response, Problem> {
     let body = session.fields(request, fields::IP_POLICY).await?;
     let change = parse::policy_update(body, session.limits())?;
-    let it = session.app().ip_policy_change(&session.caller, id, change).await?;
-    Ok(json(StatusCode::OK, &view::ip_policy(&it, &session.origin)))
+    let policy = session.app().ip_policy_change(&session.caller, id, change).await?;
+    Ok(json(StatusCode::OK, &view::ip_policy(&policy, &session.origin)))
 }
 
 /// Delete an IP policy, and its rules; one that a restriction names is not deleted

@@ -18,7 +18,7 @@ const LISTED: Kind =
 /// Create a rule of an IP policy
 #[utoipa::path(post, path = "/ip_policy_rules", tag = "IP policy rules", operation_id = "IpPolicyRulesCreate",
     params(crate::openapi::Version, crate::openapi::IdempotencyKey, crate::openapi::Confirm), request_body = wire::IpPolicyRuleCreate,
-    responses((status = 201, description = "The new one", body = wire::IpPolicyRule), crate::openapi::Errors))]
+    responses((status = 201, description = "The rule", body = wire::IpPolicyRule), crate::openapi::Errors))]
 pub(crate) async fn ip_policy_rule_create(
     mut session: Session,
     request: Request,
@@ -26,9 +26,9 @@ pub(crate) async fn ip_policy_rule_create(
     let (body, lock_out, to) =
         session.fields_to_create_confirmed(request, "/ip_policy_rules", fields::IP_RULE_CREATE).await?;
     let draft = parse::rule_create(body, session.limits())?;
-    let Made { it, again } =
+    let Made { it: rule, again } =
         session.app().ip_rule_create(&session.caller, draft, lock_out, to.as_ref()).await?;
-    let answer = json(StatusCode::CREATED, &view::ip_policy_rule(&it, &session.origin));
+    let answer = json(StatusCode::CREATED, &view::ip_policy_rule(&rule, &session.origin));
     Ok(replayed(answer, again))
 }
 
@@ -45,20 +45,20 @@ pub(crate) async fn ip_policy_rule_list(session: Session, listed: Listed) -> Res
 /// Get a rule of an IP policy
 #[utoipa::path(get, path = "/ip_policy_rules/{id}", tag = "IP policy rules", operation_id = "IpPolicyRulesGet",
     params(crate::openapi::Version, crate::openapi::Id),
-    responses((status = 200, description = "The one of that id", body = wire::IpPolicyRule), crate::openapi::Errors))]
+    responses((status = 200, description = "The rule", body = wire::IpPolicyRule), crate::openapi::Errors))]
 pub(crate) async fn ip_policy_rule_get(
     session: Session,
     Item(id): Item<IpPolicyRuleId>,
     _: Bare,
 ) -> Result<Response, Problem> {
-    let it = session.app().ip_rule_get(&session.caller, id).await?;
-    Ok(json(StatusCode::OK, &view::ip_policy_rule(&it, &session.origin)))
+    let rule = session.app().ip_rule_get(&session.caller, id).await?;
+    Ok(json(StatusCode::OK, &view::ip_policy_rule(&rule, &session.origin)))
 }
 
 /// Change a rule of an IP policy
 #[utoipa::path(patch, path = "/ip_policy_rules/{id}", tag = "IP policy rules", operation_id = "IpPolicyRulesUpdate",
     params(crate::openapi::Version, crate::openapi::Id, crate::openapi::Confirm), request_body = wire::IpPolicyRuleUpdate,
-    responses((status = 200, description = "It, as it is now", body = wire::IpPolicyRule), crate::openapi::Errors))]
+    responses((status = 200, description = "The rule", body = wire::IpPolicyRule), crate::openapi::Errors))]
 pub(crate) async fn ip_policy_rule_update(
     mut session: Session,
     Item(id): Item<IpPolicyRuleId>,
@@ -66,8 +66,8 @@ pub(crate) async fn ip_policy_rule_update(
 ) -> Result<Response, Problem> {
     let (body, lock_out) = session.fields_confirmed(request, fields::IP_RULE_UPDATE).await?;
     let change = parse::rule_update(body, session.limits())?;
-    let it = session.app().ip_rule_change(&session.caller, id, change, lock_out).await?;
-    Ok(json(StatusCode::OK, &view::ip_policy_rule(&it, &session.origin)))
+    let rule = session.app().ip_rule_change(&session.caller, id, change, lock_out).await?;
+    Ok(json(StatusCode::OK, &view::ip_policy_rule(&rule, &session.origin)))
 }
 
 /// Delete a rule of an IP policy

@@ -18,7 +18,7 @@ const LISTED: Kind =
 /// Create an IP restriction
 #[utoipa::path(post, path = "/ip_restrictions", tag = "IP restrictions", operation_id = "IpRestrictionsCreate",
     params(crate::openapi::Version, crate::openapi::IdempotencyKey, crate::openapi::Confirm), request_body = wire::IpRestrictionCreate,
-    responses((status = 201, description = "The new one", body = wire::IpRestriction), crate::openapi::Errors))]
+    responses((status = 201, description = "The restriction", body = wire::IpRestriction), crate::openapi::Errors))]
 pub(crate) async fn ip_restriction_create(
     mut session: Session,
     request: Request,
@@ -27,9 +27,9 @@ pub(crate) async fn ip_restriction_create(
         .fields_to_create_confirmed(request, "/ip_restrictions", fields::IP_RESTRICTION_CREATE)
         .await?;
     let draft = parse::restriction_create(body, session.limits())?;
-    let Made { it, again } =
+    let Made { it: restriction, again } =
         session.app().ip_restriction_create(&session.caller, draft, lock_out, to.as_ref()).await?;
-    let answer = json(StatusCode::CREATED, &view::ip_restriction(&it, &session.origin));
+    let answer = json(StatusCode::CREATED, &view::ip_restriction(&restriction, &session.origin));
     Ok(replayed(answer, again))
 }
 
@@ -46,20 +46,20 @@ pub(crate) async fn ip_restriction_list(session: Session, listed: Listed) -> Res
 /// Get an IP restriction
 #[utoipa::path(get, path = "/ip_restrictions/{id}", tag = "IP restrictions", operation_id = "IpRestrictionsGet",
     params(crate::openapi::Version, crate::openapi::Id),
-    responses((status = 200, description = "The one of that id", body = wire::IpRestriction), crate::openapi::Errors))]
+    responses((status = 200, description = "The restriction", body = wire::IpRestriction), crate::openapi::Errors))]
 pub(crate) async fn ip_restriction_get(
     session: Session,
     Item(id): Item<IpRestrictionId>,
     _: Bare,
 ) -> Result<Response, Problem> {
-    let it = session.app().ip_restriction_get(&session.caller, id).await?;
-    Ok(json(StatusCode::OK, &view::ip_restriction(&it, &session.origin)))
+    let restriction = session.app().ip_restriction_get(&session.caller, id).await?;
+    Ok(json(StatusCode::OK, &view::ip_restriction(&restriction, &session.origin)))
 }
 
 /// Change an IP restriction
 #[utoipa::path(patch, path = "/ip_restrictions/{id}", tag = "IP restrictions", operation_id = "IpRestrictionsUpdate",
     params(crate::openapi::Version, crate::openapi::Id, crate::openapi::Confirm), request_body = wire::IpRestrictionUpdate,
-    responses((status = 200, description = "It, as it is now", body = wire::IpRestriction), crate::openapi::Errors))]
+    responses((status = 200, description = "The restriction", body = wire::IpRestriction), crate::openapi::Errors))]
 pub(crate) async fn ip_restriction_update(
     mut session: Session,
     Item(id): Item<IpRestrictionId>,
@@ -67,8 +67,8 @@ pub(crate) async fn ip_restriction_update(
 ) -> Result<Response, Problem> {
     let (body, lock_out) = session.fields_confirmed(request, fields::IP_RESTRICTION_UPDATE).await?;
     let change = parse::restriction_update(body, session.limits())?;
-    let it = session.app().ip_restriction_change(&session.caller, id, change, lock_out).await?;
-    Ok(json(StatusCode::OK, &view::ip_restriction(&it, &session.origin)))
+    let restriction = session.app().ip_restriction_change(&session.caller, id, change, lock_out).await?;
+    Ok(json(StatusCode::OK, &view::ip_restriction(&restriction, &session.origin)))
 }
 
 /// Delete an IP restriction
