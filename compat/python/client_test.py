@@ -259,6 +259,33 @@ def users(service, prefix):
     refused(404, "", service.get, spare.id)
 
 
+def ip_restrictions():
+    policy = client.ip_policies.create(description="offices")
+    attributes(policy)
+    equal(client.ip_policies.update(policy.id, metadata="m").description, "offices", "left alone")
+    rule = client.ip_policy_rules.create(cidr="127.0.0.0/8", ip_policy_id=policy.id, action="allow")
+    equal((rule.cidr, rule.action), ("127.0.0.0/8", "allow"), "rule")
+    equal(attributes(rule)["ip_policy"].uri, policy.uri, "ip_policy.uri")
+    refused(400, "ERR_NGROK_1408", client.ip_policy_rules.create, "127.0.0.0/8", policy.id, "deny")
+    refused(400, "ERR_NGROK_1409", client.ip_policy_rules.create, "127.0.0.1/8", policy.id, "deny")
+    made = client.ip_restrictions.create(type="api", ip_policy_ids=[policy.id], enforced=True)
+    equal([ref.id for ref in made.ip_policies], [policy.id], "ip_policies")
+    attributes(made)
+    # The client sends an empty list of policies along.
+    kept = client.ip_restrictions.update(made.id, description="d")
+    equal(([ref.id for ref in kept.ip_policies], kept.enforced), ([policy.id], True), "left alone")
+    refused(409, "ERR_STRONGROOM_1061", client.ip_policy_rules.update, rule.id, cidr="192.0.2.0/24")
+    refused(400, "ERR_NGROK_1420", client.ip_policies.delete, policy.id)
+    check(made.id in [item.id for item in client.ip_restrictions.list(limit="2")], "listed")
+    check(rule.id in [item.id for item in client.ip_policy_rules.list(limit="2")], "rule listed")
+    made.delete()
+    other = client.ip_policy_rules.update(rule.id, cidr="192.0.2.0/24")
+    equal((other.cidr, client.ip_policy_rules.get(rule.id).cidr), ("192.0.2.0/24",) * 2, "changed")
+    policy.delete()
+    refused(404, "ERR_NGROK_1404", client.ip_policy_rules.get, rule.id)
+    refused(404, "ERR_NGROK_1402", client.ip_policies.get, policy.id)
+
+
 def no_value_anywhere():
     check(len(answers) > MANY, f"only {len(answers)} answers were recorded")
     check(any(UNKNOWN in answer for answer in answers), "the record cannot be searched")
@@ -273,6 +300,7 @@ def main():
         checks.run(case.__name__.replace("_", " "), case)
     for case in (errors, bad_keys, a_base_url_with_a_slash, api_keys):
         checks.run(case.__name__.replace("_", " "), case)
+    checks.run("IP restrictions", ip_restrictions)
     checks.run("bot users", users, client.bot_users, "bot_")
     if knows_filters:
         checks.run("service users", users, client.service_users, "service_")

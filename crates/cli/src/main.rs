@@ -8,6 +8,7 @@ mod folder;
 mod help;
 mod house;
 mod hygiene;
+mod ip_restrictions;
 mod logging;
 mod remote;
 mod second_place;
@@ -84,6 +85,12 @@ enum Command {
         after_help = "Example:\n  strongroom seed secrets.jsonl\n\nEach line is one object:\n  {\"type\":\"vault\",\"name\":\"prod\"}\n  {\"type\":\"secret\",\"vault_name\":\"prod\",\"name\":\"db-password\",\"value\":\"…\"}\nOptional: id, description, metadata. '-' reads standard input."
     )]
     Seed(seed::Seed),
+    /// Let yourself in again where an IP restriction keeps you out
+    #[command(after_help = "Example:\n  strongroom ip-restrictions disable")]
+    IpRestrictions {
+        #[command(subcommand)]
+        command: ip_restrictions::Command,
+    },
     /// Print the OpenAPI document
     #[command(after_help = "Example:\n  strongroom openapi > openapi.json")]
     Openapi,
@@ -199,6 +206,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<ExitCode, Failure> {
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
         Command::Seed(seed) => seed.run(),
+        Command::IpRestrictions { command } => command.run(),
         Command::Openapi => out(strongroom_server::openapi()),
         Command::Run(run) => run.run(),
         Command::Render(render) => render.run(),

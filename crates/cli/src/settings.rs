@@ -16,7 +16,7 @@ use strongroom_server::{delivery, listen};
 
 use crate::failure::Failure;
 use crate::second_place;
-use crate::units::{self, Age, Bytes, Span, Time, Times};
+use crate::units::{self, Age, Bytes, Ranges, Span, Time, Times};
 
 const DATA_DIR: &str = "strongroom-data";
 const ROOT_KEY: &str = "root.key";
@@ -105,6 +105,9 @@ pub(crate) struct Options {
     /// API requests a minute and account; ngrok's is 120 [default: unlimited]
     #[arg(long, env = "STRONGROOM_REQUESTS_PER_MINUTE", value_name = "NUMBER", hide_env_values = true)]
     pub(crate) requests_per_minute: Option<NonZeroU32>,
+    /// Proxies that are believed about whom they ask for in X-Forwarded-For, such as 10.0.0.0/8,192.0.2.7/32 [default: none]
+    #[arg(long, env = "STRONGROOM_TRUSTED_PROXIES", value_name = "CIDRS", hide_env_values = true)]
+    pub(crate) trusted_proxies: Option<Ranges>,
     /// Deliver webhooks to private addresses too, and to these over http
     #[arg(long, env = "STRONGROOM_WEBHOOKS_ALLOW_PRIVATE", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true, hide_env_values = true)]
     pub(crate) webhooks_allow_private: Option<bool>,
@@ -175,6 +178,7 @@ impl Options {
             keep_deleted_for: self.keep_deleted_for.or(file.keep_deleted_for),
             keep_audit_for: self.keep_audit_for.or(file.keep_audit_for),
             requests_per_minute: self.requests_per_minute.or(file.requests_per_minute),
+            trusted_proxies: self.trusted_proxies.or(file.trusted_proxies),
             webhooks_allow_private: self.webhooks_allow_private.or(file.webhooks_allow_private),
             webhooks_timeout: self.webhooks_timeout.or(file.webhooks_timeout),
             webhooks_retry_after: self.webhooks_retry_after.or(file.webhooks_retry_after),
@@ -310,6 +314,7 @@ fn server(options: &Options) -> Result<strongroom_server::Settings, Failure> {
         body_timeout: options.body_timeout.map_or(default.body_timeout, |time| time.0),
         requests_per_minute: options.requests_per_minute,
         watchers: default.watchers,
+        trusted_proxies: options.trusted_proxies.clone().map_or_else(Vec::new, |ranges| ranges.0),
         webhooks: webhooks(options, default.webhooks),
     })
 }
@@ -395,6 +400,13 @@ fn rows(settings: &Settings) -> Vec<(&'static str, String)> {
         ("keep_deleted_for", units::span(limits.deleted.seconds)),
         ("keep_audit_for", limits.audit.map_or_else(|| number(None), |audit| units::span(audit.seconds))),
         ("requests_per_minute", number(server.requests_per_minute.map(|number| number.get().into()))),
+        (
+            "trusted_proxies",
+            match &server.trusted_proxies[..] {
+                [] => none(),
+                ranges => Ranges(ranges.to_vec()).to_string(),
+            },
+        ),
         ("webhooks_allow_private", server.webhooks.allow_private.to_string()),
         ("webhooks_timeout", format!("{:?}", server.webhooks.timeout)),
         ("webhooks_retry_after", Times(server.webhooks.retry_after.clone()).to_string()),

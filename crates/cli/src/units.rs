@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
+use strongroom_domain::cidr::{BadCidr, Cidr};
 
 /// A number of bytes: `65536`, `64KiB`, `1MiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +79,42 @@ impl fmt::Display for Times {
         let whole = |time: &Duration| u32::try_from(time.as_secs()).ok().filter(|_| time.subsec_nanos() == 0);
         let times = self.0.iter().map(|time| whole(time).map_or_else(|| format!("{time:?}"), span));
         f.write_str(&times.collect::<Vec<_>>().join(","))
+    }
+}
+
+/// Ranges of addresses with commas between them: `10.0.0.0/8,2001:db8::/32`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ranges(pub(crate) Vec<Cidr>);
+
+impl FromStr for Ranges {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ranges: Result<_, BadCidr> = text.split(',').map(|part| part.trim().parse()).collect();
+        ranges.map(Self).map_err(|error| error.to_string())
+    }
+}
+
+impl fmt::Display for Ranges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.iter().map(Cidr::as_str).collect::<Vec<_>>().join(","))
+    }
+}
+
+impl<'de> Deserialize<'de> for Ranges {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Text(String),
+            List(Vec<String>),
+        }
+        let text = match Written::deserialize(deserializer)? {
+            Written::List(none) if none.is_empty() => return Ok(Self(Vec::new())),
+            Written::List(texts) => texts.join(","),
+            Written::Text(text) => text,
+        };
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 

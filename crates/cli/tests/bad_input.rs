@@ -5,6 +5,8 @@
 #[path = "bad_input/fields.rs"]
 mod fields;
 mod harness;
+#[path = "bad_input/ip.rs"]
+mod ip;
 #[path = "bad_input/queries.rs"]
 mod queries;
 #[path = "bad_input/requests.rs"]
@@ -128,6 +130,11 @@ fn versions_and_keeping() {
 #[test]
 fn deleted_things() {
     check_all(values::deleted_things);
+}
+
+#[test]
+fn ip_policies_and_restrictions() {
+    check_all(ip::ip);
 }
 
 #[test]

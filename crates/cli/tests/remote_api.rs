@@ -246,3 +246,39 @@ fn ngroks_own_flags_and_variable_are_taken() {
     wrong.fails(4, &["api", "vaults", "list"]);
     server.stop();
 }
+
+#[test]
+fn ip_policies_rules_and_restrictions() {
+    let folder = private_folder();
+    let server = Server::start(folder.path());
+    let admin = Person::admin(&server);
+    let policy = admin.json(&["api", "ip-policies", "create", "--description", "offices"]);
+    let policy_id = field(&policy, "id");
+    let changed = admin.json(&["api", "ip-policies", "update", policy_id, "--metadata", "m"]);
+    assert_eq!((&changed["description"], &changed["metadata"]), (&json!("offices"), &json!("m")));
+    assert_eq!(admin.json(&["api", "ip-policies", "list"])["ip_policies"], json!([changed]));
+
+    let create =
+        ["api", "ip-policy-rules", "create", "--ip-policy-id", policy_id, "--action", "allow", "--cidr"];
+    let rule = admin.json(&[&create[..], &["127.0.0.0/8"]].concat());
+    assert_eq!(rule["ip_policy"]["id"], policy["id"]);
+    admin.fails(6, &[&create[..], &["127.0.0.1"]].concat());
+    let filter = ["api", "ip-policy-rules", "list", "--filter", "obj.cidr == \"127.0.0.0/8\""];
+    assert_eq!(admin.json(&filter)["ip_policy_rules"], json!([rule]));
+
+    let bound = ["--type", "api", "--ip-policy-ids", policy_id, "--enforced"];
+    let it = admin.json(&[&["api", "ip-restrictions", "create"], &bound[..]].concat());
+    assert_eq!((&it["enforced"], &it["type"]), (&json!(true), &json!("api")));
+    let id = field(&it, "id");
+    assert_eq!(admin.json(&["api", "ip-restrictions", "get", id]), it);
+    let update = ["api", "ip-policy-rules", "update", field(&rule, "id"), "--cidr", "192.0.2.0/24"];
+    let told = admin.fails(7, &update);
+    assert!(told.contains("confirm_lockout"), "{told}");
+    admin.json(&["api", "ip-restrictions", "update", id, "--enforced=false"]);
+    admin.json(&update);
+    admin.fails(6, &["api", "ip-policies", "delete", policy_id]);
+    assert_eq!(admin.does(&["api", "ip-restrictions", "delete", id]), "");
+    admin.json(&[&["api", "ip-restrictions", "create", "--confirm-lockout"], &bound[..]].concat());
+    admin.fails(4, &["api", "ip-policies", "list"]);
+    server.stop();
+}

@@ -11,6 +11,7 @@ use crate::api_key::ApiKey;
 use crate::audit::{Event, Object};
 use crate::error::{Error, Result};
 use crate::ids::AccountId;
+use crate::ip_policy::{IpPolicy, IpPolicyRule, IpRestriction};
 use crate::keep::VaultKeep;
 use crate::principal::ServiceUser;
 use crate::secret::Secret;
@@ -209,5 +210,35 @@ impl Answer {
             return Err(other_kind());
         };
         Ok(ServiceUser { id, name, active, created_at, revision: 1 })
+    }
+
+    /// The IP policy that was made.
+    pub(crate) fn into_ip_policy(self) -> Result<IpPolicy> {
+        let Object::IpPolicy { id, created_at, description, metadata } = self.object else {
+            return Err(other_kind());
+        };
+        Ok(IpPolicy { id, description, metadata, created_at, revision: 1 })
+    }
+
+    /// The rule of an IP policy that was made.
+    pub(crate) fn into_ip_rule(self) -> Result<IpPolicyRule> {
+        let Object::IpPolicyRule { id, created_at, description, metadata, cidr, action, ip_policy } =
+            self.object
+        else {
+            return Err(other_kind());
+        };
+        let policy = ip_policy;
+        Ok(IpPolicyRule { id, policy, cidr, action, description, metadata, created_at, revision: 1 })
+    }
+
+    /// The IP restriction that was made.
+    pub(crate) fn into_ip_restriction(self) -> Result<IpRestriction> {
+        let Object::IpRestriction { id, created_at, description, metadata, kind, enforced, ip_policies } =
+            self.object
+        else {
+            return Err(other_kind());
+        };
+        let policies = ip_policies;
+        Ok(IpRestriction { id, kind, enforced, policies, description, metadata, created_at, revision: 1 })
     }
 }

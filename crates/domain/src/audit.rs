@@ -21,9 +21,14 @@ use strongroom_crypto::Digest;
 
 use crate::api_key::ApiKey;
 use crate::caller::Caller;
+use crate::cidr::Cidr;
 use crate::error::{Error, Result};
 use crate::grant::Grants;
-use crate::ids::{AccountId, ApiKeyId, EventId, PrincipalId, SecretId, ServiceUserId, VaultId, WebhookId};
+use crate::ids::{
+    AccountId, ApiKeyId, EventId, IpPolicyId, IpPolicyRuleId, IpRestrictionId, PrincipalId, SecretId,
+    ServiceUserId, VaultId, WebhookId,
+};
+use crate::ip_policy::{IpPolicy, IpPolicyRule, IpRestriction, RestrictionType, RuleAction};
 use crate::keep::VaultKeep;
 use crate::principal::ServiceUser;
 use crate::secret::{Resolved, Secret};
@@ -100,7 +105,7 @@ pub struct Event {
 /// Where a request came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
-    /// The other end of the connection.
+    /// The client's address: the other end of the connection, or what a trusted proxy there says.
     pub address: IpAddr,
     /// What the program calls itself, cut to 128 bytes; empty when it does not.
     pub user_agent: String,
@@ -239,6 +244,31 @@ pub enum Object {
         metadata: String,
         active: bool,
     },
+    IpPolicy {
+        id: IpPolicyId,
+        created_at: Timestamp,
+        description: String,
+        metadata: String,
+    },
+    IpPolicyRule {
+        id: IpPolicyRuleId,
+        created_at: Timestamp,
+        description: String,
+        metadata: String,
+        cidr: Cidr,
+        action: RuleAction,
+        ip_policy: IpPolicyId,
+    },
+    IpRestriction {
+        id: IpRestrictionId,
+        created_at: Timestamp,
+        description: String,
+        metadata: String,
+        #[serde(rename = "type")]
+        kind: RestrictionType,
+        enforced: bool,
+        ip_policies: Vec<IpPolicyId>,
+    },
 }
 
 /// Where a secret is found, and which version of it.
@@ -310,6 +340,9 @@ impl Object {
             Self::ServiceUser { .. } => "service_user",
             Self::AuditLog { .. } => "audit_log",
             Self::Webhook { .. } => "webhook",
+            Self::IpPolicy { .. } => "ip_policy",
+            Self::IpPolicyRule { .. } => "ip_policy_rule",
+            Self::IpRestriction { .. } => "ip_restriction",
         }
     }
 }
@@ -386,6 +419,45 @@ impl From<&Webhook> for Object {
             description: webhook.description.clone(),
             metadata: webhook.metadata.clone(),
             active: webhook.active,
+        }
+    }
+}
+
+impl From<&IpPolicy> for Object {
+    fn from(policy: &IpPolicy) -> Self {
+        Self::IpPolicy {
+            id: policy.id,
+            created_at: policy.created_at,
+            description: policy.description.clone(),
+            metadata: policy.metadata.clone(),
+        }
+    }
+}
+
+impl From<&IpPolicyRule> for Object {
+    fn from(rule: &IpPolicyRule) -> Self {
+        Self::IpPolicyRule {
+            id: rule.id,
+            created_at: rule.created_at,
+            description: rule.description.clone(),
+            metadata: rule.metadata.clone(),
+            cidr: rule.cidr.clone(),
+            action: rule.action,
+            ip_policy: rule.policy,
+        }
+    }
+}
+
+impl From<&IpRestriction> for Object {
+    fn from(restriction: &IpRestriction) -> Self {
+        Self::IpRestriction {
+            id: restriction.id,
+            created_at: restriction.created_at,
+            description: restriction.description.clone(),
+            metadata: restriction.metadata.clone(),
+            kind: restriction.kind,
+            enforced: restriction.enforced,
+            ip_policies: restriction.policies.clone(),
         }
     }
 }

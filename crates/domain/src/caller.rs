@@ -1,11 +1,13 @@
 //! Who is asking, and what they may do.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 
 use crate::api_key::ApiKey;
 use crate::error::{BadCredential, Error, Result};
 use crate::grant::Grants;
-use crate::ids::{AccountId, ApiKeyId, PrincipalId};
+use crate::ids::{AccountId, ApiKeyId, IpRestrictionId, PrincipalId};
 
 /// What a principal may do: see [`Role::standing`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,6 +63,9 @@ pub struct Caller {
     pub(crate) role: Role,
     pub(crate) key: Option<ApiKeyId>,
     pub(crate) grants: Option<Grants>,
+    /// Where they come from; none for somebody who works on the machine itself.
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) warned: Option<IpRestrictionId>,
 }
 
 impl Caller {
@@ -105,6 +110,12 @@ impl Caller {
         self.principal
     }
 
+    /// A restriction that would keep the caller out if it were enforced.
+    #[must_use]
+    pub fn warned(&self) -> Option<IpRestrictionId> {
+        self.warned
+    }
+
     /// The caller that a key makes.
     pub(crate) fn from_credential(credential: &Credential) -> Self {
         Self {
@@ -114,6 +125,8 @@ impl Caller {
             role: credential.role,
             key: Some(credential.key.id),
             grants: credential.key.grants.clone(),
+            address: None,
+            warned: None,
         }
     }
 

@@ -211,7 +211,7 @@ pub struct Noted {
     pub cursor: Cursor,
     /// The change that it tells of, if any. In a box, as most records are of values that were given out.
     pub change: Option<Box<Change>>,
-    /// Whether it tells that a key, or who it acts for, is not what it was.
+    /// Whether it tells that a key, who it acts for, or from where it may be used is not what it was.
     pub of_keys: bool,
 }
 
@@ -224,8 +224,12 @@ impl Noted {
         let Ok(event) = Event::from_canonical(&record.canonical) else {
             return Self { cursor, change: None, of_keys: true };
         };
-        let of_keys = matches!(event.object, Object::ApiKey { .. } | Object::ServiceUser { .. })
-            && !event.kind.ends_with("_created.v0");
+        let of_keys = match event.object {
+            Object::ApiKey { .. } | Object::ServiceUser { .. } => !event.kind.ends_with("_created.v0"),
+            // What is new keeps out too.
+            Object::IpPolicyRule { .. } | Object::IpRestriction { .. } => true,
+            _ => false,
+        };
         Self { cursor, change: Change::of(event, cursor).map(Box::new), of_keys }
     }
 }
@@ -279,6 +283,8 @@ mod tests {
             role: Role::Admin,
             key: None,
             grants: grants.map(|grants| grants.parse().unwrap()),
+            address: None,
+            warned: None,
         }
     }
 

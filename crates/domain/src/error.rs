@@ -1,14 +1,16 @@
 //! What can go wrong, in the domain's own words. The server makes HTTP of it in one place.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use strongroom_crypto::CryptoError;
 
+use crate::cidr::BadCidr;
 use crate::filter::FilterError;
 use crate::grant::{Action, BadGrant};
-use crate::ids::{PrincipalId, VaultId};
+use crate::ids::{IpPolicyId, IpRestrictionId, PrincipalId, VaultId};
 use crate::webhook::{BadUrl, UnknownEventType};
 
 /// Short for a result with [`Error`].
@@ -31,6 +33,12 @@ pub enum Noun {
     Webhook,
     /// Something that a webhook was to be told.
     Delivery,
+    /// An IP policy.
+    IpPolicy,
+    /// A rule of an IP policy.
+    IpPolicyRule,
+    /// An IP restriction.
+    IpRestriction,
 }
 
 impl fmt::Display for Noun {
@@ -43,6 +51,9 @@ impl fmt::Display for Noun {
             Self::AuditEvent => "Audit Event",
             Self::Webhook => "Webhook",
             Self::Delivery => "Delivery",
+            Self::IpPolicy => "IP Policy",
+            Self::IpPolicyRule => "IP Policy Rule",
+            Self::IpRestriction => "IP Restriction",
         })
     }
 }
@@ -136,6 +147,12 @@ impl From<BadUrl> for Rule {
 impl From<UnknownEventType> for Rule {
     fn from(unknown: UnknownEventType) -> Self {
         Self::EventTypes(unknown)
+    }
+}
+
+impl From<BadCidr> for Rule {
+    fn from(bad: BadCidr) -> Self {
+        Self::Cidr(bad)
     }
 }
 
@@ -291,6 +308,33 @@ pub enum Rule {
     /// A signing secret of another form.
     #[error("the secret is whsec_ and 24 to 64 bytes in base64")]
     SigningSecret,
+    /// A rule of an IP policy needs something.
+    #[error("'{0}' is needed")]
+    Needed(&'static str),
+    /// A text is no range of addresses.
+    #[error("{0}")]
+    Cidr(BadCidr),
+    /// A rule of an IP policy neither allows nor denies.
+    #[error("the action of a rule is allow or deny")]
+    RuleAction,
+    /// A rule is to be of an IP policy that there is not.
+    #[error("there is no such IP policy")]
+    IpPolicyId,
+    /// A restriction names an IP policy that there is not.
+    #[error("there is no IP policy {0}")]
+    NoSuchIpPolicy(String),
+    /// A restriction is of a type that there is not.
+    #[error("there is no such type of restriction")]
+    RestrictionType(String),
+    /// A restriction names no IP policy.
+    #[error("a restriction names at least one IP policy")]
+    NoIpPolicy,
+    /// A restriction names too many IP policies.
+    #[error("a restriction names up to {max} IP policies")]
+    TooManyIpPolicies {
+        /// The most.
+        max: usize,
+    },
     /// A secret is moved to where it is.
     #[error("the secret is in that vault already")]
     SameVault,
@@ -305,6 +349,17 @@ pub enum Conflict {
     /// A secret is to be brought back into a vault that is deleted.
     #[error("its vault {0} is deleted")]
     VaultDeleted(VaultId),
+    /// An IP policy is to be removed that restrictions name.
+    #[error("{policy} is named by restrictions")]
+    InUse {
+        /// The policy.
+        policy: IpPolicyId,
+        /// Those that name it.
+        by: Vec<IpRestrictionId>,
+    },
+    /// The caller's own address would not get in any more.
+    #[error("{0} would not get in any more")]
+    LockOut(IpAddr),
     /// Something is to be brought back, and another one has its name.
     #[error("another {0} has its name")]
     NameTaken(Noun),
@@ -365,6 +420,17 @@ pub enum Denial {
     /// Only an admin looks after webhooks.
     #[error("only an admin may look after webhooks")]
     Webhooks,
+    /// Only an admin looks after IP policies and restrictions.
+    #[error("only an admin may look after IP policies and restrictions")]
+    IpRestrictions,
+    /// A restriction does not allow the address that the caller comes from.
+    #[error("{address} is not allowed by {by}")]
+    Address {
+        /// The address.
+        address: IpAddr,
+        /// The restriction.
+        by: IpRestrictionId,
+    },
     /// The named owner is not active.
     #[error("the owner of the API key is inactive")]
     OwnerInactive,

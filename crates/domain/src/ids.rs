@@ -240,6 +240,18 @@ id!(
     WebhookId, "wh_"
 );
 id!(
+    /// The id of an IP policy.
+    IpPolicyId, "ipp_"
+);
+id!(
+    /// The id of a rule of an IP policy.
+    IpPolicyRuleId, "ipr_"
+);
+id!(
+    /// The id of an IP restriction.
+    IpRestrictionId, "ipx_"
+);
+id!(
     /// The id of one request.
     OperationId, "op_"
 );

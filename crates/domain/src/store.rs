@@ -7,6 +7,7 @@
 //! must be one more than the stored one. If it is not, the answer is [`Error::Stale`](crate::Error::Stale) and nothing
 //! happened.
 
+mod ip;
 mod webhooks;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::principal::{Account, ServiceUser, User};
 use crate::secret::{Detail, Due, Expiring, Kept, Resolved, Secret, Told, Version, Walked};
 use crate::vault::Vault;
 
+pub use ip::IpStore;
 pub use webhooks::WebhookStore;
 
 /// Sizes of batches that are told apart: up to 1, 2, 4 … 256 changes.
@@ -72,7 +74,7 @@ pub struct Counts {
 /// Every method can answer [`Error::Unavailable`](crate::Error::Unavailable) and
 /// [`Error::Internal`](crate::Error::Internal); the others it can answer are named at the method.
 #[async_trait]
-pub trait Store: WebhookStore {
+pub trait Store: WebhookStore + IpStore {
     /// The account, once there is one.
     async fn account_find(&self) -> Result<Option<Account>>;
 

@@ -6,8 +6,9 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use strongroom_domain::Error;
+use strongroom_domain::cidr::BadCidr;
 use strongroom_domain::error::{BadCredential, Conflict, Denial, Expired, Gone, Missing, Noun, Rule};
-use strongroom_domain::ids::OperationId;
+use strongroom_domain::ids::{IpPolicyId, OperationId};
 use strongroom_domain::webhook::UnknownEventType;
 
 /// A failure of a request: the domain's, or one of the protocol around it.
@@ -83,6 +84,9 @@ pub enum Protocol {
     /// A header with a value that it cannot have.
     #[error("invalid header")]
     InvalidHeader(&'static str),
+    /// A trusted proxy does not tell whom it asks for.
+    #[error("invalid X-Forwarded-For")]
+    ForwardedFor,
     /// The query cannot be decoded.
     #[error("invalid query")]
     InvalidQuery(&'static str),
@@ -243,6 +247,9 @@ impl From<&Error> for Told {
                 told(BAD, 23004, "Vault names must be unique within an account.")
             }
             Error::NotUnique(Noun::Secret) => told(BAD, 24005, "Secret names must be unique within a vault."),
+            Error::NotUnique(Noun::IpPolicyRule) => {
+                told(BAD, 1408, "The IP Policy has a rule with that CIDR already.")
+            }
             Error::NotUnique(_) => told(BAD, 4112, "The name must be unique within the account."),
             Error::Changed => own(
                 StatusCode::PRECONDITION_FAILED,
@@ -278,6 +285,17 @@ impl From<&Error> for Told {
             Error::LimitReached { max, noun: Noun::Webhook, .. } => {
                 own(BAD, 1054, format!("There are {max} webhooks, and no more may be. Delete one first."))
             }
+            Error::LimitReached { max, noun: Noun::IpPolicy, .. } => {
+                told(BAD, 1415, format!("Your account is limited to {max} IP Policies."))
+            }
+            Error::LimitReached { max, noun: Noun::IpPolicyRule, .. } => {
+                told(BAD, 1417, format!("Your account is limited to {max} rules per IP Policy."))
+            }
+            Error::LimitReached { max, noun: Noun::IpRestriction, .. } => own(
+                BAD,
+                1063,
+                format!("There are {max} IP restrictions, and no more may be. Delete one first."),
+            ),
             Error::LimitReached { max, .. } => told(
                 BAD,
                 23005,
@@ -341,6 +359,11 @@ impl From<&Rule> for Told {
                 BAD,
                 604,
                 format!("The description is limited to {max} characters; you have entered {length}."),
+            ),
+            Rule::DescriptionTooLong { noun: Noun::IpPolicyRule, max, length } => told(
+                BAD,
+                1421,
+                format!("The IP Policy Rule description exceeds the maximum length of {max}, got {length}."),
             ),
             Rule::DescriptionTooLong { .. } => parameter("description"),
             Rule::MetadataTooLong { noun: Noun::ApiKey, max, length } => told(
@@ -407,8 +430,77 @@ impl From<&Rule> for Told {
                 1052,
                 "The secret of a webhook is 'whsec_' and 24 to 64 bytes in base64. Leave it out to have one made.",
             ),
+            Rule::Needed(name) => {
+                told(BAD, 1405, format!("Required parameter is missing. Please specify {name}."))
+            }
+            Rule::Cidr(bad) => bad.into(),
+            Rule::RuleAction => {
+                told(BAD, 1422, "An IP Policy Rule must have an 'action' of either 'allow' or 'deny'.")
+            }
+            Rule::IpPolicyId => told(
+                BAD,
+                1414,
+                "The provided ip_policy_id is invalid: there is no such IP Policy. Please check the value given with your request.",
+            ),
+            // What has not the look of what it should be may be a secret in the wrong place.
+            Rule::NoSuchIpPolicy(id) => {
+                let id = if id.starts_with(IpPolicyId::PREFIX) {
+                    format!(" '{}'", short(id))
+                } else {
+                    String::new()
+                };
+                told(
+                    BAD,
+                    1801,
+                    format!("Invalid IP Restriction. The policy{id} does not exist on your account."),
+                )
+            }
+            Rule::RestrictionType(kind) => {
+                let alike = kind.len() < 20 && kind.bytes().all(|byte| byte.is_ascii_lowercase());
+                let kind = if alike { format!(" \"{kind}\"") } else { String::new() };
+                told(
+                    BAD,
+                    1803,
+                    format!(
+                        "The provided IP Restriction type{kind} is invalid. Valid types: dashboard, api, agent, endpoints."
+                    ),
+                )
+            }
+            Rule::NoIpPolicy => told(BAD, 1804, "An IP Restriction must specify at least one IP Policy."),
+            Rule::TooManyIpPolicies { max } => told(
+                BAD,
+                1800,
+                format!("You have reached the maximum of {max} IP Policies on a restriction."),
+            ),
             Rule::SameVault => own(BAD, 1009, "The secret is in that vault already. Rename it with PATCH."),
             Rule::Filter(error) => told(BAD, 250, format!("Invalid CEL query: {error}")),
+        }
+    }
+}
+
+impl From<&BadCidr> for Told {
+    fn from(bad: &BadCidr) -> Self {
+        match bad {
+            BadCidr::Malformed(text) => {
+                // What has not the look of one may be a secret in the wrong place.
+                let alike = text.bytes().all(|byte| byte.is_ascii_hexdigit() || b".:/".contains(&byte));
+                let text = if alike { format!(": {}", short(text)) } else { String::new() };
+                told(BAD, 1406, format!("Invalid CIDR{text}. Write such as 192.0.2.0/24 or 2001:db8::/32."))
+            }
+            BadCidr::NotLowest(suggestion) => told(
+                BAD,
+                1409,
+                format!(
+                    "IP Policy Rule CIDR must be specified using the lowest IP address in the range. Did you mean {suggestion}?"
+                ),
+            ),
+            BadCidr::NoMask(suggestion) => told(
+                BAD,
+                1413,
+                format!(
+                    "IP Policy Rule is missing a network mask. Consider using {suggestion} if you want to target a single host IP."
+                ),
+            ),
         }
     }
 }
@@ -431,6 +523,25 @@ impl From<&Conflict> for Told {
                 1024,
                 format!(
                     "The secret's vault {vault} is deleted. Bring that back first, with POST /strongroom/vaults/{vault}/undelete."
+                ),
+            ),
+            Conflict::InUse { policy, by } => {
+                let by = by.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                told(
+                    BAD,
+                    1420,
+                    format!(
+                        "Cannot delete IP Policy ({policy}) because it is referenced by one or more IP Restrictions: ({by}). \
+                         Please detach this IP Policy from all IP Restrictions before deleting it."
+                    ),
+                )
+            }
+            Conflict::LockOut(address) => own(
+                CONFLICT,
+                1061,
+                format!(
+                    "Nothing was changed: after this change an enforced IP restriction would keep out {address}, where this request \
+                     comes from. Allow that address first, or repeat the request with ?confirm_lockout=true."
                 ),
             ),
             Conflict::NameTaken(noun) => own(
@@ -460,6 +571,8 @@ impl From<&Gone> for Told {
 impl From<&Missing> for Told {
     fn from(missing: &Missing) -> Self {
         match missing {
+            Missing::Resource(Noun::IpPolicy) => told(NOT_FOUND, 1402, "IP Policy not found"),
+            Missing::Resource(Noun::IpPolicyRule) => told(NOT_FOUND, 1404, "IP Policy Rule not found"),
             Missing::Resource(_) => {
                 Self { status: NOT_FOUND, code: String::new(), msg: "Resource not found".to_owned() }
             }
@@ -535,6 +648,17 @@ impl From<&Denial> for Told {
                 told(FORBIDDEN, 4111, "You must be an admin to create, update, or delete service users.")
             }
             Denial::Webhooks => own(FORBIDDEN, 1053, "You must be an admin to look after webhooks."),
+            Denial::IpRestrictions => {
+                own(FORBIDDEN, 1060, "You must be an admin to look after IP policies and restrictions.")
+            }
+            Denial::Address { address, by } => told(
+                FORBIDDEN,
+                220,
+                format!(
+                    "Your IP address {address} does not match the account's IP policy: the restriction {by} does not allow it. An \
+                     admin changes that from another address, or on the server itself with 'strongroom ip-restrictions disable'."
+                ),
+            ),
             Denial::OwnerInactive => told(FORBIDDEN, 636, "The owner is inactive."),
             Denial::AdminGrants => own(
                 FORBIDDEN,
@@ -665,6 +789,12 @@ impl From<&Protocol> for Told {
                     "The page size limit must be a number between 1 and 100 but '{}' was provided.",
                     short(text)
                 ),
+            ),
+            Protocol::ForwardedFor => own(
+                BAD,
+                1062,
+                "The X-Forwarded-For of a trusted proxy does not tell an address where this request comes from. Have the proxy set \
+                 it to the address that it is asked from.",
             ),
             Protocol::IfMatch => own(
                 BAD,

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::hash::{BuildHasher, RandomState};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,13 +17,13 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body::Body as _;
-use strongroom_domain::ids::{ApiKeyId, Ksuid, OperationId};
+use strongroom_domain::ids::{ApiKeyId, IpRestrictionId, Ksuid, OperationId};
 use tower_service::Service;
 
-use crate::Shared;
-use crate::error::{self, Problem};
+use crate::error::{self, Problem, Protocol};
 use crate::metrics::Labels;
 use crate::routes::{self, ROUTES};
+use crate::{Shared, client_address};
 
 const OPERATION_HEADER: HeaderName = HeaderName::from_static("ngrok-operation-id");
 /// What a page of another origin may read of an answer's headers, beside the few that it always may.
@@ -35,20 +35,37 @@ pub(crate) struct Context(Arc<Noted>);
 
 struct Noted {
     peer: Peer,
+    /// Where it comes from, as far as that can be told.
+    client: Result<IpAddr, Protocol>,
     route: OnceLock<&'static str>,
     key: OnceLock<ApiKeyId>,
+    /// A restriction that does not allow the client, and is not enforced.
+    warned: OnceLock<IpRestrictionId>,
 }
 
 impl Default for Context {
     fn default() -> Self {
         let address = SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, 0));
-        Self::new(Peer { scheme: "http", address })
+        Self::new(Peer { scheme: "http", address }, Ok(address.ip()))
     }
 }
 
 impl Context {
-    fn new(peer: Peer) -> Self {
-        Self(Arc::new(Noted { peer, route: OnceLock::new(), key: OnceLock::new() }))
+    fn new(peer: Peer, client: Result<IpAddr, Protocol>) -> Self {
+        let (route, key, warned) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self(Arc::new(Noted { peer, client, route, key, warned }))
+    }
+
+    /// Where the request comes from.
+    ///
+    /// # Errors
+    /// [`Protocol::ForwardedFor`].
+    pub(crate) fn client(&self) -> Result<IpAddr, Protocol> {
+        self.0.client.clone()
+    }
+
+    pub(crate) fn set_warned(&self, restriction: IpRestrictionId) {
+        self.0.warned.get_or_init(|| restriction);
     }
 
     pub(crate) fn peer(&self) -> Peer {
@@ -100,7 +117,9 @@ impl Front {
         let uri = request.uri().clone();
         let path = uri.path();
 
-        let context = Context::new(peer);
+        let trusted = &self.shared.settings.trusted_proxies;
+        let context =
+            Context::new(peer, client_address::client(peer.address.ip(), request.headers(), trusted));
         let preflight = cors.as_ref().filter(|_| request.method() == Method::OPTIONS);
         let mut response = match preflight.and_then(|cors| cors.preflight(path)) {
             Some(response) => response,
@@ -126,13 +145,19 @@ impl Front {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let key = context.0.key.get().map(tracing::field::display);
         let peer = peer.address;
+        // Only what the peer does not tell: whom a trusted proxy asks for.
+        let client = context.0.client.as_ref().ok().filter(|client| **client != peer.ip().to_canonical());
+        let client = client.map(tracing::field::display);
+        if let Some(restriction) = context.0.warned.get() {
+            tracing::warn!(%operation, %restriction, key, client, %peer, "an IP restriction that is not enforced does not allow this address");
+        }
         // What was read without trouble is the bulk of the requests, and the least of the news. Who read a value stands in the
         // audit log.
         let reads = matches!(method, "GET" | "HEAD" | "OPTIONS") || routes::READING.contains(&route);
         if status < 400 && reads {
-            tracing::debug!(%operation, method, route, status, micros, key, %peer, "request");
+            tracing::debug!(%operation, method, route, status, micros, key, client, %peer, "request");
         } else {
-            tracing::info!(%operation, method, route, status, micros, key, %peer, "request");
+            tracing::info!(%operation, method, route, status, micros, key, client, %peer, "request");
         }
         response
     }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod client_address;
 pub mod delivery;
 pub mod error;
 mod feed;
@@ -19,6 +20,7 @@ pub mod view;
 use std::sync::Arc;
 
 use strongroom_domain::app::App;
+use strongroom_domain::cidr::Cidr;
 
 pub use front::Front;
 pub use openapi::openapi;
@@ -44,6 +46,8 @@ pub struct Settings {
     pub requests_per_minute: Option<std::num::NonZeroU32>,
     /// Those who may wait for changes at a time: each keeps a connection, or a part of one, from others.
     pub watchers: usize,
+    /// The proxies that are believed about whom they ask for.
+    pub trusted_proxies: Vec<Cidr>,
     /// How webhooks are delivered to.
     pub webhooks: delivery::Settings,
 }
@@ -56,6 +60,7 @@ impl Default for Settings {
             body_timeout: std::time::Duration::from_secs(30),
             requests_per_minute: None,
             watchers: 5000,
+            trusted_proxies: Vec::new(),
             webhooks: delivery::Settings::default(),
         }
     }

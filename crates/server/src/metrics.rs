@@ -41,8 +41,14 @@ pub struct Metrics {
     pub(crate) feed_changes: Counter,
     /// Records of the log that were read for all of them together.
     pub(crate) feed_records: Counter,
-    deliveries: Family<Delivered, Counter>,
+    deliveries: Family<Outcome, Counter>,
+    restricted: Family<Outcome, Counter>,
 }
+
+/// An enforced restriction kept a request out.
+pub(crate) const REFUSED: &str = "refused";
+/// One that is not enforced would have.
+pub(crate) const WARNED: &str = "warned";
 
 /// An attempt to deliver to a webhook was taken.
 pub(crate) const DELIVERED: &str = "delivered";
@@ -51,9 +57,9 @@ pub(crate) const FAILED: &str = "failed";
 /// One was not, and was the last.
 pub(crate) const DEAD: &str = "dead";
 
-/// What tells one series of attempts to deliver to webhooks from another.
+/// What tells one series of attempts to deliver to webhooks, or of requests from restricted addresses, from another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Delivered {
+struct Outcome {
     outcome: &'static str,
 }
 
@@ -75,14 +81,29 @@ impl Default for Metrics {
         );
         let help = "Records of the log read for all who wait together";
         registry.register("feed_records", help, feed_records.clone());
-        let deliveries = Family::<Delivered, Counter>::default();
+        let deliveries = Family::<Outcome, Counter>::default();
         let help = "Attempts to deliver to webhooks, by how they ended";
         registry.register("webhook_deliveries", help, deliveries.clone());
         for outcome in [DELIVERED, FAILED, DEAD] {
             // So that each is there from the start: what is not there cannot be seen to rise.
-            drop(deliveries.get_or_create(&Delivered { outcome }));
+            drop(deliveries.get_or_create(&Outcome { outcome }));
         }
-        Self { registry, requests, connections, feed_watchers, feed_changes, feed_records, deliveries }
+        let restricted = Family::<Outcome, Counter>::default();
+        let help = "Requests from addresses that an IP restriction does not allow";
+        registry.register("ip_restricted_requests", help, restricted.clone());
+        for outcome in [REFUSED, WARNED] {
+            drop(restricted.get_or_create(&Outcome { outcome }));
+        }
+        Self {
+            registry,
+            requests,
+            connections,
+            feed_watchers,
+            feed_changes,
+            feed_records,
+            deliveries,
+            restricted,
+        }
     }
 }
 
@@ -93,7 +114,12 @@ impl Metrics {
 
     /// Counts an attempt to deliver to a webhook by how it ended.
     pub(crate) fn count_delivery(&self, outcome: &'static str) {
-        self.deliveries.get_or_create(&Delivered { outcome }).inc();
+        self.deliveries.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Counts a request from an address that a restriction does not allow.
+    pub(crate) fn count_restricted(&self, outcome: &'static str) {
+        self.restricted.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// All of it as text, with what the store holds.

@@ -52,6 +52,16 @@ pub(crate) struct IdempotencyKey {
     idempotency_key: String,
 }
 
+/// What confirms a change that keeps its own sender out.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes a query; crate::parse reads it")]
+pub(crate) struct Confirm {
+    /// Make the change even if the address that it is sent from would not get in any more; otherwise that is 409.
+    #[param(required = false, default = false)]
+    confirm_lockout: bool,
+}
+
 /// What a list takes.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -247,6 +257,12 @@ pub(crate) enum Errors {
         routes::service_user_delete,
         routes::bot_user_create, routes::bot_user_list, routes::bot_user_get, routes::bot_user_update,
         routes::bot_user_delete,
+        routes::ip_policy_create, routes::ip_policy_list, routes::ip_policy_get, routes::ip_policy_update,
+        routes::ip_policy_delete,
+        routes::ip_policy_rule_create, routes::ip_policy_rule_list, routes::ip_policy_rule_get,
+        routes::ip_policy_rule_update, routes::ip_policy_rule_delete,
+        routes::ip_restriction_create, routes::ip_restriction_list, routes::ip_restriction_get,
+        routes::ip_restriction_update, routes::ip_restriction_delete,
         routes::value_resolve, routes::value_get, routes::explain, routes::detail_list, routes::detail_get,
         routes::secret_move, routes::version_list, routes::version_rollback, routes::vault_detail_get,
         routes::vault_detail_update, routes::deleted_list, routes::secret_undelete, routes::secret_purge,

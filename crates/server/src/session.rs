@@ -7,12 +7,14 @@ use base64::Engine as _;
 use http::request::Parts;
 use http::{HeaderMap, header};
 use strongroom_domain::answer::Repeatable;
-use strongroom_domain::app::App;
+use strongroom_domain::app::{App, LockOut};
 use strongroom_domain::audit;
 use strongroom_domain::caller::Caller;
-use strongroom_domain::error::{BadCredential, Error, Noun};
+use strongroom_domain::error::{BadCredential, Denial, Error, Noun};
 use strongroom_domain::expected::Expected;
-use strongroom_domain::ids::{ApiKeyId, SecretId, ServiceUserId, VaultId, WebhookId};
+use strongroom_domain::ids::{
+    ApiKeyId, IpPolicyId, IpPolicyRuleId, IpRestrictionId, SecretId, ServiceUserId, VaultId, WebhookId,
+};
 use strongroom_domain::limits::Limits;
 use strongroom_domain::page::Query;
 use zeroize::Zeroizing;
@@ -20,11 +22,12 @@ use zeroize::Zeroizing;
 use crate::Shared;
 use crate::error::{Problem, Protocol};
 use crate::front::Context;
+use crate::metrics::{REFUSED, WARNED};
 use crate::origin::Origin;
 use crate::parse::body::{self, Fields};
 use crate::parse::idempotency_key;
 use crate::parse::query::Query as Parameters;
-use crate::parse::{self, if_match, list};
+use crate::parse::{self, if_match, ip, list};
 use crate::routes::ROUTES;
 use crate::view::Next;
 
@@ -64,11 +67,36 @@ impl Session {
         Ok(Parameters::parse(listed.0.as_deref(), supported, false)?)
     }
 
+    /// Reads the query of a deletion that may keep its own sender out.
+    pub(crate) fn lock_out(&self, listed: &Listed) -> Result<LockOut, Problem> {
+        let query = Parameters::parse(listed.0.as_deref(), ip::PARAMETERS, self.shared.settings.lenient)?;
+        Ok(ip::lock_out(&query)?)
+    }
+
     /// Reads a body with those fields; it comes without a query. A body may take its time: who sends it is looked at again.
     pub(crate) async fn fields(&mut self, request: Request, supported: &[&str]) -> Result<Fields, Problem> {
+        Ok(self.fields_and_query(request, supported, &[]).await?.0)
+    }
+
+    /// The same of a change that may keep its own sender out.
+    pub(crate) async fn fields_confirmed(
+        &mut self,
+        request: Request,
+        supported: &[&str],
+    ) -> Result<(Fields, LockOut), Problem> {
+        let (fields, query) = self.fields_and_query(request, supported, ip::PARAMETERS).await?;
+        Ok((fields, ip::lock_out(&query)?))
+    }
+
+    async fn fields_and_query(
+        &mut self,
+        request: Request,
+        supported: &[&str],
+        parameters: &'static [&'static str],
+    ) -> Result<(Fields, Parameters), Problem> {
         body::check_content_type(request.headers())?;
-        let bytes = self.read(request).await?;
-        Ok(Fields::parse(&bytes, supported, self.shared.settings.lenient)?)
+        let (bytes, query) = self.read(request, parameters).await?;
+        Ok((Fields::parse(&bytes, supported, self.shared.settings.lenient)?, query))
     }
 
     /// The same of a create, which may come again under a key of its sender's.
@@ -78,12 +106,34 @@ impl Session {
         route: &str,
         supported: &[&str],
     ) -> Result<(Fields, Option<Repeatable>), Problem> {
+        let (fields, _, to) = self.create_and_query(request, route, supported, &[]).await?;
+        Ok((fields, to))
+    }
+
+    /// The same of a create that may keep its own sender out.
+    pub(crate) async fn fields_to_create_confirmed(
+        &mut self,
+        request: Request,
+        route: &str,
+        supported: &[&str],
+    ) -> Result<(Fields, LockOut, Option<Repeatable>), Problem> {
+        let (fields, query, to) = self.create_and_query(request, route, supported, ip::PARAMETERS).await?;
+        Ok((fields, ip::lock_out(&query)?, to))
+    }
+
+    async fn create_and_query(
+        &mut self,
+        request: Request,
+        route: &str,
+        supported: &[&str],
+        parameters: &'static [&'static str],
+    ) -> Result<(Fields, Parameters, Option<Repeatable>), Problem> {
         body::check_content_type(request.headers())?;
         let key = idempotency_key::of(request.headers())?;
-        let bytes = self.read(request).await?;
+        let (bytes, query) = self.read(request, parameters).await?;
         let fields = Fields::parse(&bytes, supported, self.shared.settings.lenient)?;
         let repeatable = key.and_then(|key| self.app().repeatable(&self.caller, route, &key, &bytes));
-        Ok((fields, repeatable))
+        Ok((fields, query, repeatable))
     }
 
     /// The same where a request without a body is one without fields.
@@ -93,7 +143,7 @@ impl Session {
         supported: &[&str],
     ) -> Result<Fields, Problem> {
         let typed = body::check_content_type(request.headers());
-        let bytes = self.read(request).await?;
+        let (bytes, _) = self.read(request, &[]).await?;
         if bytes.is_empty() {
             return Ok(Fields::none());
         }
@@ -101,14 +151,18 @@ impl Session {
         Ok(Fields::parse(&bytes, supported, self.shared.settings.lenient)?)
     }
 
-    async fn read(&mut self, request: Request) -> Result<bytes::Bytes, Problem> {
-        refuse_query(request.uri().query(), self.shared.settings.lenient)?;
+    async fn read(
+        &mut self,
+        request: Request,
+        parameters: &'static [&'static str],
+    ) -> Result<(bytes::Bytes, Parameters), Problem> {
+        let query = Parameters::parse(request.uri().query(), parameters, self.shared.settings.lenient)?;
         let read = body::read(request.into_body(), self.limits().request_body());
         let bytes = tokio::time::timeout(self.shared.settings.body_timeout, read)
             .await
             .map_err(|_| Protocol::BodyCutOff)??;
         self.caller = self.app().refreshed(&self.caller).await?;
-        Ok(bytes)
+        Ok((bytes, query))
     }
 }
 
@@ -119,7 +173,17 @@ impl FromRequestParts<Arc<Shared>> for Session {
         let context = parts.extensions.get::<Context>().cloned().unwrap_or_default();
         context.set_route(parts.extensions.get::<MatchedPath>().and_then(|path| known_route(path.as_str())));
         let token = token_of(&parts.headers).map_err(Error::Unauthenticated)?;
-        let caller = shared.app.authenticate(token.as_str()).await?;
+        // Whoever is kept out uses up nothing of what the account may ask for.
+        let caller = shared.app.authenticate(token.as_str(), context.client()?).await;
+        let caller = caller.inspect_err(|error| {
+            if let Error::Forbidden(Denial::Address { .. }) = error {
+                shared.metrics.count_restricted(REFUSED);
+            }
+        })?;
+        if let Some(restriction) = caller.warned() {
+            shared.metrics.count_restricted(WARNED);
+            context.set_warned(restriction);
+        }
         if let Some(key) = caller.key() {
             context.set_key(key);
         }
@@ -208,6 +272,18 @@ impl Identified for WebhookId {
     const NOUN: Noun = Noun::Webhook;
 }
 
+impl Identified for IpPolicyId {
+    const NOUN: Noun = Noun::IpPolicy;
+}
+
+impl Identified for IpPolicyRuleId {
+    const NOUN: Noun = Noun::IpPolicyRule;
+}
+
+impl Identified for IpRestrictionId {
+    const NOUN: Noun = Noun::IpRestriction;
+}
+
 /// The id in the path.
 pub(crate) struct Item<T>(pub(crate) T);
 
@@ -243,7 +319,7 @@ impl FromRequestParts<Arc<Shared>> for Sender {
         let context = parts.extensions.get::<Context>().cloned().unwrap_or_default();
         let user_agent = parts.headers.get(header::USER_AGENT).map_or(&b""[..], |value| value.as_bytes());
         let user_agent = String::from_utf8_lossy(user_agent);
-        Ok(Self(audit::Client::new(context.peer().address.ip(), &user_agent)))
+        Ok(Self(audit::Client::new(context.client()?, &user_agent)))
     }
 }
 

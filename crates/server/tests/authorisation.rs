@@ -78,6 +78,21 @@ const ROWS: &[Row] = &[
     row("GET", "/service_users/{id}", [200, 200, 200], [404, 404, 404, 404, 200, 404, 404]),
     row("PATCH", "/service_users/{id}", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
     row("DELETE", "/service_users/{id}", [403, 403, 204], [403, 403, 403, 403, 204, 403, 403]),
+    row("GET", "/ip_policies", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("POST", "/ip_policies", [403, 403, 201], [403, 403, 403, 403, 201, 403, 403]),
+    row("GET", "/ip_policies/{id}", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("PATCH", "/ip_policies/{id}", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("DELETE", "/ip_policies/{id}", [403, 403, 204], [403, 403, 403, 403, 204, 403, 403]),
+    row("GET", "/ip_policy_rules", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("POST", "/ip_policy_rules", [403, 403, 201], [403, 403, 403, 403, 201, 403, 403]),
+    row("GET", "/ip_policy_rules/{id}", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("PATCH", "/ip_policy_rules/{id}", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("DELETE", "/ip_policy_rules/{id}", [403, 403, 204], [403, 403, 403, 403, 204, 403, 403]),
+    row("GET", "/ip_restrictions", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("POST", "/ip_restrictions", [403, 403, 201], [403, 403, 403, 403, 201, 403, 403]),
+    row("GET", "/ip_restrictions/{id}", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("PATCH", "/ip_restrictions/{id}", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("DELETE", "/ip_restrictions/{id}", [403, 403, 204], [403, 403, 403, 403, 204, 403, 403]),
     // A key without grants reads no value, whoever it is of.
     row("POST", "/strongroom/resolve", [403, 403, 403], [403, 403, 200, 403, 403, 404, 404]),
     row("GET", "/strongroom/values", [403, 403, 403], [403, 403, 200, 403, 403, 404, 404]),
@@ -126,6 +141,9 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
     let make = async |target: &str, body: Value| {
         harness::made(&world.answer(&Call::new("POST", target, Some(&body)).bearer(maker)).await)
     };
+    if row.path.starts_with("/ip_") {
+        world.clear_ip().await;
+    }
     // A name that no call before has taken.
     let name = format!("n{}", world.store.counts().await.unwrap().events);
     let vault = async || make("/vaults", json!({"name": format!("v{name}")})).await;
@@ -142,6 +160,9 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
                 "/api_keys/" => world.add_key(owner).await.0.to_string(),
                 "/bot_users/" | "/service_users/" => world.add_service_user(&name, true).await.to_string(),
                 "/strongroom/webhooks/" => world.add_webhook().await.to_string(),
+                "/ip_policies/" => world.add_ip_policy().await.to_string(),
+                "/ip_policy_rules/" => world.add_ip_rule().await.to_string(),
+                "/ip_restrictions/" => world.add_ip_restriction().await.to_string(),
                 other => panic!("nothing to put behind {other}"),
             };
             format!("{before}{target}{after}")
@@ -185,6 +206,14 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
         ("POST", "/strongroom/webhooks") => {
             Some(json!({"url": "https://hooks.example.com/", "event_types": ["*"]}))
         }
+        ("POST", "/ip_policy_rules") => {
+            let policy = world.add_ip_policy().await.to_string();
+            Some(json!({"cidr": "192.0.2.0/24", "ip_policy_id": policy, "action": "deny"}))
+        }
+        ("POST", "/ip_restrictions") => {
+            Some(json!({"type": "api", "ip_policy_ids": [world.add_ip_policy().await.to_string()]}))
+        }
+        ("POST" | "PATCH", path) if path.starts_with("/ip_") => Some(json!({"description": name})),
         ("POST", path) if path.ends_with("/retry") || path.ends_with("/test") => None,
         ("PATCH", "/strongroom/webhooks/{id}") => Some(json!({"description": name})),
         ("POST" | "PATCH", _) => Some(json!({"name": name})),

@@ -4,6 +4,7 @@
 //! is sent to the store, and stays out until the change is done or failed. Memory is bounded by weight.
 
 mod coherent;
+mod ip;
 mod webhooks;
 
 use std::collections::BTreeSet;
@@ -20,6 +21,7 @@ use strongroom_domain::audit::{Event, EventQuery, Head, Record};
 use strongroom_domain::caller::Credential;
 use strongroom_domain::deleted::{Deleted, Deletion, Leftovers};
 use strongroom_domain::filter::Filter;
+use strongroom_domain::gate::Gate;
 use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
 use strongroom_domain::keep::Keep;
 use strongroom_domain::page::{Listing, Query};
@@ -41,6 +43,8 @@ const PAGES_WEIGHT: u64 = 16 << 20;
 const VAULTS_WEIGHT: u64 = 4 << 20;
 /// Bytes of memory for credentials, about.
 const CREDENTIALS_WEIGHT: u64 = 4 << 20;
+/// Bytes of memory for gates, about: an account has one, whose size its limits bound.
+const GATES_WEIGHT: u64 = 1 << 20;
 /// How long a change waits for its commit before the caller is told that the store is not available. The disk may hang for
 /// longer, and nobody can make it answer.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -60,6 +64,7 @@ struct Caches {
     /// The same of secrets in a vault.
     secret_names: Cache<(AccountId, VaultId, String), SecretId>,
     credentials: Coherent<ApiKeyId, Credential>,
+    gates: Coherent<AccountId, Gate>,
     pages: Pages<PageKey, Listing<Arc<Secret>>>,
 }
 
@@ -75,6 +80,7 @@ enum Replaced {
     /// The vault, and with it the name that its secrets show.
     Vault(AccountId, VaultId),
     Key(ApiKeyId),
+    Gate(AccountId),
     /// A service user, and with it all credentials that are its.
     ServiceUser,
 }
@@ -94,6 +100,7 @@ impl Caches {
                 self.pages.begin();
             }
             Replaced::Key(id) => self.credentials.begin(id),
+            Replaced::Gate(account) => self.gates.begin(account),
             Replaced::ServiceUser => self.credentials.begin_all(),
         }
     }
@@ -112,6 +119,7 @@ impl Caches {
                 self.vaults.end((account, id));
             }
             Replaced::Key(id) => self.credentials.end(id),
+            Replaced::Gate(account) => self.gates.end(account),
             Replaced::ServiceUser => self.credentials.end_all(),
         }
     }
@@ -143,6 +151,7 @@ impl CachedStore {
                 let key = &credential.key;
                 key.description.len() + key.metadata.len() + credential.subject.len() + grants
             }),
+            gates: Coherent::new(GATES_WEIGHT, |_| 0),
             pages: Pages::new(PAGES_WEIGHT, |(_, _, query), page| {
                 let secrets = page.items.iter().map(|secret| ENTRY_WEIGHT + texts_of(secret));
                 weight_of(query) + secrets.sum::<usize>()

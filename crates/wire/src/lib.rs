@@ -7,6 +7,7 @@ mod deleted;
 mod detail;
 mod error;
 mod explain;
+mod ip;
 mod log;
 mod root;
 mod secret;
@@ -25,6 +26,10 @@ pub use deleted::{DeletedList, DeletedSecret, DeletedVault, Undelete};
 pub use detail::{SecretDetail, SecretDetailList, SecretMove};
 pub use error::Error;
 pub use explain::{Explain, Explanation, Ruling};
+pub use ip::{
+    IpPolicy, IpPolicyFields, IpPolicyList, IpPolicyRule, IpPolicyRuleCreate, IpPolicyRuleList,
+    IpPolicyRuleUpdate, IpRestriction, IpRestrictionCreate, IpRestrictionList, IpRestrictionUpdate,
+};
 pub use log::{AuditConsistency, AuditInclusion};
 pub use root::{Account, Root, SelfInfo};
 pub use secret::{EventSecret, Ref, Secret, SecretCreate, SecretList, SecretUpdate};

@@ -1,26 +1,29 @@
 //! Finding out who is asking.
 
+use std::net::IpAddr;
+
 use super::App;
 use super::install::FIRST_ADMIN;
-use crate::caller::Caller;
-use crate::error::{BadCredential, Error, Result};
+use crate::caller::{Caller, Credential};
+use crate::error::{BadCredential, Denial, Error, Result};
+use crate::gate::Verdict;
 use crate::ids::PrincipalId;
 use crate::token::Token;
 
 impl App {
-    /// The caller behind a token.
+    /// The caller behind a token that is shown from an address.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`], also for a key whose time is over. An unknown key and a wrong token are one answer. They differ by a lookup in
+    /// [`Error::Forbidden`] if a restriction keeps the address out. [`Error::Unauthenticated`], also for a key whose time is over. An unknown key and a wrong token are one answer. They differ by a lookup in
     /// the store, a few microseconds: a key's id is no secret, its token's other half is, and that is compared in constant time.
-    pub async fn authenticate(&self, token: &str) -> Result<Caller> {
+    pub async fn authenticate(&self, token: &str, from: IpAddr) -> Result<Caller> {
         let id = Token::parse_key_id(token).map_err(Error::Unauthenticated)?;
         let found = self.store.credential_find(id).await?;
         let hash = self.token_key.hash(token);
         match found {
             Some(credential) if credential.key.hash.same_as(&hash) => {
                 credential.must_count(|| self.clock.now())?;
-                Ok(Caller::from_credential(&credential))
+                self.admit(&credential, from).await
             }
             _ => Err(Error::Unauthenticated(BadCredential::Unknown)),
         }
@@ -30,13 +33,25 @@ impl App {
     /// every wait that somebody else may draw out, such as that for a body.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] when the key opens nothing any more.
+    /// [`Error::Unauthenticated`] when the key opens nothing any more, [`Error::Forbidden`] when a restriction keeps the address
+    /// out by now.
     pub async fn refreshed(&self, caller: &Caller) -> Result<Caller> {
-        let Some(id) = caller.key else { return Ok(caller.clone()) };
+        let (Some(id), Some(from)) = (caller.key, caller.address) else { return Ok(caller.clone()) };
         let found = self.store.credential_find(id).await?;
         let credential = found.ok_or(Error::Unauthenticated(BadCredential::Unknown))?;
         credential.must_count(|| self.clock.now())?;
-        Ok(Caller::from_credential(&credential))
+        self.admit(&credential, from).await
+    }
+
+    /// Lets in who shows a key that counts, unless a restriction keeps the address out.
+    async fn admit(&self, credential: &Credential, from: IpAddr) -> Result<Caller> {
+        let gate = self.store.ip_gate(credential.account).await?;
+        let warned = match gate.judge(from) {
+            Verdict::In => None,
+            Verdict::Warned(by) => Some(by),
+            Verdict::Out(by) => return Err(Error::Forbidden(Denial::Address { address: from, by })),
+        };
+        Ok(Caller { address: Some(from), warned, ..Caller::from_credential(credential) })
     }
 
     /// The caller for somebody who works on the machine itself and has the root key: the first admin.
@@ -53,6 +68,8 @@ impl App {
             role: user.role,
             key: None,
             grants: None,
+            address: None,
+            warned: None,
         })
     }
 }

@@ -2,7 +2,10 @@
 
 use super::{Event, Object};
 use crate::filter::{Field, Filter, Kind, Value};
-use crate::ids::{ApiKeyId, EventId, PrincipalId, SecretId, ServiceUserId, VaultId, WebhookId};
+use crate::ids::{
+    ApiKeyId, EventId, IpPolicyId, IpPolicyRuleId, IpRestrictionId, PrincipalId, SecretId, ServiceUserId,
+    VaultId, WebhookId,
+};
 use crate::page::PageLimit;
 
 /// In which order events are listed.
@@ -63,6 +66,9 @@ impl Object {
             // It has none.
             Self::AuditLog { .. } => String::new(),
             Self::Webhook { id, .. } => id.to_string(),
+            Self::IpPolicy { id, .. } => id.to_string(),
+            Self::IpPolicyRule { id, .. } => id.to_string(),
+            Self::IpRestriction { id, .. } => id.to_string(),
         }
     }
 }
@@ -74,6 +80,10 @@ fn object_id(text: &str) -> Option<Vec<u8>> {
     let key = || text.parse::<ApiKeyId>().map(|id| id.to_string());
     let user = || text.parse::<ServiceUserId>().map(|id| id.to_string());
     let webhook = || text.parse::<WebhookId>().map(|id| id.to_string());
+    let policy = || text.parse::<IpPolicyId>().map(|id| id.to_string());
+    let rule = || text.parse::<IpPolicyRuleId>().map(|id| id.to_string());
+    let restriction = || text.parse::<IpRestrictionId>().map(|id| id.to_string());
     let id = vault().or_else(|_| secret()).or_else(|_| key()).or_else(|_| user()).or_else(|_| webhook());
+    let id = id.or_else(|_| policy()).or_else(|_| rule()).or_else(|_| restriction());
     id.ok().map(String::into_bytes)
 }

@@ -5,6 +5,7 @@ pub mod body;
 pub(crate) mod changes;
 pub mod idempotency_key;
 pub mod if_match;
+pub(crate) mod ip;
 pub mod list;
 pub mod query;
 pub(crate) mod webhooks;
@@ -56,6 +57,13 @@ pub(crate) mod fields {
         &["url", "event_types", "description", "metadata", "active", "secret"];
     pub(crate) const WEBHOOK_RETRY: &[&str] = &["sequence"];
     pub(crate) const DELIVERIES: &[&str] = &["state", "before", "limit"];
+    pub(crate) const IP_POLICY: &[&str] = &["description", "metadata"];
+    pub(crate) const IP_RULE_CREATE: &[&str] = &["cidr", "ip_policy_id", "action", "description", "metadata"];
+    pub(crate) const IP_RULE_UPDATE: &[&str] = &["cidr", "description", "metadata"];
+    pub(crate) const IP_RESTRICTION_CREATE: &[&str] =
+        &["type", "ip_policy_ids", "enforced", "description", "metadata"];
+    pub(crate) const IP_RESTRICTION_UPDATE: &[&str] =
+        &["ip_policy_ids", "enforced", "description", "metadata"];
     pub(crate) const SERVICE_USER: &[&str] = &["name", "active"];
 }
 

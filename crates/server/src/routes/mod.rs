@@ -7,6 +7,9 @@ mod deleted;
 mod details;
 mod explain;
 mod health;
+mod ip_policies;
+mod ip_policy_rules;
+mod ip_restrictions;
 mod root;
 mod secrets;
 mod service_users;
@@ -30,6 +33,9 @@ pub(crate) use deleted::*;
 pub(crate) use details::*;
 pub(crate) use explain::*;
 pub(crate) use health::*;
+pub(crate) use ip_policies::*;
+pub(crate) use ip_policy_rules::*;
+pub(crate) use ip_restrictions::*;
 pub(crate) use root::*;
 pub(crate) use secrets::*;
 pub(crate) use service_users::*;
@@ -75,6 +81,12 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/bot_users/{id}", methods: ITEM },
     Route { path: "/service_users", methods: COLLECTION },
     Route { path: "/service_users/{id}", methods: ITEM },
+    Route { path: "/ip_policies", methods: COLLECTION },
+    Route { path: "/ip_policies/{id}", methods: ITEM },
+    Route { path: "/ip_policy_rules", methods: COLLECTION },
+    Route { path: "/ip_policy_rules/{id}", methods: ITEM },
+    Route { path: "/ip_restrictions", methods: COLLECTION },
+    Route { path: "/ip_restrictions/{id}", methods: ITEM },
     Route { path: "/strongroom/resolve", methods: ACT },
     Route { path: "/strongroom/values", methods: READ },
     Route { path: "/strongroom/explain", methods: ACT },
@@ -109,8 +121,16 @@ pub(crate) const READING: &[&str] = &["/strongroom/resolve", "/strongroom/explai
 pub(crate) const PLAIN: &[&str] = &["/healthz", "/readyz", "/openapi.json"];
 
 /// The collections that `GET /` names.
-pub(crate) const COLLECTIONS: &[&str] =
-    &["api_keys", "bot_users", "service_users", "vault_secrets", "vaults"];
+pub(crate) const COLLECTIONS: &[&str] = &[
+    "api_keys",
+    "bot_users",
+    "ip_policies",
+    "ip_policy_rules",
+    "ip_restrictions",
+    "service_users",
+    "vault_secrets",
+    "vaults",
+];
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
@@ -129,6 +149,18 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route(
             "/service_users/{id}",
             get(service_user_get).patch(service_user_update).delete(service_user_delete),
+        )
+        .route("/ip_policies", get(ip_policy_list).post(ip_policy_create))
+        .route("/ip_policies/{id}", get(ip_policy_get).patch(ip_policy_update).delete(ip_policy_delete))
+        .route("/ip_policy_rules", get(ip_policy_rule_list).post(ip_policy_rule_create))
+        .route(
+            "/ip_policy_rules/{id}",
+            get(ip_policy_rule_get).patch(ip_policy_rule_update).delete(ip_policy_rule_delete),
+        )
+        .route("/ip_restrictions", get(ip_restriction_list).post(ip_restriction_create))
+        .route(
+            "/ip_restrictions/{id}",
+            get(ip_restriction_get).patch(ip_restriction_update).delete(ip_restriction_delete),
         )
         .route("/strongroom/resolve", post(value_resolve))
         .route("/strongroom/values", get(value_get))

@@ -2,12 +2,14 @@
 
 use percent_encoding::utf8_percent_encode;
 use strongroom_domain::audit::{Event, EventQuery, Object, Order, Record};
+use strongroom_domain::ip_policy::{IpPolicy, IpPolicyRule, IpRestriction};
 use strongroom_domain::page::Listing;
 use strongroom_domain::principal::ServiceUser;
 use strongroom_wire as wire;
 
 use super::{
-    ESCAPED, Flavour, grants as view_grants, hex, principal as principal_ref, service_user, time, vault_ref,
+    ESCAPED, Flavour, grants as view_grants, hex, ip_policy, ip_policy_rule, ip_restriction,
+    principal as principal_ref, service_user, time, vault_ref,
 };
 use crate::origin::Origin;
 
@@ -174,6 +176,36 @@ fn event_object(object: Object, origin: &Origin) -> strongroom_domain::Result<se
                 created_at: time(created_at),
                 updated_at: time(updated_at),
             })
+        }
+        Object::IpPolicy { id, created_at, description, metadata } => serde_json::to_value(ip_policy(
+            &IpPolicy { id, description, metadata, created_at, revision: 0 },
+            origin,
+        )),
+        Object::IpPolicyRule { id, created_at, description, metadata, cidr, action, ip_policy: policy } => {
+            let rule =
+                IpPolicyRule { id, policy, cidr, action, description, metadata, created_at, revision: 0 };
+            serde_json::to_value(ip_policy_rule(&rule, origin))
+        }
+        Object::IpRestriction {
+            id,
+            created_at,
+            description,
+            metadata,
+            kind,
+            enforced,
+            ip_policies: policies,
+        } => {
+            let restriction = IpRestriction {
+                id,
+                kind,
+                enforced,
+                policies,
+                description,
+                metadata,
+                created_at,
+                revision: 0,
+            };
+            serde_json::to_value(ip_restriction(&restriction, origin))
         }
         Object::ServiceUser { id, name, active, created_at } => serde_json::to_value(service_user(
             &ServiceUser { id, name, active, created_at, revision: 0 },

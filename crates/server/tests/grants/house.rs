@@ -218,6 +218,7 @@ impl House {
                 let back = json!({"vault_id": self.vaults[of.0].id, "name": name});
                 self.undo("POST", &format!("/strongroom/secrets/{id}/move"), Some(back)).await;
             }
+            (Request::IpMake, 201) => self.world.clear_ip().await,
             (Request::WebhookMake, 201) => self.world.delete_webhook(made().parse().unwrap()).await,
             (Request::KeyMake(_), 201) => self.world.delete_key(made().parse().unwrap()).await,
             (Request::KeyRemove(Whose::Sibling), 204) => {

@@ -141,8 +141,8 @@ impl Key {
                 first(&[(self.grants.is_some() && !admin && !self.allows("audit", |_| true), 403)], 200)
             }
             Request::Checkpoint => first(&[(!self.allows("audit", |_| true), 403)], 200),
-            Request::WebhookList => first(&[(!admin, 403)], 200),
-            Request::WebhookMake => first(&[(!admin, 403)], 201),
+            Request::WebhookList | Request::IpList(_) => first(&[(!admin, 403)], 200),
+            Request::WebhookMake | Request::IpMake => first(&[(!admin, 403)], 201),
             Request::VaultList => Expected(
                 200,
                 Some(house.vault_names(|vault| self.allows("read", |grant| grant.is_about_vault(vault)))),

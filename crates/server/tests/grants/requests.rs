@@ -43,6 +43,9 @@ pub(crate) enum Request {
     Checkpoint,
     WebhookList,
     WebhookMake,
+    /// Of policies, rules and restrictions.
+    IpList(&'static str),
+    IpMake,
     VaultList,
     VaultGet(usize),
     VaultMake(&'static str),
@@ -99,6 +102,7 @@ const VAULT_NAMES: [&str; 8] = ["prod", "prod/eu", "dev", "Prod", "prodd", "p/d"
 const SECRET_NAMES: [&str; 9] =
     ["tls-key", "tls-cert", "tls_key", "db.password", "dbxpassword", "a", "A", "tls-", "new"];
 const COLLECTIONS: [&str; 2] = ["bot_users", "service_users"];
+const IP_COLLECTIONS: [&str; 3] = ["ip_policies", "ip_policy_rules", "ip_restrictions"];
 
 impl House {
     fn key_id(&self, whose: Whose, own: ApiKeyId) -> ApiKeyId {
@@ -128,7 +132,7 @@ impl House {
         let (some_vault_name, some_name) = (dice.some(vault_name), dice.some(name));
         let whose = dice.pick(&[Whose::Own, Whose::Sibling, Whose::Foreign]);
         let users = dice.pick(&COLLECTIONS);
-        match dice.below(68) {
+        match dice.below(70) {
             0 => Request::Root,
             1 => Request::Own,
             // Who may see one may as a rule see the other: one draw does for both.
@@ -184,6 +188,8 @@ impl House {
             51 | 52 => Request::Resolve(vec![self.draw_reference(dice)]),
             66 => Request::WebhookList,
             67 => Request::WebhookMake,
+            68 => Request::IpList(dice.pick(&IP_COLLECTIONS)),
+            69 => Request::IpMake,
             _ => dice.pick_owned([Request::UserChange(users), Request::UserRemove(users)]),
         }
     }
@@ -202,6 +208,8 @@ impl House {
             Request::Own => get("/self".to_owned()),
             Request::Metrics => get("/metrics".to_owned()),
             Request::Checkpoint => get("/strongroom/audit/checkpoint".to_owned()),
+            Request::IpList(collection) => get(format!("/{collection}")),
+            Request::IpMake => ("POST", "/ip_policies".to_owned(), Some(json!({}))),
             Request::WebhookList => get("/strongroom/webhooks".to_owned()),
             Request::WebhookMake => {
                 let body =

@@ -19,8 +19,13 @@ use strongroom_domain::app::App;
 use strongroom_domain::audit::{Action, Actor, Event};
 use strongroom_domain::caller::Role;
 use strongroom_domain::clock::Clock;
-use strongroom_domain::ids::{AccountId, ApiKeyId, EventId, PrincipalId, ServiceUserId, UserId, WebhookId};
+use strongroom_domain::ids::{
+    AccountId, ApiKeyId, EventId, IpPolicyId, IpPolicyRuleId, IpRestrictionId, PrincipalId, ServiceUserId,
+    UserId, WebhookId,
+};
+use strongroom_domain::ip_policy::{IpPolicy, IpPolicyRule, IpRestriction, RestrictionType, RuleAction};
 use strongroom_domain::limits::Limits;
+use strongroom_domain::page::{Page, PageLimit, Query};
 use strongroom_domain::principal::{Account, ServiceUser, User};
 use strongroom_domain::stamp::Stamper;
 use strongroom_domain::store::Store;
@@ -240,6 +245,69 @@ impl World {
         let key = self.store.api_key_find(self.account, id).await.unwrap().unwrap();
         let event = self.event(&key);
         self.store.api_key_delete(self.account, id, key.revision, event).await.unwrap();
+    }
+
+    /// An IP policy, made past the API.
+    pub(crate) async fn add_ip_policy(&self) -> IpPolicyId {
+        let stamp = self.stamper.stamp().unwrap();
+        let (description, metadata) = (String::new(), String::new());
+        let id = IpPolicyId::new(stamp.ksuid);
+        let policy = IpPolicy { id, description, metadata, created_at: stamp.at, revision: 1 };
+        let event = self.event(&policy);
+        self.store.ip_policy_insert(self.account, policy, event.into()).await.unwrap();
+        id
+    }
+
+    /// A rule that allows addresses of nobody, of a policy of its own, made past the API.
+    pub(crate) async fn add_ip_rule(&self) -> IpPolicyRuleId {
+        let policy = self.add_ip_policy().await;
+        let stamp = self.stamper.stamp().unwrap();
+        let rule = IpPolicyRule {
+            id: IpPolicyRuleId::new(stamp.ksuid),
+            policy,
+            cidr: "192.0.2.0/24".parse().unwrap(),
+            action: RuleAction::Allow,
+            description: String::new(),
+            metadata: String::new(),
+            created_at: stamp.at,
+            revision: 1,
+        };
+        let (id, event) = (rule.id, self.event(&rule));
+        self.store.ip_rule_insert(self.account, rule, None, event.into()).await.unwrap();
+        id
+    }
+
+    /// A restriction that only warns, of a policy of its own, made past the API.
+    pub(crate) async fn add_ip_restriction(&self) -> IpRestrictionId {
+        let policies = vec![self.add_ip_policy().await];
+        let stamp = self.stamper.stamp().unwrap();
+        let restriction = IpRestriction {
+            id: IpRestrictionId::new(stamp.ksuid),
+            kind: RestrictionType::Api,
+            enforced: false,
+            policies,
+            description: String::new(),
+            metadata: String::new(),
+            created_at: stamp.at,
+            revision: 1,
+        };
+        let (id, event) = (restriction.id, self.event(&restriction));
+        self.store.ip_restriction_insert(self.account, restriction, None, event.into()).await.unwrap();
+        id
+    }
+
+    /// Removes all that is about addresses, of which there may not be many.
+    pub(crate) async fn clear_ip(&self) {
+        let all = Query { page: Page { before: None, limit: PageLimit::MAX }, filter: None, scope: None };
+        for it in self.store.ip_restriction_list(self.account, all.clone()).await.unwrap().items {
+            let event = self.event(&it);
+            self.store.ip_restriction_delete(self.account, it.id, it.revision, None, event).await.unwrap();
+        }
+        for it in self.store.ip_policy_list(self.account, all).await.unwrap().items {
+            let rules = self.store.ip_rules_of(self.account, it.id).await.unwrap();
+            let (rules, events) = (rules.iter().map(|rule| rule.id).collect(), vec![self.event(&it)]);
+            self.store.ip_policy_delete(self.account, it.id, it.revision, rules, events).await.unwrap();
+        }
     }
 
     fn event(&self, object: impl Into<strongroom_domain::audit::Object>) -> Event {

@@ -12,6 +12,7 @@ mod concurrency;
 pub(crate) mod deleted;
 mod expiry;
 pub(crate) mod house;
+mod ip;
 mod secrets;
 mod service_users;
 pub(crate) mod values;
@@ -56,6 +57,7 @@ pub(crate) fn every_case() -> impl Iterator<Item = &'static Case> {
         api_keys::CASES,
         service_users::CASES,
         webhooks::CASES,
+        ip::CASES,
         audit::CASES,
         concurrency::CASES,
         coherence::CASES,

@@ -12,6 +12,9 @@ use strongroom_store::sqlite::SqliteStore;
 
 use super::House;
 
+/// Where a key is shown from.
+const HERE: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
 /// Three secrets in one vault and one in another. The first has its second value, and what its first one looked like in the
 /// file is kept aside; the others have their first, so that they differ in place alone.
 struct Furnished {
@@ -264,7 +267,7 @@ fn any_key() -> ApiKeyDraft {
 async fn a_kept_token_opens_for_its_own_request_only() {
     let house = House::build().await;
     let (_, token) = house.app.api_key_create(&house.caller, any_key(), None).await.unwrap().it;
-    let caller = house.app.authenticate(token.expose_secret()).await.unwrap();
+    let caller = house.app.authenticate(token.expose_secret(), HERE).await.unwrap();
     let ask = async |key: &str| {
         let to = house.app.repeatable(&caller, "/api_keys", key, b"{}");
         house.app.api_key_create(&caller, any_key(), to.as_ref()).await
@@ -318,12 +321,12 @@ async fn a_token_hash_opens_for_its_own_key_only() {
         assert_eq!(connection.execute(sql, (id.as_bytes(), hash)).unwrap(), 1);
     };
     for (_, token) in &keys {
-        house.app.authenticate(token.expose_secret()).await.expect("untouched");
+        house.app.authenticate(token.expose_secret(), HERE).await.expect("untouched");
     }
     write(0, keys[1].0.hash.as_bytes());
     write(1, keys[0].0.hash.as_bytes());
     for (_, token) in &keys {
-        let refused = house.app.authenticate(token.expose_secret()).await;
+        let refused = house.app.authenticate(token.expose_secret(), HERE).await;
         assert!(matches!(refused, Err(Error::Unauthenticated(BadCredential::Unknown))));
     }
 }

@@ -1,6 +1,7 @@
 //! `strongroom api`: the commands and flags of `ngrok api`, so that a script changes one word.
 
 mod api_keys;
+mod ip;
 mod root;
 mod secrets;
 mod users;
@@ -59,6 +60,15 @@ enum Command {
     /// Service users under their older name
     #[command(subcommand, after_help = "Example:\n  strongroom api bot-users list")]
     BotUsers(users::BotUsers),
+    /// IP policies: sets of rules about addresses
+    #[command(subcommand, after_help = "Example:\n  strongroom api ip-policies list")]
+    IpPolicies(ip::Policies),
+    /// Rules of IP policies
+    #[command(subcommand, after_help = "Example:\n  strongroom api ip-policy-rules list")]
+    IpPolicyRules(ip::Rules),
+    /// IP restrictions: from where the API may be used
+    #[command(subcommand, after_help = "Example:\n  strongroom api ip-restrictions list")]
+    IpRestrictions(ip::Restrictions),
     /// Where everything is, and who the key is
     #[command(subcommand, after_help = "Example:\n  strongroom api root self")]
     Root(root::Command),
@@ -72,6 +82,9 @@ impl Api {
             Command::ApiKeys(command) => command.call(),
             Command::ServiceUsers(command) => command.call(),
             Command::BotUsers(command) => command.call(),
+            Command::IpPolicies(command) => command.call(),
+            Command::IpPolicyRules(command) => command.call(),
+            Command::IpRestrictions(command) => command.call(),
             Command::Root(command) => command.call(),
         };
         call.send(&self.remote.connect()?)
@@ -129,6 +142,15 @@ impl Drop for Call {
 
 fn text(text: Option<String>) -> Option<Value> {
     text.map(Value::String)
+}
+
+/// The words of Go's `strconv.ParseBool`, which ngrok's own client takes.
+fn parse_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("write true or false".to_owned()),
+    }
 }
 
 /// The id of what a command is for.

@@ -2,7 +2,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 use strongroom_client::api::Method;
 
-use super::{Call, Filtered, Id, Paging, text};
+use super::{Call, Filtered, Id, Paging, parse_bool, text};
 
 #[derive(Subcommand)]
 pub(super) enum ServiceUsers {
@@ -75,15 +75,6 @@ pub(super) struct Fields {
         value_parser = parse_bool
     )]
     active: Option<bool>,
-}
-
-/// The words of Go's `strconv.ParseBool`, which ngrok's own client takes.
-fn parse_bool(text: &str) -> Result<bool, String> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err("write true or false".to_owned()),
-    }
 }
 
 impl ServiceUsers {
