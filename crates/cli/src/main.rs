@@ -12,6 +12,7 @@ mod logging;
 mod remote;
 mod second_place;
 mod seed;
+mod self_signed;
 mod serve;
 mod settings;
 mod units;

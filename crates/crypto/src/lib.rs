@@ -13,7 +13,7 @@ mod value;
 mod webhook;
 
 pub use cache::CachePlace;
-pub use digest::{Digest, chain_digest, empty_digest, leaf_digest, node_digest};
+pub use digest::{Digest, certificate_digest, chain_digest, empty_digest, leaf_digest, node_digest};
 pub use envelope::{SealedValue, WrappedKey};
 pub use key::{KeyId, MemoryLock, RootKey, VaultKey};
 pub use rng::{Rng, SystemRng};

@@ -279,6 +279,7 @@ mod tests {
             role: Role::Admin,
             key: None,
             grants: grants.map(|grants| grants.parse().unwrap()),
+            certificate: None,
         }
     }
 

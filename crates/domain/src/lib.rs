@@ -12,6 +12,7 @@ pub mod deleted;
 pub mod error;
 pub mod expected;
 pub mod filter;
+pub mod fingerprint;
 pub mod grant;
 pub mod ids;
 pub mod keep;

@@ -17,6 +17,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body::Body as _;
+use strongroom_domain::fingerprint::Fingerprint;
 use strongroom_domain::ids::{ApiKeyId, Ksuid, OperationId};
 use tower_service::Service;
 
@@ -40,7 +41,7 @@ struct Noted {
 impl Default for Context {
     fn default() -> Self {
         let address = SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, 0));
-        Self::new(Peer { scheme: "http", address })
+        Self::new(Peer { scheme: "http", address, certificate: None })
     }
 }
 
@@ -143,6 +144,8 @@ pub struct Peer {
     pub scheme: &'static str,
     /// The other end of the connection.
     pub address: SocketAddr,
+    /// What the certificate is known by that it showed and TLS checked.
+    pub certificate: Option<Fingerprint>,
 }
 
 /// A handler panicked.

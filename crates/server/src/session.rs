@@ -119,7 +119,7 @@ impl FromRequestParts<Arc<Shared>> for Session {
         let context = parts.extensions.get::<Context>().cloned().unwrap_or_default();
         context.set_route(parts.extensions.get::<MatchedPath>().and_then(|path| known_route(path.as_str())));
         let token = token_of(&parts.headers).map_err(Error::Unauthenticated)?;
-        let caller = shared.app.authenticate(token.as_str()).await?;
+        let caller = shared.app.authenticate(token.as_str(), context.peer().certificate).await?;
         if let Some(key) = caller.key() {
             context.set_key(key);
         }

@@ -92,6 +92,26 @@ struct Flags {
         help_heading = "Server"
     )]
     ca_cert: Option<OsString>,
+    /// A PEM file with the certificate to show the server
+    #[arg(
+        long,
+        global = true,
+        env = "STRONGROOM_CLIENT_CERT",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Server"
+    )]
+    client_cert: Option<OsString>,
+    /// A PEM file with that certificate's private key
+    #[arg(
+        long,
+        global = true,
+        env = "STRONGROOM_CLIENT_KEY",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Server"
+    )]
+    client_key: Option<OsString>,
     /// The variable of ngrok's own client; as a flag it is --api-key
     #[arg(long, global = true, env = "NGROK_API_KEY", hide = true, hide_env_values = true)]
     ngrok_api_key: Option<String>,

@@ -4,23 +4,24 @@ use super::App;
 use super::install::FIRST_ADMIN;
 use crate::caller::Caller;
 use crate::error::{BadCredential, Error, Result};
+use crate::fingerprint::Fingerprint;
 use crate::ids::PrincipalId;
 use crate::token::Token;
 
 impl App {
-    /// The caller behind a token.
+    /// The caller behind a token that came over a connection which showed that certificate, checked by TLS.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`], also for a key whose time is over. An unknown key and a wrong token are one answer. They differ by a lookup in
+    /// [`Error::Unauthenticated`], also for a key whose time is over or that is bound to another certificate. An unknown key and a wrong token are one answer. They differ by a lookup in
     /// the store, a few microseconds: a key's id is no secret, its token's other half is, and that is compared in constant time.
-    pub async fn authenticate(&self, token: &str) -> Result<Caller> {
+    pub async fn authenticate(&self, token: &str, shown: Option<Fingerprint>) -> Result<Caller> {
         let id = Token::parse_key_id(token).map_err(Error::Unauthenticated)?;
         let found = self.store.credential_find(id).await?;
         let hash = self.token_key.hash(token);
         match found {
             Some(credential) if credential.key.hash.same_as(&hash) => {
-                credential.must_count(|| self.clock.now())?;
-                Ok(Caller::from_credential(&credential))
+                credential.must_count(shown, || self.clock.now())?;
+                Ok(Caller::from_credential(&credential, shown))
             }
             _ => Err(Error::Unauthenticated(BadCredential::Unknown)),
         }
@@ -35,8 +36,8 @@ impl App {
         let Some(id) = caller.key else { return Ok(caller.clone()) };
         let found = self.store.credential_find(id).await?;
         let credential = found.ok_or(Error::Unauthenticated(BadCredential::Unknown))?;
-        credential.must_count(|| self.clock.now())?;
-        Ok(Caller::from_credential(&credential))
+        credential.must_count(caller.certificate, || self.clock.now())?;
+        Ok(Caller::from_credential(&credential, caller.certificate))
     }
 
     /// The caller for somebody who works on the machine itself and has the root key: the first admin.
@@ -53,6 +54,7 @@ impl App {
             role: user.role,
             key: None,
             grants: None,
+            certificate: None,
         })
     }
 }

@@ -256,6 +256,7 @@ fn any_key() -> ApiKeyDraft {
         metadata: Metadata::default(),
         grants: None,
         expires_at: None,
+        client_certificate: None,
     }
 }
 
@@ -264,7 +265,7 @@ fn any_key() -> ApiKeyDraft {
 async fn a_kept_token_opens_for_its_own_request_only() {
     let house = House::build().await;
     let (_, token) = house.app.api_key_create(&house.caller, any_key(), None).await.unwrap().it;
-    let caller = house.app.authenticate(token.expose_secret()).await.unwrap();
+    let caller = house.app.authenticate(token.expose_secret(), None).await.unwrap();
     let ask = async |key: &str| {
         let to = house.app.repeatable(&caller, "/api_keys", key, b"{}");
         house.app.api_key_create(&caller, any_key(), to.as_ref()).await
@@ -318,12 +319,12 @@ async fn a_token_hash_opens_for_its_own_key_only() {
         assert_eq!(connection.execute(sql, (id.as_bytes(), hash)).unwrap(), 1);
     };
     for (_, token) in &keys {
-        house.app.authenticate(token.expose_secret()).await.expect("untouched");
+        house.app.authenticate(token.expose_secret(), None).await.expect("untouched");
     }
     write(0, keys[1].0.hash.as_bytes());
     write(1, keys[0].0.hash.as_bytes());
     for (_, token) in &keys {
-        let refused = house.app.authenticate(token.expose_secret()).await;
+        let refused = house.app.authenticate(token.expose_secret(), None).await;
         assert!(matches!(refused, Err(Error::Unauthenticated(BadCredential::Unknown))));
     }
 }
