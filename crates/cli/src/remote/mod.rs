@@ -240,6 +240,9 @@ impl From<Error> for Failure {
             Error::Untrusted { source, .. } => failure
                 .because(source)
                 .todo("name the authority that signed the server's certificate with --ca-cert FILE"),
+            Error::NotLetIn { source, .. } => failure
+                .because(source)
+                .todo("name one that its authorities issued with --client-cert FILE and --client-key FILE"),
             Error::TimedOut { .. } => failure.todo(LOOK_FIRST),
             Error::Lost { source, .. } => failure.because(source).todo(LOOK_FIRST),
             Error::Refused(refusal) => of_refusal(&refusal),

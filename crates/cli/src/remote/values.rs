@@ -214,7 +214,7 @@ fn is_unreachable(error: &Error) -> bool {
     match error {
         Error::Unreachable { .. } | Error::TimedOut { .. } | Error::Lost { .. } => true,
         Error::Refused(refusal) => refusal.error_code.is_empty() && matches!(refusal.status, 404 | 502..=504),
-        Error::Untrusted { .. } | Error::Protocol(_) | Error::Setting(_) => false,
+        Error::Untrusted { .. } | Error::NotLetIn { .. } | Error::Protocol(_) | Error::Setting(_) => false,
     }
 }
 
