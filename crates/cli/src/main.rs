@@ -24,10 +24,12 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use failure::Failure;
 use mimalloc::MiMalloc;
 use settings::{Options, Settings};
+use strongroom_crypto::Wiping;
 
-/// A request allocates on one thread and frees on another as often as not, which the system's allocator is slow at.
+/// A request allocates on one thread and frees on another as often as not, which the system's allocator is slow at. What is given
+/// back is wiped: libraries keep copies of values in buffers that are not ours.
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Wiping<MiMalloc> = Wiping::new(MiMalloc);
 
 /// Vaults and secrets: ngrok's Vaults & Secrets API, self-hosted.
 #[derive(Parser)]
