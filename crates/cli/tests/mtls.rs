@@ -176,7 +176,7 @@ fn a_bound_key_works_with_its_certificate_alone() {
     world.server.stop();
     let bindings: Vec<Value> = audit_events(&data)
         .iter()
-        .filter(|event| event["object"]["id"] == Value::from(id.as_str()))
+        .filter(|event| event["object"]["id"] == id.as_str())
         .map(|event| event["object"]["client_certificate"].clone())
         .collect();
     let plain = |identity: &Identity| Value::from(identity.fingerprint().replace(':', "").to_lowercase());
