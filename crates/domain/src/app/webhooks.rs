@@ -2,7 +2,7 @@
 
 use strongroom_crypto::SigningSecret;
 
-use super::{App, retry_stale};
+use super::App;
 use crate::audit::Action;
 use crate::caller::Caller;
 use crate::error::{Denial, Error, Missing, Noun, Result};
@@ -134,7 +134,7 @@ impl App {
         id: WebhookId,
         change: WebhookChange,
     ) -> Result<Webhook> {
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let old = self.webhook_get(caller, id).await?;
             let mut webhook = old.clone();
             change.apply_to(&mut webhook);
@@ -164,7 +164,7 @@ impl App {
     /// # Errors
     /// `Forbidden`, `NotFound`.
     pub async fn webhook_remove(&self, caller: &Caller, id: WebhookId) -> Result<()> {
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let webhook = self.webhook_get(caller, id).await?;
             let event = self.event(caller, &webhook, Action::Deleted)?;
             self.store.webhook_delete(caller.account, id, webhook.revision, event).await

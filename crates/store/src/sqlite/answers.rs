@@ -44,12 +44,13 @@ pub(super) fn with(
     if before.is_some_and(|at| at > Answer::over_by(answer.at).as_second()) {
         return Err(Error::Stale);
     }
+    make(step)?;
+    keep(step, account, answer)?;
     if before.is_some() {
-        // It does not count any more, and may have a token in it.
+        // What was replaced did not count any more, and may have had a token in it.
         step.erase();
     }
-    make(step)?;
-    keep(step, account, answer)
+    Ok(())
 }
 
 /// When the answer to a request was given that is kept, Unix seconds.
