@@ -229,10 +229,13 @@ fn free_space(data_dir: &Path) -> Finding {
 }
 
 fn open_files(settings: &Settings) -> Finding {
-    let wanted = settings.connections.connections as u64;
+    let wanted = settings.connections.connections;
     match getrlimit(Resource::Nofile).maximum {
-        Some(limit) if limit < wanted => Warning(
-            format!("the system allows {limit} open files, and {wanted} connections are set"),
+        Some(limit) if hygiene::room(limit) < wanted => Warning(
+            format!(
+                "the system allows {limit} open files, which leaves room for {} connections, and {wanted} are set",
+                hygiene::room(limit)
+            ),
             "raise it: ulimit -Hn, or LimitNOFILE in a systemd unit; or lower --max-connections".into(),
         ),
         _ => Good(format!("{wanted} connections can be open")),

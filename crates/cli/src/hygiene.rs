@@ -59,8 +59,10 @@ pub(crate) fn harden() {
     }
 }
 
-/// File descriptors that are kept for the store, the log and what else is not a connection.
-const RESERVED_FILES: u64 = 64;
+/// File descriptors that are kept for the store, the log and what else is no connection.
+const STORE_FILES: u64 = 64;
+/// Those that are kept for deliveries to webhooks, where there are enough.
+const DELIVERY_FILES: u64 = strongroom_server::delivery::FILES as u64;
 
 /// Raises the limit of open files as far as the system lets, and says how many connections that leaves room for.
 pub(crate) fn connections(wanted: usize) -> usize {
@@ -70,8 +72,7 @@ pub(crate) fn connections(wanted: usize) -> usize {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
     };
-    let room = current.map_or(u64::MAX, |files| files.saturating_sub(RESERVED_FILES).max(1));
-    let room = usize::try_from(room).unwrap_or(usize::MAX);
+    let room = current.map_or(usize::MAX, room);
     if room < wanted {
         tracing::warn!(
             "{room} connections at most, not {wanted}: the system allows no more open files (ulimit -n)"
@@ -80,11 +81,31 @@ pub(crate) fn connections(wanted: usize) -> usize {
     wanted.min(room)
 }
 
+/// How many connections so many open files leave room for. Of few, deliveries do not get more than connections do.
+pub(crate) fn room(files: u64) -> usize {
+    let room = files.saturating_sub(STORE_FILES);
+    let room = room.saturating_sub(DELIVERY_FILES).max(room / 2).max(1);
+    usize::try_from(room).unwrap_or(usize::MAX)
+}
+
 /// Keeps the root key out of swap, or says loudly that it is not.
 pub(crate) fn lock(key: &RootKey) {
     if key.lock_memory() == MemoryLock::Refused {
         tracing::warn!(
             "THE ROOT KEY MAY BE SWAPPED TO DISK: the system refuses to lock memory; raise `ulimit -l` (LimitMEMLOCK)"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_connection_finds_files_too() {
+        let all = (STORE_FILES + DELIVERY_FILES) as usize;
+        for (files, left) in [(0, 1), (64, 1), (100, 18), (1024, 480), (20_000, 20_000 - all)] {
+            assert_eq!(room(files), left, "{files}");
+        }
     }
 }

@@ -23,6 +23,8 @@ pub(crate) fn run(mut settings: Settings) -> Result<ExitCode, Failure> {
     let _log = logging::start(settings.log_format, &settings.log_level)?;
     hygiene::harden();
     settings.connections.connections = hygiene::connections(settings.connections.connections);
+    // Those who wait for changes leave at least as many connections to the others.
+    settings.server.watchers = (settings.connections.connections / 2).max(1);
     refuse_clear_text(&settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -375,6 +375,7 @@ fn server(options: &Options) -> Result<strongroom_server::Settings, Failure> {
         lenient: options.lenient.unwrap_or(default.lenient),
         body_timeout: options.body_timeout.map_or(default.body_timeout, |time| time.0),
         requests_per_minute: options.requests_per_minute,
+        watchers: default.watchers,
         webhooks: webhooks(options, default.webhooks),
     })
 }

@@ -111,6 +111,23 @@ fn a_thousand_who_watch_one_feed() {
     server.stop();
 }
 
+/// Half of the connections are for others.
+#[test]
+fn who_waits_leaves_connections_to_others() {
+    let data = private_folder();
+    let server = Server::start_with(data.path(), &["--max-connections", "8"]);
+    let mut client = server.client();
+    let waits = format!("{FEED}?after={}&wait=30s", cursor(&mut client));
+    let streams: Vec<_> = (0..4).map(|_| Stream::open(&server, "")).collect();
+    let refused = client.get(&waits).expect_status(429).json();
+    assert_eq!(refused["error_code"], "ERR_STRONGROOM_1015");
+    make_vault(&mut client, "meanwhile");
+    drop(streams);
+    poll("nobody watches", || (metric(&mut client, "strongroom_feed_watchers") == 0).then_some(()));
+    drop(Stream::open(&server, ""));
+    server.stop();
+}
+
 /// A stream is a request that is under way: the limit of idle connections is none of its.
 #[test]
 fn a_stream_outlasts_the_limit_of_idle_connections() {

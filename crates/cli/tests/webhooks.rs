@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod harness;
+#[path = "webhooks/restraint.rs"]
+mod restraint;
 #[path = "webhooks/target.rs"]
 mod target;
 #[path = "webhooks/tls.rs"]

@@ -46,7 +46,8 @@ impl Webhook {
     pub const MAX: u64 = 100;
     /// For how long the secret before the current one signs along.
     pub const OLD_SECRET: SignedDuration = SignedDuration::from_hours(24);
-    /// Deliveries of a webhook that wait or are dead; at so many its position stays where it is. The log keeps the rest.
+    /// Deliveries of a webhook that are kept: dead ones make room for others, the oldest first. With so many that wait, its
+    /// position stays where it is: the log keeps the rest.
     pub const DELIVERIES_MAX: u64 = 10_000;
     /// For how long a dead delivery is kept.
     pub const DEAD_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);

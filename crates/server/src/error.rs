@@ -114,6 +114,17 @@ pub enum Protocol {
     /// An `Idempotency-Key` that is none.
     #[error("invalid Idempotency-Key")]
     IdempotencyKey,
+    /// An `Idempotency-Key` where there is no asking again.
+    #[error("Idempotency-Key not supported here")]
+    NotRepeatable,
+    /// So many wait for changes already.
+    #[error("too many wait for changes")]
+    TooManyWatchers {
+        /// How many may.
+        max: usize,
+        /// Whether so many may with one API key, or with all together.
+        of_key: bool,
+    },
     /// A `before_id` that is no id of the listed kind.
     #[error("invalid before_id")]
     BeforeId {
@@ -150,7 +161,7 @@ const CONFLICT: StatusCode = StatusCode::CONFLICT;
 const NOT_FOUND: StatusCode = StatusCode::NOT_FOUND;
 const KEYS: &str =
     "Make an API key with POST /api_keys; the first start wrote one to first-api-key in the data folder.";
-const EVENT_TYPES: &str = "Types are '*', or secret_ or vault_ with created, updated, deleted, undeleted or purged and .v0, such as secret_updated.v0.";
+const EVENT_TYPES: &str = "Types are '*', secret_expiring.v0, secret_expired.v0, and secret_ or vault_ with created, updated, deleted, undeleted or purged and .v0, such as secret_updated.v0.";
 const CHECK: &str = "Check your API client implementation and review the API documentation: /openapi.json.";
 
 /// What a client sent, short enough for a message, without control characters and without a token that was put in the
@@ -681,6 +692,20 @@ impl From<&Protocol> for Told {
                 BAD,
                 1012,
                 "The Idempotency-Key header is one string of 1 to 255 visible ASCII characters, in quotes or without.",
+            ),
+            Protocol::NotRepeatable => own(
+                BAD,
+                1014,
+                "This create cannot be asked for again under an Idempotency-Key. Nothing was made: send it without the header, and \
+                 list what there is before you send it again.",
+            ),
+            Protocol::TooManyWatchers { max, of_key } => own(
+                StatusCode::TOO_MANY_REQUESTS,
+                1015,
+                format!(
+                    "{max} wait for changes {} already, and no more may. Ask without 'wait', or try again later.",
+                    if *of_key { "with this API key" } else { "on this server" }
+                ),
             ),
             Protocol::BeforeId { text, prefix } => told(
                 BAD,

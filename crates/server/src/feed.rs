@@ -7,6 +7,7 @@
 mod ring;
 mod stream;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -15,11 +16,13 @@ use strongroom_domain::app::App;
 use strongroom_domain::caller::Caller;
 use strongroom_domain::change::{Changes, Cursor, Noted, Since};
 use strongroom_domain::error::{Error, Gone};
+use strongroom_domain::ids::ApiKeyId;
 use strongroom_domain::page::PageLimit;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::Shared;
+use crate::error::Protocol;
 use ring::{RECORDS, Ring};
 pub(crate) use stream::stream;
 
@@ -29,6 +32,9 @@ const START: u64 = 1000;
 const GATHER: Duration = Duration::from_millis(2);
 /// The rest after the log could not be read.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Those who may watch with one API key: one that is in a loop leaves room for the others, and a thousand programs can share one.
+const WATCHERS_OF_KEY: usize = 1000;
 
 /// What is shared by those who watch.
 pub(crate) struct Feed {
@@ -41,26 +47,61 @@ pub(crate) struct Feed {
     left: Notify,
 }
 
-#[derive(Default)]
 struct Watchers {
+    /// How many there may be.
+    max: usize,
     count: usize,
+    /// How many there are of each API key; none of one that has none.
+    of_keys: HashMap<ApiKeyId, usize>,
     /// Whether there is a task that follows the log.
     followed: bool,
 }
 
-impl Default for Feed {
-    fn default() -> Self {
-        Self {
-            ring: RwLock::default(),
-            news: watch::Sender::new(0),
-            stopped: watch::Sender::new(false),
-            watchers: Mutex::default(),
-            left: Notify::new(),
+impl Watchers {
+    fn new(max: usize) -> Self {
+        Self { max, count: 0, of_keys: HashMap::new(), followed: false }
+    }
+
+    fn enter(&mut self, key: Option<ApiKeyId>) -> std::result::Result<(), Protocol> {
+        let of_key = key.map_or(0, |key| self.of_keys.get(&key).copied().unwrap_or(0));
+        if of_key >= WATCHERS_OF_KEY {
+            return Err(Protocol::TooManyWatchers { max: WATCHERS_OF_KEY, of_key: true });
+        }
+        if self.count >= self.max {
+            return Err(Protocol::TooManyWatchers { max: self.max, of_key: false });
+        }
+        self.count += 1;
+        if let Some(key) = key {
+            self.of_keys.insert(key, of_key + 1);
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, key: Option<ApiKeyId>) {
+        self.count -= 1;
+        if let Some(key) = key
+            && let Some(of_key) = self.of_keys.get_mut(&key)
+        {
+            *of_key -= 1;
+            if *of_key == 0 {
+                self.of_keys.remove(&key);
+            }
         }
     }
 }
 
 impl Feed {
+    /// For up to so many who watch.
+    pub(crate) fn new(max: usize) -> Self {
+        Self {
+            ring: RwLock::default(),
+            news: watch::Sender::new(0),
+            stopped: watch::Sender::new(false),
+            watchers: Mutex::new(Watchers::new(max)),
+            left: Notify::new(),
+        }
+    }
+
     /// Ends all waiting, now and from now on: the server stops.
     pub(crate) fn stop(&self) {
         self.stopped.send_replace(true);
@@ -136,21 +177,27 @@ async fn follow(shared: Arc<Shared>) {
 /// Somebody who watches, until dropped.
 pub(crate) struct Watcher {
     shared: Arc<Shared>,
+    key: Option<ApiKeyId>,
     news: watch::Receiver<u64>,
     stopped: watch::Receiver<bool>,
 }
 
 impl Watcher {
-    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
-        let feed = &shared.feed;
+    /// Somebody who watches from now on.
+    ///
+    /// # Errors
+    /// [`Protocol::TooManyWatchers`].
+    pub(crate) fn new(shared: &Arc<Shared>, caller: &Caller) -> std::result::Result<Self, Protocol> {
+        let (feed, key) = (&shared.feed, caller.key());
         let mut watchers = feed.watchers.lock().unwrap_or_else(PoisonError::into_inner);
-        watchers.count += 1;
+        watchers.enter(key)?;
         if !watchers.followed {
             watchers.followed = true;
             tokio::spawn(follow(shared.clone()));
         }
         shared.metrics.feed_watchers.inc();
-        Self { shared: shared.clone(), news: feed.news.subscribe(), stopped: feed.stopped.subscribe() }
+        let (news, stopped) = (feed.news.subscribe(), feed.stopped.subscribe());
+        Ok(Self { shared: shared.clone(), key, news, stopped })
     }
 
     /// Waits until the caller sees a change after a place, and no longer than for a time or until the server stops; then
@@ -209,9 +256,37 @@ impl Drop for Watcher {
         self.shared.metrics.feed_watchers.dec();
         let feed = &self.shared.feed;
         let mut watchers = feed.watchers.lock().unwrap_or_else(PoisonError::into_inner);
-        watchers.count -= 1;
+        watchers.leave(self.key);
         if watchers.count == 0 {
             feed.left.notify_one();
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use strongroom_domain::ids::Ksuid;
+
+    #[test]
+    fn those_who_watch_are_bounded_by_key_and_together() {
+        let key = |number: u8| Some(ApiKeyId::new(Ksuid::from_bytes([number; 20])));
+        let mut watchers = Watchers::new(WATCHERS_OF_KEY + 2);
+        for _ in 0..WATCHERS_OF_KEY {
+            watchers.enter(key(1)).unwrap();
+        }
+        let of_key = Err(Protocol::TooManyWatchers { max: WATCHERS_OF_KEY, of_key: true });
+        assert_eq!(watchers.enter(key(1)), of_key);
+        watchers.enter(key(2)).unwrap();
+        watchers.enter(None).unwrap();
+        let of_all = Err(Protocol::TooManyWatchers { max: WATCHERS_OF_KEY + 2, of_key: false });
+        assert_eq!((watchers.enter(key(2)), watchers.enter(None)), (of_all.clone(), of_all));
+        watchers.leave(key(1));
+        watchers.enter(key(1)).unwrap();
+        (0..WATCHERS_OF_KEY).for_each(|_| watchers.leave(key(1)));
+        watchers.leave(key(2));
+        watchers.leave(None);
+        assert!(watchers.count == 0 && watchers.of_keys.is_empty());
     }
 }

@@ -27,6 +27,8 @@ use crate::metrics::Labels;
 use crate::routes::{self, ROUTES};
 
 const OPERATION_HEADER: HeaderName = HeaderName::from_static("ngrok-operation-id");
+/// What a page of another origin may read of an answer's headers, beside the few that it always may.
+const EXPOSED: &str = "ngrok-operation-id, etag, idempotent-replayed";
 
 /// What is known of a request beside what it says.
 #[derive(Clone)]
@@ -239,7 +241,7 @@ fn dress(response: &mut Response, operation: OperationId, cors: Option<&Cors>) {
     if let Some(cors) = cors {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, cors.origin.clone());
         headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from(OPERATION_HEADER));
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
         headers.insert(header::VARY, HeaderValue::from_static("origin"));
     }
 }

@@ -42,6 +42,8 @@ pub struct Settings {
     pub body_timeout: std::time::Duration,
     /// Requests a minute and account; `None` is no limit.
     pub requests_per_minute: Option<std::num::NonZeroU32>,
+    /// Those who may wait for changes at a time: each keeps a connection, or a part of one, from others.
+    pub watchers: usize,
     /// How webhooks are delivered to.
     pub webhooks: delivery::Settings,
 }
@@ -53,6 +55,7 @@ impl Default for Settings {
             lenient: false,
             body_timeout: std::time::Duration::from_secs(30),
             requests_per_minute: None,
+            watchers: 5000,
             webhooks: delivery::Settings::default(),
         }
     }
@@ -87,7 +90,8 @@ impl Shared {
     pub fn new(app: App, settings: Settings) -> Arc<Self> {
         let rate = settings.requests_per_minute.map(Rate::per_minute);
         let deliveries = Deliveries::new(settings.webhooks.clone());
-        let (rendered, feed, metrics) = (Rendered::default(), Feed::default(), Metrics::default());
+        let (rendered, feed, metrics) =
+            (Rendered::default(), Feed::new(settings.watchers), Metrics::default());
         Arc::new(Self { app, settings, rate, rendered, feed, deliveries, metrics })
     }
 }

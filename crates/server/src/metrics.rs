@@ -12,7 +12,9 @@ use prometheus_client::registry::{Registry, Unit};
 use strongroom_domain::store::Counts;
 use strongroom_domain::webhook::DeliveryCounts;
 
-/// The content type of [`Metrics::view`].
+use crate::delivery::Deliveries;
+
+/// The content type of the counters as text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Upper bounds of the latency buckets, in seconds: from what a cached read takes to what a client gives up at.
@@ -98,7 +100,12 @@ impl Metrics {
     ///
     /// # Errors
     /// Only when a text cannot be written to memory.
-    pub fn view(&self, counts: &Counts, deliveries: &DeliveryCounts) -> Result<String, std::fmt::Error> {
+    pub(crate) fn view(
+        &self,
+        counts: &Counts,
+        kept: &DeliveryCounts,
+        deliveries: &Deliveries,
+    ) -> Result<String, std::fmt::Error> {
         let mut out = String::with_capacity(16 << 10);
         text::encode_registry(&mut out, &self.registry)?;
         let store = [
@@ -109,8 +116,15 @@ impl Metrics {
             ("store_audit_events", "counter", "Audit events ever written", counts.events),
             ("store_commits", "counter", "Commits since the start", counts.commits),
             ("store_changes", "counter", "Changes in those commits", counts.changes),
-            ("webhook_waiting", "gauge", "Deliveries to webhooks that are tried again", deliveries.waiting),
-            ("webhook_dead", "gauge", "Deliveries to webhooks that were given up", deliveries.dead),
+            ("webhook_waiting", "gauge", "Deliveries to webhooks that are tried again", kept.waiting),
+            ("webhook_dead", "gauge", "Deliveries to webhooks that were given up", kept.dead),
+            ("webhook_held", "gauge", "Webhooks told nothing new, as too much waits", deliveries.held()),
+            (
+                "webhook_lag",
+                "gauge",
+                "Records that the slowest webhook is behind the last change",
+                deliveries.lag(),
+            ),
         ];
         for (name, kind, help, value) in store {
             let suffix = if kind == "counter" { "_total" } else { "" };

@@ -31,7 +31,7 @@ pub(crate) struct Webhook {
 enum Command {
     /// Make a webhook, and print its signing secret this once
     #[command(
-        after_help = "Examples:\n  strongroom webhook create https://hooks.example.com/strongroom --event secret_updated.v0\n  strongroom webhook create https://hooks.example.com/strongroom --event '*' --secret-file secret.txt\n\nTypes are '*', or secret_ or vault_ with created, updated, deleted, undeleted or purged and .v0."
+        after_help = "Examples:\n  strongroom webhook create https://hooks.example.com/strongroom --event secret_updated.v0\n  strongroom webhook create https://hooks.example.com/strongroom --event '*' --secret-file secret.txt\n\nTypes are '*', secret_expiring.v0, secret_expired.v0, and secret_ or vault_ with created, updated, deleted, undeleted or purged and .v0."
     )]
     Create(Create),
     /// List webhooks

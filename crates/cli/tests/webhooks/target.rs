@@ -13,6 +13,8 @@ use crate::harness::PATIENCE;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Does {
     Answer(u16),
+    /// It answers 429, and asks to be left alone for so many seconds.
+    Refuse(u32),
     /// It answers every third with 500, breaks off every fifth, and takes the others.
     Falter,
     /// It sends on to itself.
@@ -127,6 +129,9 @@ pub(crate) fn answer(mut stream: impl Read + Write, shared: &Shared) {
     let _ = match does {
         Does::Answer(status) => write!(stream, "HTTP/1.1 {status} Said\r\ncontent-length: 4\r\n\r\nbody")
             .and_then(|()| stream.flush()),
+        Does::Refuse(seconds) => {
+            write!(stream, "HTTP/1.1 429 Later\r\nretry-after: {seconds}\r\ncontent-length: 0\r\n\r\n")
+        }
         Does::Redirect => write!(
             stream,
             "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/elsewhere\r\ncontent-length: 0\r\n\r\n"

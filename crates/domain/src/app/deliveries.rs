@@ -56,12 +56,35 @@ impl App {
         }
     }
 
-    /// How many deliveries of a webhook, or of all, failed.
+    /// How many deliveries of a webhook failed.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn delivery_counts(&self, id: Option<WebhookId>) -> Result<DeliveryCounts> {
+    pub async fn delivery_counts(&self, id: WebhookId) -> Result<DeliveryCounts> {
         self.store.delivery_counts(self.account.id, id).await
+    }
+
+    /// How many deliveries of all webhooks failed: counted for one after another, so that no other reading waits for all.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn delivery_counts_of_all(&self) -> Result<DeliveryCounts> {
+        let mut sum = DeliveryCounts::default();
+        for webhook in self.store.webhook_list(self.account.id, all()).await?.items {
+            let counts = self.delivery_counts(webhook.id).await?;
+            sum.waiting += counts.waiting;
+            sum.dead += counts.dead;
+        }
+        Ok(sum)
+    }
+
+    /// Removes so many dead deliveries of a webhook, the oldest first, to make room for others.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn deliveries_forget(&self, id: WebhookId, count: u64) -> Result<()> {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        self.store.delivery_prune(self.account.id, id, Timestamp::MAX, count).await.map(drop)
     }
 
     /// The last record that every active webhook was told of, or need not be: what comes after it is still to be told.

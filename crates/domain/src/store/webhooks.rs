@@ -84,7 +84,7 @@ pub trait WebhookStore: Send + Sync {
         now: Timestamp,
     ) -> Result<u64>;
 
-    /// Removes up to `limit` dead deliveries of a webhook that were given up by a time. Says how many.
+    /// Removes up to `limit` dead deliveries of a webhook that were given up by a time, the oldest first. Says how many.
     async fn delivery_prune(
         &self,
         account: AccountId,
@@ -93,7 +93,6 @@ pub trait WebhookStore: Send + Sync {
         limit: usize,
     ) -> Result<u64>;
 
-    /// How many deliveries of a webhook, or of all, failed.
-    async fn delivery_counts(&self, account: AccountId, webhook: Option<WebhookId>)
-    -> Result<DeliveryCounts>;
+    /// How many deliveries of a webhook failed.
+    async fn delivery_counts(&self, account: AccountId, webhook: WebhookId) -> Result<DeliveryCounts>;
 }

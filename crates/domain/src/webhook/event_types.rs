@@ -1,12 +1,14 @@
 //! What a webhook is told of.
 
 /// Every type that there is: those of the changes of vaults and secrets.
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 12] = [
     "secret_created.v0",
     "secret_updated.v0",
     "secret_deleted.v0",
     "secret_undeleted.v0",
     "secret_purged.v0",
+    "secret_expiring.v0",
+    "secret_expired.v0",
     "vault_created.v0",
     "vault_updated.v0",
     "vault_deleted.v0",

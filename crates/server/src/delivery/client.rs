@@ -4,7 +4,7 @@
 //! there is no second look-up that could lead elsewhere. A redirect is never followed. No proxy is used.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,13 +20,13 @@ use rustls_pki_types::ServerName;
 use strongroom_domain::webhook::WebhookUrl;
 use strongroom_domain::webhook::address::special_use;
 use tokio::net::TcpStream;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
+use super::names::Names;
+
 const USER_AGENT: &str = concat!("strongroom/", env!("CARGO_PKG_VERSION"));
-/// Names that are looked up at a time.
-const LOOK_UPS: usize = 16;
 /// Time for a connection to one of several addresses.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Bytes of an answer's head.
@@ -40,8 +40,7 @@ const BODY_TIME: Duration = Duration::from_secs(1);
 pub(super) struct Client {
     allow_private: bool,
     timeout: Duration,
-    /// Look-ups of names hold a thread each for as long as the system takes, whoever still waits for them.
-    look_ups: Arc<Semaphore>,
+    names: Names,
     /// The authorities are read from the system once they are needed.
     tls: OnceCell<TlsConnector>,
 }
@@ -83,7 +82,7 @@ pub(super) enum NoAnswer {
 
 impl Client {
     pub(super) fn new(allow_private: bool, timeout: Duration) -> Self {
-        Self { allow_private, timeout, look_ups: Arc::new(Semaphore::new(LOOK_UPS)), tls: OnceCell::new() }
+        Self { allow_private, timeout, names: Names::default(), tls: OnceCell::new() }
     }
 
     /// Posts JSON.
@@ -130,23 +129,13 @@ impl Client {
     async fn look_up(&self, url: &WebhookUrl) -> Result<Vec<SocketAddr>, NoAnswer> {
         let found: Vec<SocketAddr> = match url.address() {
             Some(address) => vec![SocketAddr::new(address, url.port())],
-            None => self.resolve(url.host().to_owned(), url.port()).await.map_err(NoAnswer::Unknown)?,
+            None => self.names.look_up(url.host(), url.port()).await.map_err(NoAnswer::Unknown)?,
         };
         if found.is_empty() {
             return Err(NoAnswer::NoAddress);
         }
         found.iter().try_for_each(|address| self.admit(url, address.ip()))?;
         Ok(found)
-    }
-
-    async fn resolve(&self, host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
-        // It is closed by nobody.
-        let permit = self.look_ups.clone().acquire_owned().await;
-        let resolved = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            (host.as_str(), port).to_socket_addrs().map(Iterator::collect)
-        });
-        resolved.await.map_err(io::Error::other)?
     }
 
     fn admit(&self, url: &WebhookUrl, address: IpAddr) -> Result<(), NoAnswer> {

@@ -1,18 +1,20 @@
 //! One webhook's way through the log.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use strongroom_domain::Result;
 use strongroom_domain::ids::WebhookId;
-use strongroom_domain::webhook::{Delivery, DeliveryState, Settled, Webhook};
+use strongroom_domain::webhook::{Delivery, Settled, Webhook, WebhookUrl};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::message::{self, Message};
-use super::{Failure, LOOK, PAUSE, recent, schedule, told};
+use super::attempt::{Ended, attempt, failed, later, ours, put_off};
+use super::standing::Standing;
+use super::{LOOK, PAUSE, message, recent, told};
 use crate::{Shared, metrics};
 
 /// Attempts at a time, to one target.
@@ -33,6 +35,23 @@ pub(super) struct Lane {
     seen: u64,
     /// When the place was last stored.
     stored: Instant,
+    /// What became of attempts and is not on disk yet. Until it is, nothing more is sent: only its commit is tried again.
+    unsettled: Option<Unsettled>,
+    /// The target that asked to be left alone, and until when.
+    quiet: Option<(WebhookUrl, Timestamp)>,
+    /// Whether so much waits that nothing new is taken.
+    held: bool,
+}
+
+/// What became of a batch.
+struct Unsettled {
+    /// Up to which record all is settled with it.
+    place: u64,
+    settled: Vec<Settled>,
+    /// Whether the webhook was there and active to the end.
+    goes_on: bool,
+    /// Whether the target said that it is gone for good.
+    is_gone: bool,
 }
 
 /// How a step ended.
@@ -51,26 +70,32 @@ enum Taken {
     Some,
     /// None: the log ends here.
     None,
-    /// There are too many that failed: the place stays where it is.
+    /// There are too many that wait: the place stays where it is.
     Full,
 }
 
 impl Lane {
     pub(super) fn new(shared: Arc<Shared>, id: WebhookId) -> Self {
         let (nudges, news) = (shared.deliveries.nudges.subscribe(), shared.deliveries.recent.news());
-        Self { shared, id, nudges, news, seen: 0, stored: Instant::now() }
+        let (unsettled, quiet) = (None, None);
+        Self { shared, id, nudges, news, seen: 0, stored: Instant::now(), unsettled, quiet, held: false }
     }
 
     /// Delivers for as long as the webhook is active.
     pub(super) async fn run(mut self) {
+        let mut pause = PAUSE;
         loop {
             match self.step().await {
                 Ok(Step::Gone) => return,
-                Ok(Step::Worked) => {}
-                Ok(Step::Idle { until, follow }) => self.wait(until, follow).await,
+                Ok(Step::Worked) => pause = PAUSE,
+                Ok(Step::Idle { until, follow }) => {
+                    pause = PAUSE;
+                    self.wait(until, follow).await;
+                }
                 Err(error) => {
                     told(&error);
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LOOK);
                 }
             }
         }
@@ -80,27 +105,45 @@ impl Lane {
         // Marked as seen before anything is read, so that what comes after it is not missed.
         self.nudges.mark_unchanged();
         self.news.mark_unchanged();
-        let Some(webhook) = self.shared.app.webhook_if_active(self.id).await? else { return Ok(Step::Gone) };
-        let now = self.shared.app.clock().now();
-        let mut due = self.shared.app.deliveries_next(self.id, BATCH).await?;
-        let later = due.iter().position(|delivery| delivery.due > now).unwrap_or(due.len());
-        let next = due.get(later).map(|delivery| delivery.due);
-        due.truncate(later);
-        let retried = !due.is_empty();
-        if retried && !self.deliver(due, webhook.position, webhook.position).await? {
+        if !self.settle().await? {
             return Ok(Step::Gone);
+        }
+        let Some(webhook) = self.shared.app.webhook_if_active(self.id).await? else { return Ok(Step::Gone) };
+        self.seen = self.seen.max(webhook.position);
+        self.tell_standing();
+        let now = self.shared.app.clock().now();
+        if let Some(until) = self.quiet_until(&webhook, now) {
+            return Ok(Step::Idle { until: Some(until), follow: false });
+        }
+        let mut due = self.shared.app.deliveries_next(self.id, BATCH).await?;
+        let ready = due.iter().position(|delivery| delivery.due > now).unwrap_or(due.len());
+        let next = due.get(ready).map(|delivery| delivery.due);
+        due.truncate(ready);
+        if !due.is_empty() {
+            self.deliver(&webhook, due, webhook.position).await;
+            if !self.settle().await? {
+                return Ok(Step::Gone);
+            }
+            if self.quiet.is_none() {
+                self.take(&webhook).await?;
+            }
+            return Ok(Step::Worked);
         }
         Ok(match self.take(&webhook).await? {
             Taken::Some => Step::Worked,
-            Taken::None | Taken::Full if retried => Step::Worked,
             Taken::None => Step::Idle { until: next, follow: true },
             Taken::Full => Step::Idle { until: next, follow: false },
         })
     }
 
+    /// Until when the webhook's target is to be left alone, if it still is; another target did not ask for it.
+    fn quiet_until(&mut self, webhook: &Webhook, now: Timestamp) -> Option<Timestamp> {
+        self.quiet.take_if(|(url, until)| *url != webhook.url || *until <= now);
+        self.quiet.as_ref().map(|(_, until)| *until)
+    }
+
     /// Takes the next records of the log.
     async fn take(&mut self, webhook: &Webhook) -> Result<Taken> {
-        self.seen = self.seen.max(webhook.position);
         let types = &webhook.event_types;
         let found = match self.shared.deliveries.recent.after(self.seen, types, BATCH) {
             Some(found) => found,
@@ -121,42 +164,111 @@ impl Lane {
             self.seen = end;
             return Ok(Taken::Some);
         }
-        let failed = self.shared.app.delivery_counts(Some(self.id)).await?;
-        if !deliveries.is_empty() && failed.waiting + failed.dead >= Webhook::DELIVERIES_MAX {
+        if !deliveries.is_empty() && !self.has_room().await? {
             return Ok(Taken::Full);
         }
-        if self.deliver(deliveries, webhook.position, end).await? {
-            self.seen = end;
-            self.stored = Instant::now();
-        }
+        // It is settled with the next step.
+        self.deliver(webhook, deliveries, end).await;
         Ok(Taken::Some)
     }
 
-    /// Tries each delivery once and keeps what became of them, and with it the place that is then reached; says whether the
-    /// webhook was there and active to the end. If not, the place stays where it was.
-    async fn deliver(&self, deliveries: Vec<Delivery>, place: u64, reached: u64) -> Result<bool> {
+    /// Whether more deliveries can be kept. Dead ones make room, the oldest first.
+    async fn has_room(&mut self) -> Result<bool> {
+        let counts = self.shared.app.delivery_counts(self.id).await?;
+        let is_full = counts.waiting >= Webhook::DELIVERIES_MAX;
+        if is_full && !self.held {
+            let waiting = counts.waiting;
+            tracing::warn!(webhook = %self.id, waiting, "a webhook is told nothing new until fewer deliveries wait");
+        }
+        self.held = is_full;
+        self.tell_standing();
+        let room = Webhook::DELIVERIES_MAX - BATCH as u64;
+        let over = (counts.waiting + counts.dead).saturating_sub(room).min(counts.dead);
+        if !is_full && over > 0 {
+            self.shared.app.deliveries_forget(self.id, over).await?;
+        }
+        Ok(!is_full)
+    }
+
+    /// Tries each delivery once, and notes what is to be kept of that, with the place that is then reached.
+    async fn deliver(&mut self, webhook: &Webhook, deliveries: Vec<Delivery>, reached: u64) {
         let (mut waiting, mut attempts) = (deliveries.into_iter(), JoinSet::new());
-        let (mut settled, mut is_over) = (Vec::new(), false);
+        let mut under_way = HashMap::new();
+        let mut batch = Unsettled { place: reached, settled: Vec::new(), goes_on: true, is_gone: false };
         loop {
             while attempts.len() < ATTEMPTS
-                && !is_over
+                && batch.goes_on
+                && self.quiet.is_none()
                 && let Some(delivery) = waiting.next()
             {
-                attempts.spawn(attempt(self.shared.clone(), self.id, delivery));
+                let delivery = Arc::new(delivery);
+                let task = attempts.spawn(attempt(self.shared.clone(), self.id, delivery.clone()));
+                under_way.insert(task.id(), delivery);
             }
-            let Some(done) = attempts.join_next().await else { break };
-            // An attempt that panicked is one that was not made: nothing of this is settled, and all is tried again.
-            match done.map_err(|error| strongroom_domain::Error::Internal(Box::new(error)))?? {
-                Attempt::Settled(one) => settled.push(one),
-                Attempt::Gone(one) => {
-                    settled.push(one);
-                    is_over = true;
-                }
-                Attempt::NotMade => is_over = true,
+            let Some(ended) = attempts.join_next_with_id().await else { break };
+            let (task, ended) = ended.unwrap_or_else(|error| {
+                tracing::error!(webhook = %self.id, %error, "an attempt to deliver broke off");
+                (error.id(), Ended::Failed(ours()))
+            });
+            if let Some(delivery) = under_way.remove(&task) {
+                self.note(webhook, &delivery, ended, &mut batch);
             }
         }
-        let place = if is_over { place } else { reached };
-        Ok(self.shared.app.deliveries_settle(self.id, place, settled).await? && !is_over)
+        if batch.goes_on
+            && let Some((_, until)) = &self.quiet
+        {
+            batch.settled.extend(waiting.map(|delivery| Settled::Failed(put_off(delivery, *until))));
+        }
+        if !batch.goes_on {
+            batch.place = webhook.position;
+        }
+        self.unsettled = Some(batch);
+    }
+
+    fn note(&mut self, webhook: &Webhook, delivery: &Delivery, ended: Ended, batch: &mut Unsettled) {
+        let failure = match ended {
+            Ended::Told => {
+                self.shared.metrics.count_delivery(metrics::DELIVERED);
+                batch.settled.push(Settled::Delivered(delivery.sequence));
+                return;
+            }
+            Ended::NotMade => {
+                batch.goes_on = false;
+                return;
+            }
+            Ended::Failed(failure) => failure,
+        };
+        if failure.is_gone {
+            (batch.goes_on, batch.is_gone) = (false, true);
+        }
+        if let Some(wait) = failure.retry_after.filter(|wait| !wait.is_zero()) {
+            let until = later(self.shared.app.clock().now(), wait);
+            let until = self.quiet.as_ref().map_or(until, |(_, known)| until.max(*known));
+            self.quiet = Some((webhook.url.clone(), until));
+        }
+        batch.settled.push(Settled::Failed(failed(&self.shared, webhook, delivery, failure)));
+    }
+
+    /// Keeps what became of attempts; says whether the webhook was there and active to the end.
+    async fn settle(&mut self) -> Result<bool> {
+        let Some(batch) = &self.unsettled else { return Ok(true) };
+        if batch.is_gone {
+            self.shared.app.webhook_gone(self.id).await?;
+        }
+        let kept = self.shared.app.deliveries_settle(self.id, batch.place, batch.settled.clone()).await?;
+        if batch.is_gone {
+            tracing::warn!(webhook = %self.id, "the target of a webhook is gone for good: the webhook was made inactive");
+        }
+        let goes_on = kept && batch.goes_on;
+        (self.seen, self.stored) = (self.seen.max(batch.place), Instant::now());
+        self.unsettled = None;
+        self.tell_standing();
+        Ok(goes_on)
+    }
+
+    fn tell_standing(&self) {
+        let standing = Standing { seen: self.seen, held: self.held };
+        self.shared.deliveries.standings.set(self.id, standing);
     }
 
     /// Waits until there may be something to do.
@@ -174,65 +286,8 @@ impl Lane {
     }
 }
 
-/// What became of an attempt.
-enum Attempt {
-    Settled(Settled),
-    /// The target said that it is gone for good.
-    Gone(Settled),
-    /// The webhook was deleted or made inactive meanwhile: from then on it is told nothing.
-    NotMade,
-}
-
-/// Tries a delivery once, to the webhook as it is by now.
-async fn attempt(shared: Arc<Shared>, id: WebhookId, delivery: Delivery) -> Result<Attempt> {
-    let Some(webhook) = shared.app.webhook_if_active(id).await? else { return Ok(Attempt::NotMade) };
-    let message = Message { id: delivery.event, body: delivery.body.clone() };
-    let failure = match shared.deliveries.attempt(&shared.app, &webhook, &message).await? {
-        Ok(()) => {
-            shared.metrics.count_delivery(metrics::DELIVERED);
-            return Ok(Attempt::Settled(Settled::Delivered(delivery.sequence)));
-        }
-        Err(failure) => failure,
-    };
-    let is_gone = failure.is_gone;
-    let failed = failed(&shared, delivery, failure);
-    tell(&shared, &webhook, &failed);
-    if !is_gone {
-        return Ok(Attempt::Settled(Settled::Failed(failed)));
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.shared.deliveries.standings.remove(self.id);
     }
-    shared.app.webhook_gone(id).await?;
-    tracing::warn!(webhook = %id, "the target of a webhook is gone for good: the webhook was made inactive");
-    Ok(Attempt::Gone(Settled::Failed(failed)))
-}
-
-/// Tells the metrics and the log of an attempt that failed: of the URL only the host.
-fn tell(shared: &Shared, webhook: &Webhook, failed: &Delivery) {
-    let (id, host) = (webhook.id, webhook.url.host());
-    let Delivery { sequence, attempts, error, .. } = failed;
-    if failed.state == DeliveryState::Dead {
-        shared.metrics.count_delivery(metrics::DEAD);
-        tracing::warn!(webhook = %id, host, sequence, attempts, error, "a delivery was given up");
-    } else {
-        shared.metrics.count_delivery(metrics::FAILED);
-        tracing::info!(webhook = %id, host, sequence, attempts, error, "a delivery failed");
-    }
-}
-
-/// A delivery after an attempt that failed.
-fn failed(shared: &Shared, delivery: Delivery, failure: Failure) -> Delivery {
-    let now = shared.app.clock().now();
-    let attempts = delivery.attempts + 1;
-    let schedule = &shared.deliveries.settings.retry_after;
-    let wait = schedule::wait(schedule, attempts, failure.retry_after).filter(|_| !failure.is_gone);
-    let (state, due) = match wait {
-        Some(wait) => (DeliveryState::Waiting, later(now, wait)),
-        None => (DeliveryState::Dead, now),
-    };
-    Delivery { state, attempts, due, error: failure.text, ..delivery }
-}
-
-/// A time that is so long after another one; rounded up, as times are kept in seconds.
-fn later(now: Timestamp, wait: Duration) -> Timestamp {
-    let seconds = i64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
-    now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
 }

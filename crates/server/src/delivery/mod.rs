@@ -4,11 +4,14 @@
 //! as a delivery that failed, both in one commit. So nothing is lost between the two, and a crash repeats a message at worst.
 //! Each webhook has a task of its own, so that a target that hangs holds up no other.
 
+mod attempt;
 mod client;
 mod lane;
 mod message;
+mod names;
 mod recent;
 mod schedule;
+mod standing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,14 +28,17 @@ use client::Client;
 use lane::Lane;
 use message::Message;
 use recent::Recent;
+use standing::Standings;
 
 /// Attempts at a time to all targets together: as many as all webhooks can have, so that none waits for another.
 const ATTEMPTS: usize = lane::ATTEMPTS * Webhook::MAX as usize;
+/// Files that may be open for deliveries: a connection for each attempt, and one for each look-up of a name.
+pub const FILES: usize = ATTEMPTS + names::LOOK_UPS;
 /// From one look at which webhooks there are to the next, when nobody tells of a change of them.
 const LOOK: Duration = Duration::from_secs(60);
 /// The rest between two looks at the log: what comes meanwhile is read at once.
 const REST: Duration = Duration::from_millis(20);
-/// The wait after the store did not answer, or a task ended that should not have.
+/// The wait after the store did not answer, or a task ended that should not have; a lane doubles it, up to [`LOOK`].
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// How webhooks are delivered to.
@@ -66,6 +72,7 @@ pub(crate) struct Deliveries {
     /// Tells of changes of webhooks, and of deliveries that are to be tried now.
     nudges: watch::Sender<()>,
     recent: Recent,
+    standings: Standings,
     /// Whether there is any webhook to be told.
     needed: watch::Sender<bool>,
 }
@@ -79,6 +86,7 @@ impl Deliveries {
             attempts: Semaphore::new(ATTEMPTS),
             nudges: watch::Sender::default(),
             recent: Recent::default(),
+            standings: Standings::default(),
             needed: watch::Sender::default(),
         }
     }
@@ -91,6 +99,25 @@ impl Deliveries {
     /// Has those who deliver look at webhooks and deliveries anew.
     pub(crate) fn nudge(&self) {
         self.nudges.send_replace(());
+    }
+
+    /// Stores how far the log was looked through for a webhook, before it is to be told of other types: what was passed over
+    /// until then is not told later.
+    pub(crate) async fn store_place(&self, app: &App, id: WebhookId) -> strongroom_domain::Result<()> {
+        match self.standings.seen(id) {
+            Some(seen) => app.deliveries_settle(id, seen, Vec::new()).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Webhooks that are told nothing new, as too much waits for them.
+    pub(crate) fn held(&self) -> u64 {
+        self.standings.held()
+    }
+
+    /// How many records the slowest webhook is behind the last one that was of a change.
+    pub(crate) fn lag(&self) -> u64 {
+        self.standings.behind(*self.recent.news().borrow())
     }
 
     /// Sends a test message once; says why it was not taken.

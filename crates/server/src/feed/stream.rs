@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::Watcher;
-use crate::error::{self, Problem};
+use crate::error::{self, Problem, Protocol};
 use crate::listen::Streamed;
 use crate::{Shared, view};
 
@@ -28,11 +28,14 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const UNREAD: Duration = Duration::from_secs(30);
 
 /// An answer that goes on for as long as the caller reads it.
-pub(crate) fn stream(shared: &Arc<Shared>, caller: Caller, from: Cursor) -> Response {
+///
+/// # Errors
+/// [`Protocol::TooManyWatchers`].
+pub(crate) fn stream(shared: &Arc<Shared>, caller: Caller, from: Cursor) -> Result<Response, Protocol> {
     // One batch waits while another is on its way: a slow reader holds no more than these, and goes on from its place.
     let (sender, receiver) = mpsc::channel(1);
     let streamed = Streamed::default();
-    let (watcher, kept) = (Watcher::new(shared), streamed.clone());
+    let (watcher, kept) = (Watcher::new(shared, &caller)?, streamed.clone());
     tokio::spawn(Sending { watcher, caller, place: from, sender, _kept: kept }.run());
     let mut response = Response::new(Body::new(Events(receiver)));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -40,7 +43,7 @@ pub(crate) fn stream(shared: &Arc<Shared>, caller: Caller, from: Cursor) -> Resp
     let unbuffered = (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     response.headers_mut().insert(unbuffered.0, unbuffered.1);
     response.extensions_mut().insert(streamed);
-    response
+    Ok(response)
 }
 
 /// The body: what the task on the other side sends.

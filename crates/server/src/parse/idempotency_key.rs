@@ -27,6 +27,14 @@ pub fn of(headers: &HeaderMap) -> Result<Option<String>, Protocol> {
     if is_one && fits { Ok(Some(key)) } else { Err(Protocol::IdempotencyKey) }
 }
 
+/// Refuses the header where there is no asking again: who sends it must not believe that there is.
+///
+/// # Errors
+/// [`Protocol::NotRepeatable`] when there is one.
+pub fn refuse(headers: &HeaderMap) -> Result<(), Protocol> {
+    if headers.contains_key(HEADER) { Err(Protocol::NotRepeatable) } else { Ok(()) }
+}
+
 /// What is in quotes, without them and without its escapes (RFC 9651, section 3.3.3); nothing follows.
 fn unquoted(quoted: &str) -> Option<String> {
     let mut out = String::with_capacity(quoted.len());

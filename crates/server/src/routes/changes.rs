@@ -24,12 +24,13 @@ pub(crate) async fn change_list(
     let shared = session.shared().clone();
     let from = shared.feed.start(&shared.app, asked.since).await?;
     if asked.streamed {
-        return Ok(feed::stream(&shared, session.caller, from));
+        return Ok(feed::stream(&shared, session.caller, from)?);
     }
     let page = if asked.wait.is_zero() {
         shared.app.change_list(&session.caller, from, asked.limit).await?
     } else {
-        Watcher::new(&shared).next(&mut session.caller, from, asked.limit, asked.wait).await?
+        let mut watcher = Watcher::new(&shared, &session.caller)?;
+        watcher.next(&mut session.caller, from, asked.limit, asked.wait).await?
     };
     shared.metrics.feed_changes.inc_by(page.changes.len() as u64);
     Ok(json(StatusCode::OK, &view::changes(&page)))

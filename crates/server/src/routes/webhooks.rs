@@ -6,7 +6,7 @@ use strongroom_wire as wire;
 
 use crate::error::Problem;
 use crate::parse::list::{Kind, PARAMETERS_OF_DELETED};
-use crate::parse::{fields, webhooks as parse};
+use crate::parse::{fields, idempotency_key, webhooks as parse};
 use crate::session::{Bare, Item, Listed, Session};
 use crate::view::{self, json};
 
@@ -17,6 +17,8 @@ const LISTED: Kind = Kind { prefixes: &[WebhookId::PREFIX], fields: &[], paramet
     params(crate::openapi::Version), request_body = wire::WebhookCreate,
     responses((status = 201, description = "The webhook, with its secret", body = wire::Webhook), crate::openapi::Errors))]
 pub(crate) async fn webhook_create(mut session: Session, request: Request) -> Result<Response, Problem> {
+    // What the audit log tells of a webhook is less than the answer, so no first answer could be made of it again.
+    idempotency_key::refuse(request.headers())?;
     let body = session.fields(request, fields::WEBHOOK).await?;
     let draft = parse::create(body, session.limits(), session.shared().deliveries.allow_private())?;
     let (webhook, secret) = session.app().webhook_create(&session.caller, draft).await?;
@@ -58,6 +60,10 @@ pub(crate) async fn webhook_update(
 ) -> Result<Response, Problem> {
     let body = session.fields(request, fields::WEBHOOK).await?;
     let change = parse::update(body, session.limits(), session.shared().deliveries.allow_private())?;
+    if change.event_types.is_some() {
+        session.app().webhook_get(&session.caller, id).await?;
+        session.shared().deliveries.store_place(session.app(), id).await?;
+    }
     let webhook = session.app().webhook_change(&session.caller, id, change).await?;
     session.shared().deliveries.nudge();
     Ok(json(StatusCode::OK, &view::webhook(&webhook, None, &session.origin)))

@@ -13,7 +13,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use strongroom_crypto::{CryptoError, LogKey, Rng, RootKey, SigningSecret, TokenKey};
+use strongroom_crypto::{CryptoError, LogKey, Rng, RootKey, SigningSecret, TokenKey, WrappedKey};
 use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::app::App;
 use strongroom_domain::audit::{Action, Actor, Event};
@@ -195,6 +195,15 @@ impl World {
         let event = self.event(&webhook);
         self.store.webhook_insert(self.account, webhook, Webhook::MAX, event).await.unwrap();
         id
+    }
+
+    /// Gives a webhook a signing secret that does not open.
+    pub(crate) async fn damage_webhook(&self, id: WebhookId) {
+        let mut webhook = self.store.webhook_find(self.account, id).await.unwrap().unwrap();
+        webhook.secret = WrappedKey::from_bytes(vec![7; 61]);
+        webhook.revision += 1;
+        let event = self.event(&webhook);
+        self.store.webhook_update(self.account, webhook, event).await.unwrap();
     }
 
     pub(crate) async fn delete_webhook(&self, id: WebhookId) {

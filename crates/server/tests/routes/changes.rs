@@ -328,3 +328,18 @@ async fn each_record_is_read_once_for_all() {
     world.add_vault("after").await;
     assert!(metrics(&world).await.contains("strongroom_feed_records_total 21\n"), "nobody watches any more");
 }
+
+#[tokio::test]
+async fn no_more_watch_than_may() {
+    let world =
+        World::with(Role::Admin, Limits::default(), Settings { watchers: 2, ..Settings::default() }).await;
+    let streams = [world.open(&streaming(&world, "")).await, world.open(&streaming(&world, "")).await];
+    let after = cursor(&world).await;
+    let waits = format!("{FEED}?after={after}&wait=30s");
+    assert_snapshot!("changes_too_many_watch", seen(&world, "GET", &waits, None).await);
+    assert_eq!(world.answer(&streaming(&world, "")).await.status(), 429);
+    assert_eq!(world.answer(&world.call("GET", &format!("{FEED}?after={after}"), None)).await.status(), 200);
+    drop(streams);
+    watched_by(&world, 0).await;
+    assert_eq!(world.open(&streaming(&world, "")).await.status(), 200);
+}

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use strongroom_domain::webhook::DeliveryState;
 
 use crate::harness::{World, id};
-use crate::{seen, seen_with};
+use crate::{seen, seen_call, seen_with};
 
 const PATH: &str = "/strongroom/webhooks";
 const URL: &str = "https://hooks.example.com/in?token=x";
@@ -53,6 +53,15 @@ async fn create() {
         world.make(PATH, least()).await;
     }
     assert_snapshot!("webhook_create_too_many", seen(&world, "POST", PATH, Some(least())).await);
+}
+
+/// Nothing is made under a key that would be no help.
+#[tokio::test]
+async fn a_create_cannot_be_asked_for_again() {
+    let world = World::new().await;
+    let call = world.call("POST", PATH, Some(&least())).header("idempotency-key", "8e03978e");
+    assert_snapshot!("webhook_create_under_a_key", seen_call(&world, &call).await);
+    assert_snapshot!("webhook_list_after_refusal", seen(&world, "GET", PATH, None).await);
 }
 
 #[tokio::test]

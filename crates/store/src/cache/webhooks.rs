@@ -103,11 +103,7 @@ impl WebhookStore for CachedStore {
         bounded(self.store.delivery_prune(account, webhook, by, limit)).await
     }
 
-    async fn delivery_counts(
-        &self,
-        account: AccountId,
-        webhook: Option<WebhookId>,
-    ) -> Result<DeliveryCounts> {
+    async fn delivery_counts(&self, account: AccountId, webhook: WebhookId) -> Result<DeliveryCounts> {
         self.store.delivery_counts(account, webhook).await
     }
 }

@@ -137,7 +137,8 @@ pub(super) fn prune(step: &mut Step<'_>, (account, webhook): Of, by: Timestamp, 
         .connection
         .prepare_cached(
             "DELETE FROM webhook_delivery WHERE account = ?1 AND webhook = ?2 AND sequence IN \
-             (SELECT sequence FROM webhook_delivery WHERE account = ?1 AND webhook = ?2 AND dead = 1 AND due <= ?3 LIMIT ?4)",
+             (SELECT sequence FROM webhook_delivery WHERE account = ?1 AND webhook = ?2 AND dead = 1 AND due <= ?3 \
+              ORDER BY due, sequence LIMIT ?4)",
         )
         .and_then(|mut delete| {
             delete.execute(params![account, webhook.ksuid().as_bytes(), by.as_second(), limit])
@@ -154,24 +155,11 @@ pub(super) fn delete_of(step: &mut Step<'_>, (account, webhook): Of) -> Result<(
         .map_err(error::plain)
 }
 
-pub(super) fn counts(
-    connection: &Connection,
-    account: i64,
-    webhook: Option<WebhookId>,
-) -> rusqlite::Result<DeliveryCounts> {
-    let of = webhook.map(|webhook| *webhook.ksuid().as_bytes());
-    let sql = match of {
-        Some(_) => {
-            "SELECT dead, count(*) FROM webhook_delivery WHERE account = ?1 AND webhook = ?2 GROUP BY dead"
-        }
-        None => "SELECT dead, count(*) FROM webhook_delivery WHERE account = ?1 AND ?2 IS NULL GROUP BY dead",
-    };
-    let mut select = connection.prepare_cached(sql)?;
-    let mut rows = select.query(params![account, of])?;
-    let mut counts = DeliveryCounts::default();
-    while let Some(row) = rows.next()? {
-        let count = row.get(1)?;
-        if row.get(0)? { counts.dead = count } else { counts.waiting = count }
-    }
-    Ok(counts)
+pub(super) fn counts(connection: &Connection, (account, webhook): Of) -> rusqlite::Result<DeliveryCounts> {
+    let mut count = connection.prepare_cached(
+        "SELECT count(*) FROM webhook_delivery WHERE account = ?1 AND webhook = ?2 AND dead = ?3",
+    )?;
+    let mut of =
+        |dead: bool| count.query_row(params![account, webhook.ksuid().as_bytes(), dead], |row| row.get(0));
+    Ok(DeliveryCounts { waiting: of(false)?, dead: of(true)? })
 }

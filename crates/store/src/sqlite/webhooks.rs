@@ -139,15 +139,11 @@ impl WebhookStore for SqliteStore {
         self.change(Vec::new(), move |step| deliveries::prune(step, (number, webhook), by, limit)).await
     }
 
-    async fn delivery_counts(
-        &self,
-        account: AccountId,
-        webhook: Option<WebhookId>,
-    ) -> Result<DeliveryCounts> {
+    async fn delivery_counts(&self, account: AccountId, webhook: WebhookId) -> Result<DeliveryCounts> {
         let number = self.number(account)?;
-        self.readers
-            .scan(Lane::Walking, move |connection| deliveries::counts(connection, number, webhook))
-            .await
+        // Few enough to be soon counted, in the index alone.
+        let count = move |connection: &_| deliveries::counts(connection, (number, webhook));
+        self.readers.scan(Lane::Indexed, count).await
     }
 }
 
@@ -306,4 +302,46 @@ fn take(step: &mut Step<'_>, (account, id): (i64, WebhookId), position: u64) -> 
         .and_then(|mut update| update.execute((account, id.ksuid().as_bytes(), position)))
         .map_err(error::plain)?;
     if changed == 1 { Ok(()) } else { Err(Error::Stale) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::time::Duration;
+    use strongroom_domain::ids::Ksuid;
+
+    const SOON: Duration = Duration::from_millis(1);
+
+    #[tokio::test]
+    async fn counting_waits_for_nobodys_slow_filter() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(&folder.path().join("store.db")).unwrap());
+        let (account, webhook) = (AccountId::new(Ksuid::MIN), WebhookId::new(Ksuid::MIN));
+        store.account.set((1, account)).unwrap();
+        let (is_over, running) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let turns = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).div_ceil(2);
+        for _ in 0..=turns {
+            let (store, is_over, running) = (store.clone(), is_over.clone(), running.clone());
+            tokio::spawn(async move {
+                let slow = move |_: &Connection| {
+                    running.fetch_add(1, Ordering::Relaxed);
+                    while !is_over.load(Ordering::Relaxed) {
+                        std::thread::sleep(SOON);
+                    }
+                    Ok(())
+                };
+                store.readers.scan(Lane::Walking, slow).await
+            });
+        }
+        while running.load(Ordering::Relaxed) < turns {
+            tokio::time::sleep(SOON).await;
+        }
+        let counted =
+            tokio::time::timeout(Duration::from_secs(10), store.delivery_counts(account, webhook)).await;
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(counted.unwrap().unwrap(), DeliveryCounts::default());
+    }
 }
