@@ -6,15 +6,17 @@ use std::process::ExitCode;
 use rustix::process::{Resource, getrlimit};
 use strongroom_crypto::RootKey;
 use strongroom_domain::app::{audit, keys};
+use strongroom_domain::clock::{Clock, SystemClock};
 use strongroom_domain::store::Store;
-use strongroom_server::listen::Tls;
+use strongroom_server::listen::{Certificate, Tls};
 use strongroom_store::sqlite::SqliteStore;
 
 use crate::audit::{block_on, events};
 use crate::failure::Failure;
 use crate::folder::{self, others};
 use crate::hygiene;
-use crate::settings::Settings;
+use crate::self_signed::ends_soon;
+use crate::settings::{Settings, TlsSetting};
 
 /// Below this much free space the store will soon be unable to grow.
 const FREE_MIN: u64 = 256 << 20;
@@ -252,16 +254,44 @@ fn locked_memory() -> Finding {
 }
 
 fn tls(settings: &Settings) -> Vec<Finding> {
-    let Some((cert, key)) = &settings.tls else { return Vec::new() };
-    let mut findings = vec![match Tls::load(cert, key) {
-        Ok(_) => Good(format!("the certificate {} and its key go together", cert.display())),
-        Err(error) => {
-            Bad(error.to_string(), "name a PEM chain with --tls-cert and its key with --tls-key".into())
+    let Some(TlsSetting { files, self_signed }) = &settings.tls else { return Vec::new() };
+    let shown = files.certificate.display();
+    if *self_signed && !files.certificate.exists() {
+        return vec![Good("a self-signed certificate is made at the start".into())];
+    }
+    let mut findings = match Tls::load(files) {
+        Ok(tls) => {
+            let together = Good(format!("the certificate {shown} and its key go together"));
+            vec![
+                together,
+                certificate_end(&tls.certificate(), &format!("the certificate {shown}"), *self_signed),
+            ]
         }
-    }];
-    if others(key).is_ok_and(|others| others != 0) {
-        let shown = key.display();
+        Err(error) => {
+            let todo = "name a PEM chain with --tls-cert, its key with --tls-key, and clients' authorities with --tls-client-ca";
+            vec![Bad(error.to_string(), todo.into())]
+        }
+    };
+    if others(&files.key).is_ok_and(|others| others != 0) {
+        let shown = files.key.display();
         findings.push(Warning(format!("{shown} can be read by other users"), format!("chmod 600 {shown}")));
     }
     findings
+}
+
+fn certificate_end(certificate: &Certificate, what: &str, self_signed: bool) -> Finding {
+    let now = SystemClock.now();
+    let Some(end) = certificate.ends_at() else {
+        return Warning(format!("{what} does not say when it ends"), "look with openssl x509 -text".into());
+    };
+    let todo = if self_signed {
+        "start the server anew, or send it SIGHUP: it makes another, which clients have to be given"
+    } else {
+        "get another one, and have the server read it with SIGHUP"
+    };
+    match (end < now, ends_soon(certificate, now)) {
+        (true, _) => Bad(format!("{what} ended at {end}"), todo.into()),
+        (false, true) => Warning(format!("{what} ends at {end}"), todo.into()),
+        (false, false) => Good(format!("{what} ends at {end}")),
+    }
 }

@@ -21,6 +21,11 @@ pub(crate) fn first_key_path(data_dir: &Path) -> PathBuf {
     data_dir.join("first-api-key")
 }
 
+/// The files of the certificate that the server makes itself, and of its key.
+pub(crate) fn self_signed_paths(data_dir: &Path) -> (PathBuf, PathBuf) {
+    (data_dir.join("tls-cert.pem"), data_dir.join("tls-key.pem"))
+}
+
 /// Those beside the owner who may do anything with a file: the permission bits of group and others.
 pub(crate) fn others(path: &Path) -> io::Result<u32> {
     Ok(fs::metadata(path)?.permissions().mode() & 0o077)

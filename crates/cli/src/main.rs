@@ -13,6 +13,7 @@ mod logging;
 mod remote;
 mod second_place;
 mod seed;
+mod self_signed;
 mod serve;
 mod settings;
 mod units;
@@ -24,10 +25,12 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use failure::Failure;
 use mimalloc::MiMalloc;
 use settings::{Options, Settings};
+use strongroom_crypto::Wiping;
 
-/// A request allocates on one thread and frees on another as often as not, which the system's allocator is slow at.
+/// A request allocates on one thread and frees on another as often as not, which the system's allocator is slow at. What is given
+/// back is wiped: libraries keep copies of values in buffers that are not ours.
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Wiping<MiMalloc> = Wiping::new(MiMalloc);
 
 /// Vaults and secrets: ngrok's Vaults & Secrets API, self-hosted.
 #[derive(Parser)]

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use strongroom_domain::clock::{Clock, SystemClock};
 use strongroom_domain::token::Token;
-use strongroom_server::listen::{self, Answers, Tls};
+use strongroom_server::listen::{self, Answers, Certificate, Tls};
 use strongroom_server::{Front, Shared, delivery, sweeper};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -16,7 +17,7 @@ use crate::failure::Failure;
 use crate::folder::Folder;
 use crate::second_place::SecondPlace;
 use crate::settings::Settings;
-use crate::{folder, house, hygiene, logging};
+use crate::{folder, house, hygiene, logging, self_signed};
 
 pub(crate) fn run(mut settings: Settings) -> Result<ExitCode, Failure> {
     let _log = logging::start(settings.log_format, &settings.log_level)?;
@@ -43,14 +44,12 @@ fn refuse_clear_text(settings: &Settings) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(format!("{} is not a loopback address, and TLS is off", settings.listen))
-        .todo("give --tls-cert and --tls-key, or --plain-http if a proxy in front of this server ends TLS"))
+        .todo("give --tls-cert and --tls-key, or --tls self-signed, or --plain-http if a proxy in front of this server ends TLS"))
 }
 
 async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
-    let tls = match &settings.tls {
-        Some((cert, key)) => Some(Tls::load(cert, key).map_err(|error| Failure::new("TLS").because(error))?),
-        None => None,
-    };
+    let settings = Arc::new(settings);
+    let tls = load(&settings)?;
     let listener = bind(settings.listen).await?;
     let metrics_listener = match settings.metrics_listen {
         Some(address) => Some(bind(address).await?),
@@ -71,7 +70,8 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     let shared = Shared::new(house.app, settings.server.clone());
     let front = Arc::new(Front::new(shared.clone()));
 
-    let stop = signals(tls.clone())?;
+    let certificate = tls.as_ref().map(Tls::certificate);
+    let stop = signals(tls.clone(), settings.clone())?;
     let api = listen::serve(
         listener,
         tls,
@@ -90,7 +90,7 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
             place.keep(front.shared().app(), stopped(stop.clone())).await;
         }
     };
-    crate::out(&greeting(&settings, &url, metrics_url, house.first_token))?;
+    crate::out(&greeting(&settings, &url, metrics_url, house.first_token, certificate.as_ref()))?;
     tracing::info!(%address, "serving");
     let place = second_place.clone();
     let prunable = move || place.as_ref().map_or(u64::MAX, |place| place.prunable());
@@ -107,6 +107,19 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn load(settings: &Settings) -> Result<Option<Tls>, Failure> {
+    let Some(tls) = &settings.tls else { return Ok(None) };
+    prepare(settings)?;
+    Tls::load(&tls.files).map(Some).map_err(|error| Failure::new("TLS").because(error))
+}
+
+/// Makes the certificate, where the server is to have one of its own.
+fn prepare(settings: &Settings) -> Result<(), Failure> {
+    let Some(tls) = settings.tls.as_ref().filter(|tls| tls.self_signed) else { return Ok(()) };
+    let names = self_signed::names(settings.listen, settings.server.external_url.as_ref());
+    self_signed::prepare(&tls.files, &names, SystemClock.now())
+}
+
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
         let busy = error.kind() == std::io::ErrorKind::AddrInUse;
@@ -116,7 +129,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
 }
 
 /// Listens to SIGTERM and SIGINT, which stop the server, and to SIGHUP, which has the certificate read again.
-fn signals(tls: Option<Tls>) -> Result<watch::Receiver<bool>, Failure> {
+fn signals(tls: Option<Tls>, settings: Arc<Settings>) -> Result<watch::Receiver<bool>, Failure> {
     let on = |kind| signal(kind).map_err(|error| Failure::new("signals cannot be received").because(error));
     let (mut term, mut int, mut hup) =
         (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
@@ -126,7 +139,7 @@ fn signals(tls: Option<Tls>) -> Result<watch::Receiver<bool>, Failure> {
             tokio::select! {
                 _ = term.recv() => break,
                 _ = int.recv() => break,
-                () = received(&mut hup) => reload(tls.as_ref()),
+                () = received(&mut hup) => reload(tls.as_ref(), &settings),
             }
         }
         tracing::info!("stopping: running requests are finished, new ones refused");
@@ -145,8 +158,11 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-fn reload(tls: Option<&Tls>) {
+fn reload(tls: Option<&Tls>, settings: &Settings) {
     let Some(tls) = tls else { return };
+    if let Err(failure) = prepare(settings) {
+        tracing::error!(%failure, "the self-signed certificate could not be made anew");
+    }
     match tls.reload() {
         Ok(()) => tracing::info!("the certificate was read again"),
         Err(error) => {
@@ -160,12 +176,16 @@ fn greeting(
     url: &str,
     metrics_url: Option<String>,
     first_token: Option<Token>,
+    certificate: Option<&Certificate>,
 ) -> String {
     let data = absolute(&settings.data_dir);
     let mut text =
         format!("Strongroom {}\n\n  URL        {url}\n  Data       {data}\n", env!("CARGO_PKG_VERSION"));
     if let Some(url) = metrics_url {
         text += &format!("  Metrics    {url}\n");
+    }
+    if let Some(certificate) = certificate {
+        text += &format!("  TLS        SHA-256 {:#}\n", certificate.fingerprint());
     }
     let key_file = absolute(&folder::first_key_path(&settings.data_dir));
     if let Some(token) = first_token {
@@ -176,10 +196,18 @@ fn greeting(
         // The first start shows the one token that nobody could ask for.
         text += &format!("  API key    {} (shown this once; also in {key_file})\n", token.expose_secret());
     }
+    let own = settings.tls.as_ref().filter(|tls| tls.self_signed);
+    let own = own.map(|tls| quoted(&absolute(&tls.files.certificate)));
     if Path::new(&key_file).exists() {
         let file = quoted(&key_file);
+        let trust = own.as_ref().map_or_else(String::new, |own| format!("--cacert {own} "));
         text += &format!(
-            "\nTry it:\n  curl -H \"Authorization: Bearer $(cat {file})\" -H 'Ngrok-Version: 2' {url}/vaults\n"
+            "\nTry it:\n  curl {trust}-H \"Authorization: Bearer $(cat {file})\" -H 'Ngrok-Version: 2' {url}/vaults\n"
+        );
+    }
+    if let Some(own) = own {
+        text += &format!(
+            "\nClients trust its certificate by its file:\n  strongroom login --url {url} --ca-cert {own}\n"
         );
     }
     text + "\n"

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::parser::ValueSource;
@@ -15,8 +15,8 @@ use strongroom_server::origin::Origin;
 use strongroom_server::{delivery, listen};
 
 use crate::failure::Failure;
-use crate::second_place;
 use crate::units::{self, Age, Bytes, Ranges, Span, Time, Times};
+use crate::{folder, second_place};
 
 const DATA_DIR: &str = "strongroom-data";
 const ROOT_KEY: &str = "root.key";
@@ -29,6 +29,31 @@ pub(crate) enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// Where a certificate comes from that nobody gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum TlsKind {
+    /// The server makes one, for local use.
+    SelfSigned,
+}
+
+/// Whether clients have to show a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ClientAuth {
+    /// They may.
+    Optional,
+    /// They must, or are turned away.
+    Required,
+}
+
+/// TLS, as it is set.
+pub(crate) struct TlsSetting {
+    pub(crate) files: listen::Files,
+    /// Whether the server makes certificate and key itself.
+    pub(crate) self_signed: bool,
 }
 
 /// Each setting as it may be given. A field that is added here is a flag, a variable and a key of the config file at once.
@@ -51,12 +76,21 @@ pub(crate) struct Options {
     /// Where clients reach the server [default: the origin that each request came to]
     #[arg(long, env = "STRONGROOM_EXTERNAL_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) external_url: Option<String>,
+    /// TLS with a certificate that the server makes itself, for local use
+    #[arg(long, env = "STRONGROOM_TLS", value_name = "KIND", hide_env_values = true)]
+    pub(crate) tls: Option<TlsKind>,
     /// The certificate chain, PEM; read again on SIGHUP
     #[arg(long, env = "STRONGROOM_TLS_CERT", value_name = "FILE", hide_env_values = true)]
     pub(crate) tls_cert: Option<PathBuf>,
     /// The certificate's private key, PEM; read again on SIGHUP
     #[arg(long, env = "STRONGROOM_TLS_KEY", value_name = "FILE", hide_env_values = true)]
     pub(crate) tls_key: Option<PathBuf>,
+    /// The authorities whose certificates clients may show, PEM; read again on SIGHUP
+    #[arg(long, env = "STRONGROOM_TLS_CLIENT_CA", value_name = "FILE", hide_env_values = true)]
+    pub(crate) tls_client_ca: Option<PathBuf>,
+    /// Whether clients have to show one: optional, required [default: optional]
+    #[arg(long, env = "STRONGROOM_TLS_CLIENT_AUTH", value_name = "WHETHER", hide_env_values = true)]
+    pub(crate) tls_client_auth: Option<ClientAuth>,
     /// A proxy in front ends TLS: serve an address other than loopback without it
     #[arg(long, env = "STRONGROOM_PLAIN_HTTP", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true, hide_env_values = true)]
     pub(crate) plain_http: Option<bool>,
@@ -160,8 +194,11 @@ impl Options {
             root_key_file: self.root_key_file.or(file.root_key_file),
             listen: self.listen.or(file.listen),
             external_url: self.external_url.or(file.external_url),
+            tls: self.tls.or(file.tls),
             tls_cert: self.tls_cert.or(file.tls_cert),
             tls_key: self.tls_key.or(file.tls_key),
+            tls_client_ca: self.tls_client_ca.or(file.tls_client_ca),
+            tls_client_auth: self.tls_client_auth.or(file.tls_client_auth),
             plain_http: self.plain_http.or(file.plain_http),
             metrics_listen: self.metrics_listen.or(file.metrics_listen),
             log_format: self.log_format.or(file.log_format),
@@ -221,7 +258,7 @@ pub(crate) struct Settings {
     pub(crate) data_dir: PathBuf,
     pub(crate) root_key_file: PathBuf,
     pub(crate) listen: SocketAddr,
-    pub(crate) tls: Option<(PathBuf, PathBuf)>,
+    pub(crate) tls: Option<TlsSetting>,
     pub(crate) plain_http: bool,
     pub(crate) metrics_listen: Option<SocketAddr>,
     pub(crate) log_format: LogFormat,
@@ -237,15 +274,10 @@ impl Settings {
     pub(crate) fn resolve(options: Options) -> Result<Self, Failure> {
         let options = options.over_file()?;
         let data_dir = options.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
-        let tls = match (&options.tls_cert, &options.tls_key) {
-            (Some(cert), Some(key)) => Some((cert.clone(), key.clone())),
-            (None, None) => None,
-            _ => return Err(Failure::new("TLS needs both --tls-cert and --tls-key")),
-        };
         Ok(Self {
             root_key_file: options.root_key_file.clone().unwrap_or_else(|| data_dir.join(ROOT_KEY)),
             listen: options.listen.unwrap_or_else(default_listen),
-            tls,
+            tls: tls(&options, &data_dir)?,
             plain_http: options.plain_http.unwrap_or(false),
             metrics_listen: options.metrics_listen,
             log_format: options.log_format.unwrap_or(LogFormat::Text),
@@ -262,6 +294,40 @@ impl Settings {
 
 fn default_listen() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 7070))
+}
+
+fn tls(options: &Options, data_dir: &Path) -> Result<Option<TlsSetting>, Failure> {
+    let clients = clients(options)?;
+    let own = options.tls == Some(TlsKind::SelfSigned);
+    let (certificate, key) = match (&options.tls_cert, &options.tls_key) {
+        (Some(cert), Some(key)) if !own => (cert.clone(), key.clone()),
+        (None, None) if own => folder::self_signed_paths(data_dir),
+        (None, None) if clients.is_some() => {
+            return Err(Failure::new("--tls-client-ca is for TLS, which is off")
+                .todo("give --tls-cert and --tls-key, or --tls self-signed"));
+        }
+        (None, None) => return Ok(None),
+        _ if own => {
+            return Err(Failure::new(
+                "--tls self-signed makes a certificate, and --tls-cert or --tls-key names one",
+            )
+            .todo("give either"));
+        }
+        _ => return Err(Failure::new("TLS needs both --tls-cert and --tls-key")),
+    };
+    Ok(Some(TlsSetting { files: listen::Files { certificate, key, clients }, self_signed: own }))
+}
+
+fn clients(options: &Options) -> Result<Option<listen::Clients>, Failure> {
+    match (&options.tls_client_ca, options.tls_client_auth) {
+        (Some(authorities), auth) => Ok(Some(listen::Clients {
+            authorities: authorities.clone(),
+            required: auth == Some(ClientAuth::Required),
+        })),
+        (None, Some(_)) => Err(Failure::new("--tls-client-auth needs the authorities of clients")
+            .todo("name a file of them with --tls-client-ca")),
+        (None, None) => Ok(None),
+    }
 }
 
 fn limits(options: &Options) -> Result<Limits, Failure> {
@@ -376,14 +442,21 @@ fn rows(settings: &Settings) -> Vec<(&'static str, String)> {
     let Settings { limits, server, connections, .. } = settings;
     let url = server.external_url.as_ref().map_or_else(|| "each request's own".to_owned(), Origin::to_string);
     let none = || "none".to_owned();
+    let own = settings.tls.as_ref().filter(|tls| tls.self_signed);
+    let files = settings.tls.as_ref().map(|tls| &tls.files);
+    let clients = files.and_then(|files| files.clients.as_ref());
+    let auth = if clients.is_some_and(|clients| clients.required) { "required" } else { "optional" };
     let place = settings.second_place.as_ref();
     vec![
         ("data_dir", path(&settings.data_dir)),
         ("root_key_file", path(&settings.root_key_file)),
         ("listen", settings.listen.to_string()),
         ("external_url", url),
-        ("tls_cert", settings.tls.as_ref().map_or_else(none, |(cert, _)| path(cert))),
-        ("tls_key", settings.tls.as_ref().map_or_else(none, |(_, key)| path(key))),
+        ("tls", own.map_or_else(none, |_| "self-signed".to_owned())),
+        ("tls_cert", files.map_or_else(none, |files| path(&files.certificate))),
+        ("tls_key", files.map_or_else(none, |files| path(&files.key))),
+        ("tls_client_ca", clients.map_or_else(none, |clients| path(&clients.authorities))),
+        ("tls_client_auth", auth.to_owned()),
         ("plain_http", settings.plain_http.to_string()),
         ("metrics_listen", settings.metrics_listen.map_or_else(none, |address| address.to_string())),
         ("log_format", if settings.log_format == LogFormat::Json { "json" } else { "text" }.to_owned()),

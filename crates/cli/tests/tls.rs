@@ -11,10 +11,12 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use client::Dialled;
+use client::{Dialled, Offer};
 use harness::http::connect;
 use harness::{PATIENCE, Request, Server, first_key, poll, private_folder, text};
 use rustix::process::Signal;
+use rustls::version::{TLS12, TLS13};
+use rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
 
 /// A certificate for `localhost`, signed by itself, and its key, as files.
 struct Certificate {
@@ -130,6 +132,73 @@ fn both_protocols_are_spoken() {
     assert!(none.is_err(), "a protocol that nobody speaks was agreed on");
     let untrusted = Dialled::new(world.address(), &ders(&[&Certificate::make()]), &[]);
     assert!(untrusted.is_err(), "the client trusts anyone: the other checks show nothing");
+    world.server.stop();
+}
+
+/// TLS 1.3 and 1.2; the way to agree on a key that no quantum computer breaks, whenever the client knows it.
+#[test]
+fn the_best_of_what_a_client_knows_is_agreed_on() {
+    use rustls::crypto::aws_lc_rs::kx_group::{SECP256R1, SECP384R1, X25519, X25519MLKEM768};
+    let world = World::start();
+    let trusted = ders(&[&world.certificate]);
+    let agreed =
+        |offer: Offer| Dialled::with(world.address(), offer.config()).map(|dialled| dialled.agreed());
+    let offer = || Offer::new(&trusted);
+    let (version, group, _) = agreed(offer()).unwrap();
+    assert_eq!((version, group), (ProtocolVersion::TLSv1_3, Some(NamedGroup::X25519MLKEM768)));
+    for (groups, expected) in [
+        (vec![X25519MLKEM768, X25519], NamedGroup::X25519MLKEM768),
+        (vec![X25519], NamedGroup::X25519),
+        (vec![SECP384R1, SECP256R1], NamedGroup::secp384r1),
+    ] {
+        let (_, group, _) = agreed(offer().groups(&groups)).unwrap();
+        assert_eq!(group, Some(expected), "offered {groups:?}");
+    }
+    let (version, group, _) = agreed(offer().version(&TLS12)).unwrap();
+    assert_eq!((version, group), (ProtocolVersion::TLSv1_2, Some(NamedGroup::X25519)));
+    world.server.stop();
+}
+
+/// A hello of TLS 1.1 is one of 1.2 with another number, here in both places that hold one: it is told that there is no such
+/// version, and nothing else.
+#[test]
+fn what_is_older_than_tls_1_2_is_turned_away() {
+    const ALERT: u8 = 21;
+    const PROTOCOL_VERSION: u8 = 70;
+    const CLIENT_VERSION: std::ops::Range<usize> = 9..11;
+    /// Extension 43, `supported_versions`: three bytes, of which two are versions, that of TLS 1.2.
+    const SUPPORTED_VERSIONS: [u8; 7] = [0, 43, 0, 3, 2, 3, 3];
+    let world = World::start();
+    for version in [[3, 0], [3, 1], [3, 2]] {
+        let mut hello = client::hello_of(&TLS12);
+        hello[CLIENT_VERSION].copy_from_slice(&version);
+        let at = hello.windows(7).position(|window| window == SUPPORTED_VERSIONS).expect("the extension");
+        hello[at + 5..at + 7].copy_from_slice(&version);
+        let mut stream = connect(world.address()).unwrap();
+        stream.write_all(&hello).unwrap();
+        let mut answer = Vec::new();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let _ = stream.read_to_end(&mut answer);
+        assert_eq!((answer.first(), answer.get(6)), (Some(&ALERT), Some(&PROTOCOL_VERSION)), "{version:?}");
+    }
+    world.server.stop();
+}
+
+/// A session goes on where it was with the same client; nothing is sent before the handshake is done, as it could be sent again.
+#[test]
+fn sessions_are_resumed_without_early_data() {
+    let world = World::start();
+    for version in [&TLS13, &TLS12] {
+        let config = Offer::new(&ders(&[&world.certificate])).version(version).config();
+        let mut first = Dialled::with(world.address(), config.clone()).unwrap();
+        // The tickets of TLS 1.3 come with the first answer.
+        first.exchange(&world.get("/")).expect_status(200);
+        assert_ne!(first.agreed().2, HandshakeKind::Resumed);
+        let mut again = Dialled::with(world.address(), config).unwrap();
+        assert_eq!(again.agreed().2, HandshakeKind::Resumed, "{version:?}");
+        assert!(!again.may_send_early());
+        again.exchange(&world.get("/")).expect_status(200);
+    }
     world.server.stop();
 }
 

@@ -16,10 +16,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ureq::http::{HeaderValue, Request, Response};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, Proxy};
 use zeroize::Zeroizing;
 
@@ -38,6 +40,17 @@ pub struct Connection {
     pub token: Token,
     /// A PEM file with the authorities to trust in place of the system's own.
     pub ca: Option<PathBuf>,
+    /// The certificate to show the server.
+    pub identity: Option<Identity>,
+}
+
+/// A certificate that a client shows, and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// A PEM file with the certificate, and those that lead from it to an authority.
+    pub certificate: PathBuf,
+    /// A PEM file with its private key.
+    pub key: PathBuf,
 }
 
 impl Connection {
@@ -128,9 +141,9 @@ impl Client {
     /// # Errors
     /// [`Error::Setting`] if the URL is none, or no authority can be read.
     pub fn new(connection: Connection) -> Result<Self, Error> {
-        let Connection { url, token, ca } = connection;
+        let Connection { url, token, ca, identity } = connection;
         let address = Address::parse(&url)?;
-        let tls = tls_config(&address, ca.as_deref())?;
+        let tls = tls_config(&address, ca.as_deref(), identity.as_ref())?;
         let agent = agent(&address, &tls, CONNECT, OVERALL);
         Ok(Self { address, token, tls, agent, overall: OVERALL })
     }
@@ -307,20 +320,38 @@ fn agent(address: &Address, tls: &TlsConfig, connect: Duration, overall: Duratio
     config.build().into()
 }
 
-fn tls_config(address: &Address, ca: Option<&Path>) -> Result<TlsConfig, Error> {
+fn tls_config(address: &Address, ca: Option<&Path>, identity: Option<&Identity>) -> Result<TlsConfig, Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let roots = match ca {
-        Some(file) => authorities(file)?,
+        Some(file) => certificates(file, "the authorities")?,
         None if address.is_https() => system_authorities()?,
         None => Vec::new(),
     };
     let roots = RootCerts::new_with_certs(&roots);
-    Ok(TlsConfig::builder().unversioned_rustls_crypto_provider(provider).root_certs(roots).build())
+    let config = TlsConfig::builder().unversioned_rustls_crypto_provider(provider).root_certs(roots);
+    Ok(config.client_cert(identity.map(client_certificate).transpose()?).build())
 }
 
-fn authorities(file: &Path) -> Result<Vec<Certificate<'static>>, Error> {
+fn client_certificate(identity: &Identity) -> Result<ClientCert, Error> {
+    let chain = certificates(&identity.certificate, "the client's certificate")?;
     let failed = |why: &dyn std::fmt::Display| {
-        Error::Setting(format!("the authorities in {} cannot be used: {why}", file.display()))
+        let file = identity.key.display();
+        Error::Setting(format!("the key of the client's certificate in {file} cannot be used: {why}"))
+    };
+    let pem = std::fs::read(&identity.key).map(Zeroizing::new).map_err(|error| failed(&error))?;
+    let key = PrivateKey::from_pem(&pem).map_err(|error| failed(&error))?;
+    // One that does not go with the certificate would only be told in the midst of a handshake.
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let der = PrivateKeyDer::try_from(key.der()).map_err(|why| failed(&why))?.clone_key();
+    let bare = chain.iter().map(|certificate| CertificateDer::from(certificate.der().to_vec())).collect();
+    CertifiedKey::from_der(bare, der, &provider).map_err(|error| failed(&error))?;
+    Ok(ClientCert::new_with_certs(&chain, key))
+}
+
+/// All certificates of a file; at least one.
+fn certificates(file: &Path, what: &str) -> Result<Vec<Certificate<'static>>, Error> {
+    let failed = |why: &dyn std::fmt::Display| {
+        Error::Setting(format!("{what} in {} cannot be used: {why}", file.display()))
     };
     let pem = std::fs::read(file).map_err(|error| failed(&error))?;
     let mut found = Vec::new();

@@ -7,6 +7,8 @@
 //! url = "https://secrets.example.com:7070"
 //! api_key = "…"
 //! ca_cert = "/etc/strongroom/ca.pem"
+//! client_cert = "/etc/strongroom/web.pem"
+//! client_key = "/etc/strongroom/web.key"
 //! ```
 
 use std::collections::BTreeMap;
@@ -18,7 +20,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::api::{self, Token};
+use crate::api::{self, Identity, Token};
 
 /// A server and the key that opens it. It has no `Debug`, as it holds a token.
 pub struct Profile {
@@ -28,6 +30,8 @@ pub struct Profile {
     pub api_key: Token,
     /// A PEM file with the authorities to trust in place of the system's own.
     pub ca_cert: Option<PathBuf>,
+    /// The certificate to show the server.
+    pub identity: Option<Identity>,
 }
 
 /// Every profile of a file, and which of them is meant when none is named.
@@ -70,6 +74,12 @@ pub enum Error {
         /// Why.
         source: Box<api::Error>,
     },
+    /// A profile has a client certificate without its key, or a key without a certificate.
+    #[error("the profile '{name}' has one of client_cert and client_key, and needs both")]
+    HalfIdentity {
+        /// The profile.
+        name: String,
+    },
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -89,6 +99,10 @@ struct WrittenProfile {
     api_key: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     ca_cert: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_cert: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_key: Option<PathBuf>,
 }
 
 impl Drop for WrittenProfile {
@@ -128,7 +142,12 @@ impl Profiles {
             let api_key = Token::parse(&profile.api_key)
                 .map_err(|source| Error::BadKey { name: name.clone(), source: source.into() })?;
             let (url, ca_cert) = (std::mem::take(&mut profile.url), profile.ca_cert.take());
-            profiles.insert(name.clone(), Profile { url, api_key, ca_cert });
+            let identity = match (profile.client_cert.take(), profile.client_key.take()) {
+                (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
+                (None, None) => None,
+                _ => return Err(Error::HalfIdentity { name: name.clone() }),
+            };
+            profiles.insert(name.clone(), Profile { url, api_key, ca_cert, identity });
         }
         Ok(Self { default: written.default, profiles })
     }
@@ -143,6 +162,8 @@ impl Profiles {
             // The file is where a profile keeps its key.
             api_key: profile.api_key.expose_secret().to_owned(),
             ca_cert: profile.ca_cert.clone(),
+            client_cert: profile.identity.as_ref().map(|identity| identity.certificate.clone()),
+            client_key: profile.identity.as_ref().map(|identity| identity.key.clone()),
         };
         let profiles = self.profiles.iter().map(|(name, profile)| (name.clone(), written(profile)));
         let written = Written { default: self.default.clone(), profiles: profiles.collect() };
@@ -198,16 +219,21 @@ mod tests {
     }
 
     fn profile(url: &str, key: &str) -> Profile {
-        Profile { url: url.to_owned(), api_key: Token::parse(key).unwrap(), ca_cert: None }
+        Profile { url: url.to_owned(), api_key: Token::parse(key).unwrap(), ca_cert: None, identity: None }
     }
 
     #[test]
     fn profiles_are_read_as_they_were_written() {
         let mut profiles = Profiles::default();
+        let identity = Identity { certificate: "/cert.pem".into(), key: "/key.pem".into() };
         profiles.insert("prod", profile("https://a", "key-a"));
         profiles.insert(
             "odd name.1",
-            Profile { ca_cert: Some("/ca.pem".into()), ..profile("https://b", "key-b") },
+            Profile {
+                ca_cert: Some("/ca.pem".into()),
+                identity: Some(identity.clone()),
+                ..profile("https://b", "key-b")
+            },
         );
         let mut read = parse(&profiles.view().unwrap()).unwrap();
         assert_eq!(read.default_name(), Some("prod"));
@@ -215,6 +241,10 @@ mod tests {
         let odd = read.remove("odd name.1").unwrap();
         assert_eq!((odd.url.as_str(), odd.api_key.expose_secret()), ("https://b", "key-b"));
         assert_eq!(odd.ca_cert.as_deref(), Some(Path::new("/ca.pem")));
+        assert_eq!(odd.identity, Some(identity));
+        let half =
+            parse("[profiles.a]\nurl = \"x\"\napi_key = \"y\"\nclient_cert = \"/cert.pem\"\n").err().unwrap();
+        assert!(matches!(half, Error::HalfIdentity { .. }), "{half}");
     }
 
     #[test]

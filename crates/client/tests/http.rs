@@ -60,7 +60,7 @@ impl Script {
 
 fn client(url: &str) -> Client {
     let token = Token::parse(TOKEN).unwrap();
-    Client::new(Connection { url: url.to_owned(), token, ca: None }).unwrap()
+    Client::new(Connection { url: url.to_owned(), token, ca: None, identity: None }).unwrap()
 }
 
 fn read_request(stream: &TcpStream) -> String {

@@ -1,4 +1,5 @@
-//! The hashes of the audit log: those of its tree (RFC 6962), and the chain that older stores kept.
+//! The hashes of the audit log: those of its tree (RFC 6962), and the chain that older stores kept. The fingerprints of
+//! certificates.
 
 use aws_lc_rs::digest::{Context, SHA256};
 
@@ -39,6 +40,12 @@ pub fn leaf_digest(record: &[u8]) -> Digest {
 #[must_use]
 pub fn node_digest(left: &Digest, right: &Digest) -> Digest {
     sha256(&[&[NODE], left, right])
+}
+
+/// The fingerprint of a certificate, of all of its DER form: what `openssl x509 -fingerprint -sha256` shows.
+#[must_use]
+pub fn certificate_digest(der: &[u8]) -> Digest {
+    sha256(&[der])
 }
 
 /// The root of a tree without leaves.

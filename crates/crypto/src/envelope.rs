@@ -121,6 +121,10 @@ fn cipher(key: &KeyBytes) -> Result<LessSafeKey, CryptoError> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+mod vectors;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::context::{ValuePlace, VaultPlace};

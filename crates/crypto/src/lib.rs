@@ -11,9 +11,10 @@ mod signing;
 mod token;
 mod value;
 mod webhook;
+mod wiping;
 
 pub use cache::CachePlace;
-pub use digest::{Digest, chain_digest, empty_digest, leaf_digest, node_digest};
+pub use digest::{Digest, certificate_digest, chain_digest, empty_digest, leaf_digest, node_digest};
 pub use envelope::{SealedValue, WrappedKey};
 pub use key::{KeyId, MemoryLock, RootKey, VaultKey};
 pub use rng::{Rng, SystemRng};
@@ -22,6 +23,7 @@ pub use signing::{LogKey, PublicKey, Signature, is_signed, note_key_id};
 pub use token::{TokenHash, TokenKey};
 pub use value::SecretValue;
 pub use webhook::SigningSecret;
+pub use wiping::Wiping;
 
 /// What can go wrong in the sealed room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -195,13 +195,31 @@ impl Answer {
 
     /// The API key that was made, whose token has that hash.
     pub(crate) fn into_api_key(self, hash: TokenHash) -> Result<ApiKey> {
-        let Object::ApiKey { id, description, metadata, created_at, owner_id, grants, expires_at } =
-            self.object
+        let Object::ApiKey {
+            id,
+            description,
+            metadata,
+            created_at,
+            owner_id,
+            grants,
+            expires_at,
+            client_certificate,
+        } = self.object
         else {
             return Err(other_kind());
         };
-        let owner = owner_id;
-        Ok(ApiKey { id, description, metadata, created_at, owner, grants, expires_at, revision: 1, hash })
+        Ok(ApiKey {
+            id,
+            description,
+            metadata,
+            created_at,
+            owner: owner_id,
+            grants,
+            expires_at,
+            client_certificate,
+            revision: 1,
+            hash,
+        })
     }
 
     /// The service user that was made.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use strongroom_crypto::TokenHash;
 
 use crate::filter::{Field, Kind};
+use crate::fingerprint::Fingerprint;
 use crate::grant::Grants;
 use crate::ids::{ApiKeyId, PrincipalId};
 
@@ -24,6 +25,8 @@ pub struct ApiKey {
     pub grants: Option<Grants>,
     /// When it stops working, to the second; none for never.
     pub expires_at: Option<Timestamp>,
+    /// The certificate that a connection has to show for it to work; none for any connection.
+    pub client_certificate: Option<Fingerprint>,
     /// How often it changed, from 1.
     pub revision: u64,
     /// The keyed hash of its token.
@@ -33,9 +36,9 @@ pub struct ApiKey {
 impl ApiKey {
     /// Whether both are the same in all that can be changed of a key.
     pub(crate) fn same_as(&self, other: &Self) -> bool {
-        let changeable =
-            |key: &Self| (key.description.clone(), key.metadata.clone(), key.grants.clone(), key.expires_at);
-        changeable(self) == changeable(other)
+        let bounds = |key: &Self| (key.expires_at, key.client_certificate);
+        let changeable = |key: &Self| (key.description.clone(), key.metadata.clone(), key.grants.clone());
+        changeable(self) == changeable(other) && bounds(self) == bounds(other)
     }
 
     /// What a filter may ask about.

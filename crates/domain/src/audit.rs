@@ -23,6 +23,7 @@ use crate::api_key::ApiKey;
 use crate::caller::Caller;
 use crate::cidr::Cidr;
 use crate::error::{Error, Result};
+use crate::fingerprint::Fingerprint;
 use crate::grant::Grants;
 use crate::ids::{
     AccountId, ApiKeyId, EventId, IpPolicyId, IpPolicyRuleId, IpRestrictionId, PrincipalId, SecretId,
@@ -205,6 +206,8 @@ pub enum Object {
         grants: Option<Grants>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<Timestamp>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_certificate: Option<Fingerprint>,
     },
     /// A secret whose value was given out: enough to find it, and which value it was.
     Value {
@@ -393,6 +396,7 @@ impl From<&ApiKey> for Object {
             owner_id: key.owner,
             grants: key.grants.clone(),
             expires_at: key.expires_at,
+            client_certificate: key.client_certificate,
         }
     }
 }

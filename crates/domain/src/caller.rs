@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::api_key::ApiKey;
 use crate::error::{BadCredential, Error, Result};
+use crate::fingerprint::Fingerprint;
 use crate::grant::Grants;
 use crate::ids::{AccountId, ApiKeyId, IpRestrictionId, PrincipalId};
 
@@ -66,6 +67,8 @@ pub struct Caller {
     /// Where they come from; none for somebody who works on the machine itself.
     pub(crate) address: Option<IpAddr>,
     pub(crate) warned: Option<IpRestrictionId>,
+    /// The certificate that its connection showed.
+    pub(crate) certificate: Option<Fingerprint>,
 }
 
 impl Caller {
@@ -116,8 +119,8 @@ impl Caller {
         self.warned
     }
 
-    /// The caller that a key makes.
-    pub(crate) fn from_credential(credential: &Credential) -> Self {
+    /// The caller that a key makes on a connection that showed that certificate.
+    pub(crate) fn from_credential(credential: &Credential, certificate: Option<Fingerprint>) -> Self {
         Self {
             account: credential.account,
             principal: credential.key.owner,
@@ -127,6 +130,7 @@ impl Caller {
             grants: credential.key.grants.clone(),
             address: None,
             warned: None,
+            certificate,
         }
     }
 
@@ -139,13 +143,24 @@ impl Caller {
 }
 
 impl Credential {
-    /// Refuses a key that does not count any more, or not now.
-    pub(crate) fn must_count(&self, now: impl FnOnce() -> Timestamp) -> Result<()> {
+    /// Refuses a key that does not count any more, or not now, or not on a connection that showed that certificate.
+    pub(crate) fn must_count(
+        &self,
+        shown: Option<Fingerprint>,
+        now: impl FnOnce() -> Timestamp,
+    ) -> Result<()> {
         if !self.active {
             return Err(Error::Unauthenticated(BadCredential::OwnerInactive(self.key.owner)));
         }
         match self.key.expires_at {
-            Some(at) if at <= now() => Err(Error::Unauthenticated(BadCredential::Expired(at))),
+            Some(at) if at <= now() => return Err(Error::Unauthenticated(BadCredential::Expired(at))),
+            _ => {}
+        }
+        match (self.key.client_certificate, shown) {
+            (Some(_), None) => Err(Error::Unauthenticated(BadCredential::NoCertificate)),
+            (Some(bound), Some(shown)) if bound != shown => {
+                Err(Error::Unauthenticated(BadCredential::OtherCertificate))
+            }
             _ => Ok(()),
         }
     }

@@ -285,6 +285,7 @@ mod tests {
             grants: grants.map(|grants| grants.parse().unwrap()),
             address: None,
             warned: None,
+            certificate: None,
         }
     }
 

@@ -400,6 +400,12 @@ pub enum BadCredential {
     /// The key's time is over.
     #[error("the API key expired at {0}")]
     Expired(Timestamp),
+    /// The key is bound to a certificate, and the connection showed none.
+    #[error("the API key is bound to a client certificate, and the connection showed none")]
+    NoCertificate,
+    /// The key is bound to another certificate than the connection showed.
+    #[error("the API key is bound to another client certificate than the connection showed")]
+    OtherCertificate,
     /// The key's owner was switched off.
     #[error("the owner of the API key, {0}, is not active")]
     OwnerInactive(PrincipalId),

@@ -13,6 +13,7 @@ pub mod deleted;
 pub mod error;
 pub mod expected;
 pub mod filter;
+pub mod fingerprint;
 pub mod gate;
 pub mod grant;
 pub mod ids;

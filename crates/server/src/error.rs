@@ -158,6 +158,9 @@ fn own(status: StatusCode, code: u32, msg: impl Into<String>) -> Told {
 
 const BAD: StatusCode = StatusCode::BAD_REQUEST;
 const FORBIDDEN: StatusCode = StatusCode::FORBIDDEN;
+const BOUND: &str = "The API key is bound to a client certificate";
+const CERTIFICATES: &str =
+    "Connect with that certificate to this server itself; a proxy that ends TLS does not pass it on.";
 const CONFLICT: StatusCode = StatusCode::CONFLICT;
 const NOT_FOUND: StatusCode = StatusCode::NOT_FOUND;
 const KEYS: &str =
@@ -628,6 +631,20 @@ impl From<&BadCredential> for Told {
             ),
             BadCredential::Expired(at) => {
                 return told(FORBIDDEN, 203, format!("The API key expired at {at}. {KEYS}"));
+            }
+            BadCredential::NoCertificate => {
+                return own(
+                    FORBIDDEN,
+                    1060,
+                    format!("{BOUND}, and the connection showed none. {CERTIFICATES}"),
+                );
+            }
+            BadCredential::OtherCertificate => {
+                return own(
+                    FORBIDDEN,
+                    1060,
+                    format!("{BOUND}, and the connection showed another one. {CERTIFICATES}"),
+                );
             }
             BadCredential::OwnerInactive(owner) => {
                 return told(FORBIDDEN, 636, format!("The owner of the API key, {owner}, is inactive."));

@@ -17,6 +17,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body::Body as _;
+use strongroom_domain::fingerprint::Fingerprint;
 use strongroom_domain::ids::{ApiKeyId, IpRestrictionId, Ksuid, OperationId};
 use tower_service::Service;
 
@@ -46,7 +47,7 @@ struct Noted {
 impl Default for Context {
     fn default() -> Self {
         let address = SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, 0));
-        Self::new(Peer { scheme: "http", address }, Ok(address.ip()))
+        Self::new(Peer { scheme: "http", address, certificate: None }, Ok(address.ip()))
     }
 }
 
@@ -170,6 +171,8 @@ pub struct Peer {
     pub scheme: &'static str,
     /// The other end of the connection.
     pub address: SocketAddr,
+    /// What the certificate is known by that it showed and TLS checked.
+    pub certificate: Option<Fingerprint>,
 }
 
 /// A handler panicked.

@@ -174,7 +174,8 @@ impl FromRequestParts<Arc<Shared>> for Session {
         context.set_route(parts.extensions.get::<MatchedPath>().and_then(|path| known_route(path.as_str())));
         let token = token_of(&parts.headers).map_err(Error::Unauthenticated)?;
         // Whoever is kept out uses up nothing of what the account may ask for.
-        let caller = shared.app.authenticate(token.as_str(), context.client()?).await;
+        let shown = context.peer().certificate;
+        let caller = shared.app.authenticate(token.as_str(), context.client()?, shown).await;
         let caller = caller.inspect_err(|error| {
             if let Error::Forbidden(Denial::Address { .. }) = error {
                 shared.metrics.count_restricted(REFUSED);

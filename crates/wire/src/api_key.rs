@@ -42,6 +42,11 @@ pub struct ApiKey {
     #[schema(required)]
     #[serde(default)]
     pub expires_at: Option<String>,
+    /// The SHA-256 fingerprint of the certificate that a connection has to show for the key to work, in hexadecimal; null
+    /// for any connection.
+    #[schema(required)]
+    #[serde(default)]
+    pub client_certificate: Option<String>,
 }
 
 /// A page of API keys, newest first.
@@ -82,6 +87,9 @@ pub struct ApiKeyCreate {
     #[schema(format = DateTime)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
+    /// The SHA-256 fingerprint of a client certificate that it is to be bound to, in hexadecimal, with colons or without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<String>,
 }
 
 /// What to change of an API key; what is left out or null stays.
@@ -102,4 +110,7 @@ pub struct ApiKeyUpdate {
     /// When it is to stop working, RFC 3339; `""` for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
+    /// The SHA-256 fingerprint of another client certificate that it is to be bound to; `""` for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<String>,
 }

@@ -52,6 +52,9 @@ struct Create {
     /// When it stops working, RFC 3339
     #[arg(long, value_name = "TIME")]
     expires_at: Option<String>,
+    /// The SHA-256 fingerprint of the client certificate that it works with alone
+    #[arg(long, value_name = "FINGERPRINT")]
+    client_certificate: Option<String>,
     /// What it is for, at most 255 bytes
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
@@ -118,6 +121,7 @@ impl Create {
             owner_email,
             grants: (!self.grants.is_empty()).then_some(self.grants),
             expires_at,
+            client_certificate: self.client_certificate,
         })?;
         if self.token_only {
             // Shown this once, to the one who made the key.
@@ -178,6 +182,7 @@ fn view(key: &wire::ApiKey) -> String {
         ("grants", grants(key.grants.as_deref())),
         ("created", key.created_at.clone()),
         ("expires", key.expires_at.clone().unwrap_or_else(|| "never".to_owned())),
+        ("certificate", key.client_certificate.clone().unwrap_or_else(|| "any".to_owned())),
         ("description", key.description.clone()),
         ("metadata", key.metadata.clone()),
         ("token", key.token.clone().unwrap_or_default()),

@@ -1,10 +1,11 @@
 //! Which server and which key: flags, then variables, then the profile, then the default.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use strongroom_client::api::{Connection, Token};
+use strongroom_client::api::{Connection, Identity, Token};
 use strongroom_client::profile::{self, Profile, Profiles};
 use zeroize::Zeroizing;
 
@@ -18,22 +19,26 @@ impl Remote {
     pub(super) fn choose(&self) -> Result<Connection, Failure> {
         let (key, url) = (self.given_key()?, self.given_url());
         let profile = if key.is_some() && url.is_some() { None } else { self.profile()? };
-        let ca = self.ca_setting();
+        let (ca, identity) = (self.ca_setting(), self.identity_setting()?);
+        let files = |profile: Profile| (profile.url, (profile.ca_cert, profile.identity));
         let (token, own) = match (key, profile) {
-            (Some(token), profile) => (token, profile.map(|(_, profile)| (profile.url, profile.ca_cert))),
+            (Some(token), profile) => (token, profile.map(|(_, profile)| files(profile))),
             // A key is for its own server: to send it to another would give it away.
             (None, Some((name, profile))) if url.is_some_and(|url| !is_same(url, &profile.url)) => {
                 return Err(key_of_another(&name, &profile.url));
             }
-            (None, Some((_, profile))) => (profile.api_key, Some((profile.url, profile.ca_cert))),
+            (None, Some((_, profile))) => {
+                let Profile { url, api_key, ca_cert, identity } = profile;
+                (api_key, Some((url, (ca_cert, identity))))
+            }
             (None, None) => return Err(no_key()),
         };
-        let (own_url, own_ca) = own.unzip();
-        let own_ca = own_ca
-            .flatten()
-            .filter(|_| url.is_none_or(|url| own_url.as_deref().is_some_and(|own| is_same(url, own))));
+        let (own_url, own_files) = own.unzip();
+        let (own_ca, own_identity) = own_files
+            .filter(|_| url.is_none_or(|url| own_url.as_deref().is_some_and(|own| is_same(url, own))))
+            .unwrap_or_default();
         let url = url.map(str::to_owned).or(own_url).unwrap_or_else(|| DEFAULT_URL.to_owned());
-        Ok(Connection { url, token, ca: ca.or(own_ca) })
+        Ok(Connection { url, token, ca: ca.or(own_ca), identity: identity.or(own_identity) })
     }
 
     /// The URL of a flag or variable. A profile that is named in the command line goes before variables.
@@ -88,6 +93,19 @@ impl Remote {
     /// The file of authorities that a flag or variable names.
     pub(super) fn ca_setting(&self) -> Option<PathBuf> {
         self.flags.ca_cert.as_ref().filter(|ca| !ca.is_empty()).map(PathBuf::from)
+    }
+
+    /// The certificate that flags or variables name, and its key.
+    pub(super) fn identity_setting(&self) -> Result<Option<Identity>, Failure> {
+        let named =
+            |file: &Option<OsString>| file.as_ref().filter(|file| !file.is_empty()).map(PathBuf::from);
+        match (named(&self.flags.client_cert), named(&self.flags.client_key)) {
+            (Some(certificate), Some(key)) => Ok(Some(Identity { certificate, key })),
+            (None, None) => Ok(None),
+            _ => Err(Failure::new("a client certificate needs both --client-cert and --client-key")
+                .todo("give both, or neither to use the profile's")
+                .kind(Kind::Usage)),
+        }
     }
 
     /// The profile that is meant, and its name. A profile that was asked for has to be there.
@@ -155,7 +173,9 @@ pub(super) fn read_profiles(path: &Path) -> Result<Profiles, Failure> {
             profile::Error::Unreadable { .. } => {
                 "look at its owner and mode, or name another with --config".to_owned()
             }
-            profile::Error::Malformed { .. } | profile::Error::BadKey { .. } => {
+            profile::Error::Malformed { .. }
+            | profile::Error::BadKey { .. }
+            | profile::Error::HalfIdentity { .. } => {
                 "mend the file, or remove it and use strongroom login".to_owned()
             }
         };
@@ -220,7 +240,7 @@ mod tests {
         let config = Some(file.path().into());
         let mut remote = Remote { flags: Flags::default(), config, typed: Typed::default() };
         change(&mut remote);
-        let Connection { url, token, ca } = remote.choose()?;
+        let Connection { url, token, ca, .. } = remote.choose()?;
         Ok((url, token.expose_secret().to_owned(), ca))
     }
 

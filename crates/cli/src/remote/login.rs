@@ -3,11 +3,11 @@
 use std::fs::{self, DirBuilder};
 use std::io::{IsTerminal, stdin};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use strongroom_client::api::{Client, Connection};
+use strongroom_client::api::{Client, Connection, Identity};
 use strongroom_client::profile::{Profile, Profiles};
 use strongroom_wire as wire;
 
@@ -58,12 +58,13 @@ impl Login {
         let name = self.remote.profile_name().or_else(|| profiles.default_name()).unwrap_or(FIRST_PROFILE);
         let name = name.to_owned();
         let connection = self.connection(profiles.find(&name))?;
-        let (url, ca_cert) = (connection.url.clone(), connection.ca.clone());
+        let Connection { url, ca, identity, .. } = &connection;
+        let (url, ca_cert, identity) = (url.clone(), ca.clone(), identity.clone());
         let client = Client::new(connection)?;
         // A key that opens nothing is told now, and not when it is needed.
         let me = client.self_info()?;
         let text = format!("{}profile  {name} in {}\n", view(client.url(), &me), path.display());
-        profiles.insert(&name, Profile { url, api_key: client.into_token(), ca_cert });
+        profiles.insert(&name, Profile { url, api_key: client.into_token(), ca_cert, identity });
         if self.set_default {
             profiles.set_default(&name);
         }
@@ -81,10 +82,18 @@ impl Login {
     fn connection(&self, before: Option<&Profile>) -> Result<Connection, Failure> {
         let given = self.remote.given_url().or(before.map(|profile| profile.url.as_str()));
         let url = given.or_else(|| self.remote.url_setting()).unwrap_or(DEFAULT_URL).to_owned();
+        let before = before.filter(|profile| profile.url == url);
+        // The profile is used from other folders too.
+        let whole = |file: PathBuf| fs::canonicalize(&file).unwrap_or(file);
         let ca = match self.remote.ca_setting() {
-            // The profile is used from other folders too.
-            Some(file) => Some(fs::canonicalize(&file).unwrap_or(file)),
-            None => before.filter(|profile| profile.url == url).and_then(|profile| profile.ca_cert.clone()),
+            Some(file) => Some(whole(file)),
+            None => before.and_then(|profile| profile.ca_cert.clone()),
+        };
+        let identity = match self.remote.identity_setting()? {
+            Some(Identity { certificate, key }) => {
+                Some(Identity { certificate: whole(certificate), key: whole(key) })
+            }
+            None => before.and_then(|profile| profile.identity.clone()),
         };
         let token = match self.remote.typed_key()? {
             Some(token) => token,
@@ -93,7 +102,7 @@ impl Login {
             }
             None => read_key(Path::new("-"))?,
         };
-        let connection = Connection { url, token, ca };
+        let connection = Connection { url, token, ca, identity };
         self.remote.warn_of(&connection);
         Ok(connection)
     }

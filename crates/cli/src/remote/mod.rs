@@ -92,6 +92,26 @@ struct Flags {
         help_heading = "Server"
     )]
     ca_cert: Option<OsString>,
+    /// A PEM file with the certificate to show the server
+    #[arg(
+        long,
+        global = true,
+        env = "STRONGROOM_CLIENT_CERT",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Server"
+    )]
+    client_cert: Option<OsString>,
+    /// A PEM file with that certificate's private key
+    #[arg(
+        long,
+        global = true,
+        env = "STRONGROOM_CLIENT_KEY",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Server"
+    )]
+    client_key: Option<OsString>,
     /// The variable of ngrok's own client; as a flag it is --api-key
     #[arg(long, global = true, env = "NGROK_API_KEY", hide = true, hide_env_values = true)]
     ngrok_api_key: Option<String>,
@@ -220,6 +240,9 @@ impl From<Error> for Failure {
             Error::Untrusted { source, .. } => failure
                 .because(source)
                 .todo("name the authority that signed the server's certificate with --ca-cert FILE"),
+            Error::NotLetIn { source, .. } => failure
+                .because(source)
+                .todo("name one that its authorities issued with --client-cert FILE and --client-key FILE"),
             Error::TimedOut { .. } => failure.todo(LOOK_FIRST),
             Error::Lost { source, .. } => failure.because(source).todo(LOOK_FIRST),
             Error::Refused(refusal) => of_refusal(&refusal),

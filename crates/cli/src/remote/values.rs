@@ -214,7 +214,7 @@ fn is_unreachable(error: &Error) -> bool {
     match error {
         Error::Unreachable { .. } | Error::TimedOut { .. } | Error::Lost { .. } => true,
         Error::Refused(refusal) => refusal.error_code.is_empty() && matches!(refusal.status, 404 | 502..=504),
-        Error::Untrusted { .. } | Error::Protocol(_) | Error::Setting(_) => false,
+        Error::Untrusted { .. } | Error::NotLetIn { .. } | Error::Protocol(_) | Error::Setting(_) => false,
     }
 }
 
@@ -246,7 +246,8 @@ mod tests {
     fn client() -> Client {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        Client::new(Connection { url, token: Token::parse("key_1").unwrap(), ca: None }).unwrap()
+        Client::new(Connection { url, token: Token::parse("key_1").unwrap(), ca: None, identity: None })
+            .unwrap()
     }
 
     fn secrets() -> Vec<wire::ResolvedSecret> {
@@ -348,7 +349,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let client = || {
             let token = Token::parse("key_1").unwrap();
-            Client::new(Connection { url: url.clone(), token, ca: None }).unwrap()
+            Client::new(Connection { url: url.clone(), token, ca: None, identity: None }).unwrap()
         };
         let asked = [wire::Reference { vault: Some("prod".to_owned()), ..Default::default() }];
         let offline = Offline {

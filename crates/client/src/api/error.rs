@@ -23,6 +23,14 @@ pub enum Error {
         /// Why.
         source: Box<dyn StdError + Send + Sync>,
     },
+    /// The server turns the client's certificate away, or that it showed none. Nothing was done.
+    #[error("the server at {url} wants another client certificate")]
+    NotLetIn {
+        /// The server.
+        url: String,
+        /// Why.
+        source: Box<dyn StdError + Send + Sync>,
+    },
     /// The answer did not come in time. A change may have been made.
     #[error("the server at {url} did not answer in time")]
     TimedOut {
@@ -100,7 +108,7 @@ impl Error {
         match self {
             Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Lost { .. } => true,
             Self::Refused(refusal) => refusal.status == 429 || refusal.status >= 500,
-            Self::Untrusted { .. } | Self::Protocol(_) | Self::Setting(_) => false,
+            Self::Untrusted { .. } | Self::NotLetIn { .. } | Self::Protocol(_) | Self::Setting(_) => false,
         }
     }
 
@@ -113,9 +121,15 @@ impl Error {
             }
             ureq::Error::Timeout(_) => Self::TimedOut { url },
             ureq::Error::HostNotFound => Self::Unreachable { url, source: "there is no such host".into() },
+            ureq::Error::Rustls(error) if is_about_our_certificate(&error) => {
+                Self::NotLetIn { url, source: error.into() }
+            }
+            ureq::Error::Io(error) if tls(&error).is_some_and(is_about_our_certificate) => {
+                Self::NotLetIn { url, source: error.into() }
+            }
             ureq::Error::Rustls(error) => Self::Untrusted { url, source: error.into() },
             error @ ureq::Error::Tls(_) => Self::Untrusted { url, source: error.into() },
-            ureq::Error::Io(error) if is_tls(&error) => Self::Untrusted { url, source: error.into() },
+            ureq::Error::Io(error) if tls(&error).is_some() => Self::Untrusted { url, source: error.into() },
             ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 Self::Unreachable { url, source: error.into() }
             }
@@ -136,8 +150,28 @@ pub(super) fn is_closed_early(error: &ureq::Error) -> bool {
         if matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe))
 }
 
-fn is_tls(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+fn tls(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// Whether the server says that it is the client's certificate that it does not take: there is no other that it could mean.
+fn is_about_our_certificate(error: &rustls::Error) -> bool {
+    use rustls::AlertDescription::{
+        BadCertificate, CertificateExpired, CertificateRequired, CertificateRevoked, CertificateUnknown,
+        UnknownCA, UnsupportedCertificate,
+    };
+    matches!(
+        error,
+        rustls::Error::AlertReceived(
+            BadCertificate
+                | CertificateExpired
+                | CertificateRequired
+                | CertificateRevoked
+                | CertificateUnknown
+                | UnknownCA
+                | UnsupportedCertificate
+        )
+    )
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ impl TextAt {
         if !address.is_https() && !address.is_loopback() {
             return Err(Error::Setting(format!("{} is not https://", address.url())));
         }
-        let tls = tls_config(&address, None)?;
+        let tls = tls_config(&address, None, None)?;
         let agent = agent(&address, &tls, CONNECT, OVERALL);
         Ok(Self { url: url.to_owned(), address, agent })
     }

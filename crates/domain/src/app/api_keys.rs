@@ -8,6 +8,7 @@ use crate::api_key::ApiKey;
 use crate::audit::Action;
 use crate::caller::Caller;
 use crate::error::{Denial, Error, Missing, Noun, Result, Rule};
+use crate::fingerprint::Fingerprint;
 use crate::grant::{Grant, Grants};
 use crate::ids::{ApiKeyId, PrincipalId};
 use crate::page::{Listing, Query};
@@ -38,6 +39,8 @@ pub struct ApiKeyDraft {
     pub grants: Option<Grants>,
     /// When it stops working.
     pub expires_at: Option<Timestamp>,
+    /// The certificate that it is bound to.
+    pub client_certificate: Option<Fingerprint>,
 }
 
 /// What to change of a key; `None` leaves it as it is.
@@ -51,6 +54,8 @@ pub struct ApiKeyChange {
     pub grants: Option<Grants>,
     /// Another end, or none.
     pub expires_at: Option<Option<Timestamp>>,
+    /// Another certificate that it is bound to, or none.
+    pub client_certificate: Option<Option<Fingerprint>>,
 }
 
 /// The answer that made a key is kept, and the key's token is not.
@@ -71,6 +76,9 @@ impl ApiKeyChange {
         }
         if let Some(expires_at) = self.expires_at {
             key.expires_at = expires_at;
+        }
+        if let Some(certificate) = self.client_certificate {
+            key.client_certificate = certificate;
         }
     }
 }
@@ -118,6 +126,7 @@ impl App {
             owner,
             grants: draft.grants.clone(),
             expires_at: draft.expires_at,
+            client_certificate: draft.client_certificate,
             revision: 1,
             // Hashed to be stored in place of the token.
             hash: self.token_key.hash(token.expose_secret()),
@@ -185,7 +194,8 @@ impl App {
             if key.same_as(&old) {
                 return Ok(old);
             }
-            if (&key.grants, key.expires_at) != (&old.grants, old.expires_at) {
+            let bounds = |key: &ApiKey| (key.grants.clone(), key.expires_at, key.client_certificate);
+            if bounds(&key) != bounds(&old) {
                 // What an admin gave and bounded, nobody else prolongs or alters.
                 must_give(caller, old.grants.as_ref())?;
             }

@@ -54,11 +54,13 @@ impl App {
                     credential.account == caller.account && caller.sees_key(&credential.key)
                 });
                 let credential = seen.ok_or(Error::NotFound(Missing::Resource(Noun::ApiKey)))?;
-                let refused = match credential.must_count(|| self.clock.now()) {
+                // What it opens on the connection that it is for.
+                let shown = credential.key.client_certificate;
+                let refused = match credential.must_count(shown, || self.clock.now()) {
                     Err(Error::Unauthenticated(bad)) => Some(bad),
                     counts => counts.map(|()| None)?,
                 };
-                (Caller::from_credential(&credential), refused)
+                (Caller::from_credential(&credential, shown), refused)
             }
         };
         Ok(Explanation { of, refused, vault, name })

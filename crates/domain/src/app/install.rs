@@ -75,6 +75,7 @@ impl App {
             owner: PrincipalId::User(user_id),
             grants: None,
             expires_at: None,
+            client_certificate: None,
             revision: 1,
             // Hashed to be stored in place of the token.
             hash: token_key.hash(token.expose_secret()),

@@ -6,24 +6,31 @@ use super::App;
 use super::install::FIRST_ADMIN;
 use crate::caller::{Caller, Credential};
 use crate::error::{BadCredential, Denial, Error, Result};
+use crate::fingerprint::Fingerprint;
 use crate::gate::Verdict;
 use crate::ids::PrincipalId;
 use crate::token::Token;
 
 impl App {
-    /// The caller behind a token that is shown from an address.
+    /// The caller behind a token that is shown from an address, over a connection which showed that certificate, checked by TLS.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] if a restriction keeps the address out. [`Error::Unauthenticated`], also for a key whose time is over. An unknown key and a wrong token are one answer. They differ by a lookup in
+    /// [`Error::Forbidden`] if a restriction keeps the address out. [`Error::Unauthenticated`], also for a key whose time is over
+    /// or that is bound to another certificate. An unknown key and a wrong token are one answer. They differ by a lookup in
     /// the store, a few microseconds: a key's id is no secret, its token's other half is, and that is compared in constant time.
-    pub async fn authenticate(&self, token: &str, from: IpAddr) -> Result<Caller> {
+    pub async fn authenticate(
+        &self,
+        token: &str,
+        from: IpAddr,
+        shown: Option<Fingerprint>,
+    ) -> Result<Caller> {
         let id = Token::parse_key_id(token).map_err(Error::Unauthenticated)?;
         let found = self.store.credential_find(id).await?;
         let hash = self.token_key.hash(token);
         match found {
             Some(credential) if credential.key.hash.same_as(&hash) => {
-                credential.must_count(|| self.clock.now())?;
-                self.admit(&credential, from).await
+                credential.must_count(shown, || self.clock.now())?;
+                self.admit(&credential, from, shown).await
             }
             _ => Err(Error::Unauthenticated(BadCredential::Unknown)),
         }
@@ -39,19 +46,24 @@ impl App {
         let (Some(id), Some(from)) = (caller.key, caller.address) else { return Ok(caller.clone()) };
         let found = self.store.credential_find(id).await?;
         let credential = found.ok_or(Error::Unauthenticated(BadCredential::Unknown))?;
-        credential.must_count(|| self.clock.now())?;
-        self.admit(&credential, from).await
+        credential.must_count(caller.certificate, || self.clock.now())?;
+        self.admit(&credential, from, caller.certificate).await
     }
 
     /// Lets in who shows a key that counts, unless a restriction keeps the address out.
-    async fn admit(&self, credential: &Credential, from: IpAddr) -> Result<Caller> {
+    async fn admit(
+        &self,
+        credential: &Credential,
+        from: IpAddr,
+        shown: Option<Fingerprint>,
+    ) -> Result<Caller> {
         let gate = self.store.ip_gate(credential.account).await?;
         let warned = match gate.judge(from) {
             Verdict::In => None,
             Verdict::Warned(by) => Some(by),
             Verdict::Out(by) => return Err(Error::Forbidden(Denial::Address { address: from, by })),
         };
-        Ok(Caller { address: Some(from), warned, ..Caller::from_credential(credential) })
+        Ok(Caller { address: Some(from), warned, ..Caller::from_credential(credential, shown) })
     }
 
     /// The caller for somebody who works on the machine itself and has the root key: the first admin.
@@ -70,6 +82,7 @@ impl App {
             grants: None,
             address: None,
             warned: None,
+            certificate: None,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Accepting connections: HTTP/1.1 and HTTP/2, with TLS or in clear, within limits of time, size and number.
 
+mod certificate;
 mod tls;
 
 use std::convert::Infallible;
@@ -26,7 +27,8 @@ use tokio::time::{Instant, timeout};
 
 use crate::front::{Front, Peer};
 
-pub use tls::{Tls, TlsError};
+pub use certificate::Certificate;
+pub use tls::{Clients, Files, Tls, TlsError};
 
 /// The limits of connections.
 #[derive(Debug, Clone, Copy)]
@@ -209,7 +211,8 @@ impl Connection {
                 let Some(http2) = self.unless_stopped(timeout(limit, starts_http2(&stream))).await else {
                     return Ok(());
                 };
-                self.run(stream, "http", http2??).await
+                let peer = Peer { scheme: "http", address: self.address, certificate: None };
+                self.run(stream, peer, http2??).await
             }
             Some(tls) => {
                 let Some(stream) = self.unless_stopped(timeout(limit, tls.accept(stream))).await else {
@@ -217,7 +220,9 @@ impl Connection {
                 };
                 let stream = stream??;
                 let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                self.run(stream, "https", http2).await
+                let certificate = tls::shown_by(&stream);
+                let peer = Peer { scheme: "https", address: self.address, certificate };
+                self.run(stream, peer, http2).await
             }
         }
     }
@@ -230,18 +235,18 @@ impl Connection {
         }
     }
 
-    async fn run<S>(self, stream: S, scheme: &'static str, http2: bool) -> Ended
+    async fn run<S>(self, stream: S, peer: Peer, http2: bool) -> Ended
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { answers, limits, watcher, stopped, address } = self;
+        let Self { answers, limits, watcher, stopped, .. } = self;
         let activity = Arc::new(Activity::default());
         let under_way = activity.clone();
         let service = service_fn(move |request| {
             let answers = answers.clone();
             let request_under_way = under_way.begin();
             async move {
-                let mut response = answers.answer(request, Peer { scheme, address }).await;
+                let mut response = answers.answer(request, peer).await;
                 match response.extensions_mut().remove::<Streamed>() {
                     Some(Streamed(kept)) => drop(kept.set(request_under_way)),
                     None => drop(request_under_way),

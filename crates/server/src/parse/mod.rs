@@ -20,6 +20,7 @@ use strongroom_domain::app::{
     ServiceUserDraft, ValueRef, VaultChange, VaultDraft, VaultRef,
 };
 use strongroom_domain::error::{Error, Missing, Noun, Rule};
+use strongroom_domain::fingerprint::Fingerprint;
 use strongroom_domain::grant::{Action, BadGrant, Grant, Grants, Pattern, Target};
 use strongroom_domain::ids::ApiKeyId;
 use strongroom_domain::limits::Limits;
@@ -42,8 +43,9 @@ pub(crate) mod fields {
     pub(crate) const ROLLBACK: &[&str] = &["version"];
     pub(crate) const VAULT_KEEP: &[&str] = &["keep_versions", "keep_versions_for"];
     pub(crate) const API_KEY_CREATE: &[&str] =
-        &["description", "metadata", "owner_id", "owner_email", "grants", "expires_at"];
-    pub(crate) const API_KEY_UPDATE: &[&str] = &["description", "metadata", "grants", "expires_at"];
+        &["description", "metadata", "owner_id", "owner_email", "grants", "expires_at", "client_certificate"];
+    pub(crate) const API_KEY_UPDATE: &[&str] =
+        &["description", "metadata", "grants", "expires_at", "client_certificate"];
     pub(crate) const GRANT: &[&str] = &["action", "vault", "secret"];
     pub(crate) const RESOLVE: &[&str] = &["secrets"];
     pub(crate) const REFERENCE: &[&str] = &["id", "vault", "name", "version"];
@@ -138,6 +140,7 @@ pub(crate) fn api_key_create(mut body: Fields, limits: &Limits) -> Result<ApiKey
         metadata: Metadata::parse(Noun::ApiKey, body.text("metadata")?.unwrap_or_default(), limits)?,
         grants: grants(&mut body)?,
         expires_at: end(&mut body)?,
+        client_certificate: body.non_empty(CERTIFICATE)?.as_deref().map(certificate).transpose()?,
     })
 }
 
@@ -152,6 +155,21 @@ fn other_end(body: &mut Fields) -> Result<Option<Option<Timestamp>>> {
         None => None,
         Some("") => Some(None),
         Some(text) => Some(Some(time("expires_at", text)?)),
+    })
+}
+
+const CERTIFICATE: &str = "client_certificate";
+
+fn certificate(text: &str) -> Result<Fingerprint> {
+    text.parse().map_err(|_| Protocol::InvalidField(CERTIFICATE).into())
+}
+
+/// Another certificate that a key is bound to; the empty text is none.
+fn other_certificate(body: &mut Fields) -> Result<Option<Option<Fingerprint>>> {
+    Ok(match body.text(CERTIFICATE)?.as_deref() {
+        None => None,
+        Some("") => Some(None),
+        Some(text) => Some(Some(certificate(text)?)),
     })
 }
 
@@ -193,6 +211,7 @@ pub(crate) fn api_key_update(mut body: Fields, limits: &Limits) -> Result<ApiKey
         metadata: given(body.text("metadata")?, |text| Metadata::parse(Noun::ApiKey, text, limits))?,
         grants: grants(&mut body)?,
         expires_at: other_end(&mut body)?,
+        client_certificate: other_certificate(&mut body)?,
     })
 }
 

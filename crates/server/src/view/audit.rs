@@ -131,19 +131,27 @@ fn event_object(object: Object, origin: &Origin) -> strongroom_domain::Result<se
             },
             expires_at: expires_at.map(time),
         }),
-        Object::ApiKey { id, description, metadata, created_at, owner_id, grants, expires_at } => {
-            serde_json::to_value(wire::ApiKey {
-                uri: format!("{origin}/api_keys/{id}"),
-                id: id.to_string(),
-                description,
-                metadata,
-                created_at: time(created_at),
-                token: None,
-                owner_id: owner_id.to_string(),
-                grants: grants.as_ref().map(view_grants),
-                expires_at: expires_at.map(time),
-            })
-        }
+        Object::ApiKey {
+            id,
+            description,
+            metadata,
+            created_at,
+            owner_id,
+            grants,
+            expires_at,
+            client_certificate,
+        } => serde_json::to_value(wire::ApiKey {
+            uri: format!("{origin}/api_keys/{id}"),
+            id: id.to_string(),
+            description,
+            metadata,
+            created_at: time(created_at),
+            token: None,
+            owner_id: owner_id.to_string(),
+            grants: grants.as_ref().map(view_grants),
+            expires_at: expires_at.map(time),
+            client_certificate: client_certificate.map(String::from),
+        }),
         Object::Value { id, name, vault, vault_name, version } => serde_json::to_value(wire::ResolvedRef {
             uri: format!("{origin}/vault_secrets/{id}"),
             id: id.to_string(),

@@ -159,6 +159,7 @@ pub fn api_key(key: &ApiKey, token: Option<&Token>, origin: &Origin) -> wire::Ap
         owner_id: key.owner.to_string(),
         grants: key.grants.as_ref().map(grants),
         expires_at: key.expires_at.map(time),
+        client_certificate: key.client_certificate.map(String::from),
     }
 }
 

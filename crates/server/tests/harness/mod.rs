@@ -38,7 +38,11 @@ use strongroom_store::sqlite::SqliteStore;
 use tempfile::TempDir;
 
 /// Where every request comes from.
-const PEER: Peer = Peer { scheme: "http", address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 40_000) };
+const PEER: Peer = Peer {
+    scheme: "http",
+    address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 40_000),
+    certificate: None,
+};
 
 /// 2026-01-01T00:00:00Z, and later by what a test lets pass.
 #[derive(Default)]
@@ -356,6 +360,7 @@ fn new_key(stamper: &Stamper, rng: &dyn Rng, token_key: &TokenKey, owner: Princi
         owner,
         grants: None,
         expires_at: None,
+        client_certificate: None,
         revision: 1,
         // Hashed to be stored in place of the token.
         hash: token_key.hash(token.expose_secret()),

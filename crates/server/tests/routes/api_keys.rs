@@ -33,6 +33,7 @@ async fn create() {
         ("create_grants_no_list", json!({"grants": "read prod:*"})),
         ("create_expired", json!({"expires_at": "2025-12-31T23:59:59Z"})),
         ("create_expires_never", json!({"expires_at": "never"})),
+        ("create_half_a_fingerprint", json!({"client_certificate": &FINGERPRINT[..32]})),
     ];
     for (name, body) in bad {
         assert_snapshot!(name, seen(&world, "POST", "/api_keys", Some(body)).await);
@@ -59,6 +60,46 @@ async fn grants_and_an_end() {
     let event = world.store.audit_list(0, 100).await.unwrap().pop().unwrap();
     let event = Event::from_canonical(&event.canonical).unwrap();
     assert_snapshot!("grants_event", serde_json::to_string(&event).unwrap());
+}
+
+const FINGERPRINT: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+#[tokio::test]
+async fn a_key_is_bound_to_a_certificate() {
+    let world = World::new().await;
+    let body = json!({"description": "bound", "client_certificate": FINGERPRINT.to_uppercase()});
+    let key = world.make("/api_keys", body).await;
+    assert_eq!(key["client_certificate"], FINGERPRINT);
+    let token = key["token"].as_str().unwrap().to_owned();
+    let call = crate::harness::Call::new("GET", "/vaults", None).bearer(&token);
+    let answer = seen_call(&world, &call).await.replace(&token, "[the key's token]");
+    assert_snapshot!("no_certificate", answer);
+    let path = format!("/api_keys/{}", id(&key));
+    assert!(world.last_event().await.contains(FINGERPRINT));
+    let before = world.store.audit_list(0, 100).await.unwrap().len();
+    world.answer(&world.call("PATCH", &path, Some(&json!({"client_certificate": FINGERPRINT})))).await;
+    assert_eq!(world.store.audit_list(0, 100).await.unwrap().len(), before, "the same again leaves no trace");
+    assert_snapshot!("unbound", seen(&world, "PATCH", &path, Some(json!({"client_certificate": ""}))).await);
+    assert_eq!(world.answer(&call).await.status(), 200);
+    assert!(!world.last_event().await.contains("client_certificate"));
+}
+
+/// What an admin bound, its owner does not free.
+#[tokio::test]
+async fn only_an_admin_frees_a_key_that_an_admin_gave_more() {
+    let world = World::new().await;
+    let robot = world.add_service_user("robot", true).await;
+    let (_, token) = world.add_key(PrincipalId::ServiceUser(robot)).await;
+    let bot = PrincipalId::ServiceUser(robot).to_string();
+    let grants = json!([{"action": "resolve", "vault": "prod"}]);
+    let body = json!({"owner_id": bot, "grants": grants, "client_certificate": FINGERPRINT});
+    let given = world.make("/api_keys", body).await;
+    let own = world.make("/api_keys", json!({"owner_id": bot, "client_certificate": FINGERPRINT})).await;
+    for (key, status) in [(given, 403), (own, 200)] {
+        let free = json!({"client_certificate": ""});
+        let call = world.call("PATCH", &format!("/api_keys/{}", id(&key)), Some(&free)).bearer(&token);
+        assert_eq!(world.answer(&call).await.status(), status);
+    }
 }
 
 #[tokio::test]

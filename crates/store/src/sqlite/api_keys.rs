@@ -4,6 +4,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row};
 use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::error::Noun;
+use strongroom_domain::fingerprint::Fingerprint;
 use strongroom_domain::grant::Grants;
 use strongroom_domain::ids::{ApiKeyId, PrincipalId};
 use strongroom_domain::page::{Listing, Query};
@@ -16,8 +17,8 @@ use super::row::get;
 use super::writer::Step;
 use super::{accounts, error};
 
-const SELECT: &str =
-    "SELECT id, owner, description, metadata, created_at, revision, hash, grants, expires_at FROM api_key";
+const SELECT: &str = "SELECT id, owner, description, metadata, created_at, revision, hash, grants, \
+                      expires_at, client_certificate FROM api_key";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
     Ok(ApiKey {
@@ -30,6 +31,7 @@ fn view(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
         hash: get(row, 6)?,
         grants: row.get::<_, Option<String>>(7)?.as_deref().map(grants).transpose()?,
         expires_at: get(row, 8)?,
+        client_certificate: get(row, 9)?,
     })
 }
 
@@ -46,7 +48,7 @@ pub(super) fn insert(step: &mut Step<'_>, account: i64, key: &ApiKey) -> Result<
     step.connection
         .prepare_cached(
             "INSERT INTO api_key (account, id, owner, description, metadata, created_at, revision, hash, grants, \
-             expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             expires_at, client_certificate) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )
         .and_then(|mut insert| {
             insert.execute((
@@ -60,6 +62,7 @@ pub(super) fn insert(step: &mut Step<'_>, account: i64, key: &ApiKey) -> Result<
                 key.hash.as_bytes(),
                 &grants,
                 key.expires_at.map(|at| at.as_second()),
+                key.client_certificate.as_ref().map(Fingerprint::as_bytes),
             ))
         })
         .map_err(error::writing(Noun::ApiKey))?;
@@ -110,8 +113,8 @@ pub(super) fn update(step: &mut Step<'_>, account: i64, key: &ApiKey) -> Result<
     let changed = step
         .connection
         .prepare_cached(
-            "UPDATE api_key SET description = ?4, metadata = ?5, grants = ?6, expires_at = ?7, revision = ?3 \
-             WHERE account = ?1 AND id = ?2 AND revision = ?3 - 1",
+            "UPDATE api_key SET description = ?4, metadata = ?5, grants = ?6, expires_at = ?7, \
+             client_certificate = ?8, revision = ?3 WHERE account = ?1 AND id = ?2 AND revision = ?3 - 1",
         )
         .and_then(|mut update| {
             update.execute((
@@ -122,6 +125,7 @@ pub(super) fn update(step: &mut Step<'_>, account: i64, key: &ApiKey) -> Result<
                 &key.metadata,
                 &grants,
                 key.expires_at.map(|at| at.as_second()),
+                key.client_certificate.as_ref().map(Fingerprint::as_bytes),
             ))
         })
         .map_err(error::plain)?;

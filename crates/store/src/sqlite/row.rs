@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use strongroom_crypto::TokenHash;
+use strongroom_domain::fingerprint::Fingerprint;
 use strongroom_domain::ids::{Ksuid, PrincipalId};
 
 /// A column read as a domain type. It is a type of its own because neither trait nor type is ours.
@@ -46,6 +47,15 @@ impl FromSql for Col<Option<PrincipalId>> {
         match value {
             ValueRef::Null => Ok(Self(None)),
             value => Col::<PrincipalId>::column_result(value).map(|col| Self(Some(col.0))),
+        }
+    }
+}
+
+impl FromSql for Col<Option<Fingerprint>> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value {
+            ValueRef::Null => Ok(Self(None)),
+            value => array(value).map(|bytes| Self(Some(Fingerprint::from_bytes(bytes)))),
         }
     }
 }

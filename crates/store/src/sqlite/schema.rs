@@ -18,6 +18,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration::sql(include_str!("../../migrations/0006_pruned_log.sql")),
     Migration::sql(include_str!("../../migrations/0007_webhooks.sql")),
     Migration::sql(include_str!("../../migrations/0008_ip_restrictions.sql")),
+    Migration::sql(include_str!("../../migrations/0009_client_certificates.sql")),
 ];
 
 /// From one shape of the file to the next.

@@ -2,6 +2,7 @@
 
 use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::audit::Action;
+use strongroom_domain::fingerprint::Fingerprint;
 use strongroom_domain::ids::PrincipalId;
 use strongroom_domain::store::{ApiKeysOf, Store};
 
@@ -42,6 +43,7 @@ async fn an_update_changes_all_but_owner_and_hash(store: &dyn Store) {
         metadata: String::new(),
         grants: Some("resolve prod:tls-*\nread *:*".parse().unwrap()),
         expires_at: Some(key.created_at + jiff::SignedDuration::from_hours(1)),
+        client_certificate: Some(Fingerprint::of(b"a certificate")),
         revision: 2,
         // Which token is its and for whom is settled when it is made.
         owner: PrincipalId::ServiceUser(robot.id),

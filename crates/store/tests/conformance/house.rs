@@ -11,6 +11,7 @@ use strongroom_domain::clock::Clock;
 use strongroom_domain::deleted::Deletion;
 use strongroom_domain::error::Rule;
 use strongroom_domain::filter::{Field, Filter};
+use strongroom_domain::fingerprint::Fingerprint;
 use strongroom_domain::grant::Grants;
 use strongroom_domain::ids::{
     AccountId, ApiKeyId, Ksuid, PrincipalId, SecretId, ServiceUserId, UserId, VaultId,
@@ -55,10 +56,11 @@ pub(crate) struct Shown {
 /// An API key without the type of its hash, which is not to be compared with `==` where it matters.
 pub(crate) type Comparable = (ApiKeyId, Told, Timestamp, PrincipalId, u64, [u8; 32]);
 
-type Told = (String, String, Option<Grants>, Option<Timestamp>);
+type Told = (String, String, Option<Grants>, Option<Timestamp>, Option<Fingerprint>);
 
 pub(crate) fn comparable(key: &ApiKey) -> Comparable {
-    let told = (key.description.clone(), key.metadata.clone(), key.grants.clone(), key.expires_at);
+    let (description, metadata) = (key.description.clone(), key.metadata.clone());
+    let told = (description, metadata, key.grants.clone(), key.expires_at, key.client_certificate);
     (key.id, told, key.created_at, key.owner, key.revision, *key.hash.as_bytes())
 }
 
@@ -217,6 +219,7 @@ impl<'a> House<'a> {
             owner,
             grants: None,
             expires_at: None,
+            client_certificate: None,
             revision: 1,
             hash: TokenHash::from_bytes(hash),
         }

@@ -259,6 +259,7 @@ fn any_key() -> ApiKeyDraft {
         metadata: Metadata::default(),
         grants: None,
         expires_at: None,
+        client_certificate: None,
     }
 }
 
@@ -267,7 +268,7 @@ fn any_key() -> ApiKeyDraft {
 async fn a_kept_token_opens_for_its_own_request_only() {
     let house = House::build().await;
     let (_, token) = house.app.api_key_create(&house.caller, any_key(), None).await.unwrap().it;
-    let caller = house.app.authenticate(token.expose_secret(), HERE).await.unwrap();
+    let caller = house.app.authenticate(token.expose_secret(), HERE, None).await.unwrap();
     let ask = async |key: &str| {
         let to = house.app.repeatable(&caller, "/api_keys", key, b"{}");
         house.app.api_key_create(&caller, any_key(), to.as_ref()).await
@@ -321,12 +322,12 @@ async fn a_token_hash_opens_for_its_own_key_only() {
         assert_eq!(connection.execute(sql, (id.as_bytes(), hash)).unwrap(), 1);
     };
     for (_, token) in &keys {
-        house.app.authenticate(token.expose_secret(), HERE).await.expect("untouched");
+        house.app.authenticate(token.expose_secret(), HERE, None).await.expect("untouched");
     }
     write(0, keys[1].0.hash.as_bytes());
     write(1, keys[0].0.hash.as_bytes());
     for (_, token) in &keys {
-        let refused = house.app.authenticate(token.expose_secret(), HERE).await;
+        let refused = house.app.authenticate(token.expose_secret(), HERE, None).await;
         assert!(matches!(refused, Err(Error::Unauthenticated(BadCredential::Unknown))));
     }
 }

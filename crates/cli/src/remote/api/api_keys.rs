@@ -57,6 +57,9 @@ pub(super) struct Bounds {
     /// When it stops working, RFC 3339; "" for never
     #[arg(long, value_name = "TIME")]
     expires_at: Option<String>,
+    /// The SHA-256 fingerprint of the client certificate that it works with alone; "" for any, or none
+    #[arg(long, value_name = "FINGERPRINT")]
+    client_certificate: Option<String>,
 }
 
 impl Bounds {
@@ -77,6 +80,7 @@ impl Command {
                 ("owner_email", text(owner_email)),
                 ("grants", bounds.grants()),
                 ("expires_at", text(bounds.expires_at)),
+                ("client_certificate", text(bounds.client_certificate)),
             ]),
             Self::Delete(id) => Call::item(Method::Delete, PATH, &id.id),
             Self::Get(id) => Call::item(Method::Get, PATH, &id.id),
@@ -86,6 +90,7 @@ impl Command {
                 ("metadata", text(notes.metadata)),
                 ("grants", bounds.grants()),
                 ("expires_at", text(bounds.expires_at)),
+                ("client_certificate", text(bounds.client_certificate)),
             ]),
         }
     }
