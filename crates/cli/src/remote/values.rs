@@ -96,15 +96,7 @@ pub(crate) fn keep(
     }
 }
 
-/// Removes what is kept, as the server gives no longer all of it.
-pub(crate) fn forget(client: &Client, cache: &CacheOptions, references: &[wire::Reference]) {
-    match Offline::of(cache, references) {
-        Ok(offline) => offline.iter().for_each(|offline| offline.forget(client)),
-        Err(failure) => note(&failure.to_string()),
-    }
-}
-
-/// The same if that is what an error says.
+/// Removes what is kept if a server says no to it.
 pub(crate) fn forget_if_refused(
     client: &Client,
     cache: &CacheOptions,
@@ -113,6 +105,14 @@ pub(crate) fn forget_if_refused(
 ) {
     if is_refusal(error) {
         forget(client, cache, references);
+    }
+}
+
+/// Removes what is kept, as the server does not give all of it any longer.
+pub(crate) fn forget(client: &Client, cache: &CacheOptions, references: &[wire::Reference]) {
+    match Offline::of(cache, references) {
+        Ok(offline) => offline.iter().for_each(|offline| offline.forget(client)),
+        Err(failure) => note(&failure.to_string()),
     }
 }
 
