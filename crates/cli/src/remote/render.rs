@@ -39,7 +39,8 @@ Nothing is written before every template is understood, every value is there and
 can be read by you alone. Those that would not change are left alone.
 
 With --watch it stays, and writes files anew when, and only when, a value in them has changed. The templates are not read again. \
-When the server cannot be reached or a value is not there any more, that is told once, and the files stay as they are.";
+When the server cannot be reached, that is told once, and the files stay as they are. A value that is not there any more is told once \
+and stays as it was, while the others are followed.";
 
 #[derive(Args)]
 pub(crate) struct Render {

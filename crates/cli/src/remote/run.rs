@@ -53,7 +53,8 @@ files. With --redact it waits for all who write to the program's output.
 
 With --watch it stays too, and starts the program anew when a value that it was given has changed: SIGTERM, after --grace SIGKILL, \
 to it and then to what it has left behind, then the program with the new values. Once SIGTERM, SIGINT, SIGQUIT or SIGHUP was passed on, nothing is started any more. When \
-the server cannot be reached or a value is not there any more, that is told once, and the program goes on as it is.
+the server cannot be reached, that is told once, and the program goes on as it is. A value that is not there any more is told once and \
+stays as it was, while the others are followed.
 
 Exit codes: the program's own; 127 it is not there, 126 it cannot be executed; before it is started, those of all commands.";
 

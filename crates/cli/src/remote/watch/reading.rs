@@ -105,7 +105,7 @@ impl<'a> Reading<'a> {
             let holds = |name: &&str| name.strip_prefix(&called).is_some_and(|rest| rest.starts_with(':'));
             if names.contains(&called.as_str()) {
                 self.refuse(ask, is_missing, refusal);
-            } else if is_whole(&ask.reference) && names.iter().any(holds) {
+            } else if !is_missing && is_whole(&ask.reference) && names.iter().any(holds) {
                 let of_part = |reference| Ask { part: ask.part, reference, why: None };
                 kept.extend(self.parts[ask.part].members().into_iter().map(of_part));
                 self.there.entry(ask.part).or_default();
