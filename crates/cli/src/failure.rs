@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// What kind of failure it is: the exit code that tells a script what to do about it.
@@ -90,15 +91,23 @@ impl fmt::Display for Failure {
 }
 
 /// Tells a failure on standard error.
-#[expect(clippy::print_stderr, reason = "the terminal is where a command tells its failure")]
 pub(crate) fn tell(failure: &Failure) {
     // A server's words are among these, and a terminal obeys control characters.
     let text = failure.to_string();
-    eprintln!("error: {}", text.replace(|c: char| c.is_control() && c != '\n', "?"));
+    say(&format!("error: {}", text.replace(|c: char| c.is_control() && c != '\n', "?")));
 }
 
 /// Warns on standard error of what is done nevertheless.
-#[expect(clippy::print_stderr, reason = "the terminal is where a command warns")]
 pub(crate) fn warn(text: &str) {
-    eprintln!("warning: {text}");
+    say(&format!("warning: {text}"));
+}
+
+/// Tells on standard error what is done, or where something comes from.
+pub(crate) fn note(text: &str) {
+    say(&format!("strongroom: {text}"));
+}
+
+fn say(text: &str) {
+    // A full disk, or a reader that went away, must not end what would be told of it: there is nobody else to tell.
+    let _ = writeln!(io::stderr(), "{text}");
 }

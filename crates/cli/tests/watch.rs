@@ -5,77 +5,18 @@
 mod harness;
 mod person;
 mod prod;
+mod watching;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use harness::{Process, audit_events, field, make_vault, poll, run, secret_in, text};
+use harness::{field, make_vault, poll, run, secret_in, text};
 use person::Person;
 use prod::Prod;
 use rustix::process::Signal;
-use serde_json::{Value, json};
-
-/// The secret of that name in the vault `prod`.
-fn id_of(prod: &mut Prod, name: &str) -> String {
-    let secrets = harness::list_all(&mut prod.client, "/vault_secrets", "secrets");
-    let is_it = |secret: &&Value| (field(secret, "vault_name"), field(secret, "name")) == ("prod", name);
-    let found = secrets.iter().find(is_it);
-    field(found.expect(name), "id").to_owned()
-}
-
-fn change(prod: &mut Prod, name: &str, body: Value) {
-    let target = format!("/vault_secrets/{}", id_of(prod, name));
-    prod.client.patch(&target, &body).expect_status(200);
-}
-
-fn set(prod: &mut Prod, name: &str, value: &str) {
-    change(prod, name, json!({"value": value}));
-}
-
-/// A file that is rendered of the secret `db-password`, and kept up.
-struct Rendered {
-    process: Process,
-    file: PathBuf,
-}
-
-impl Rendered {
-    fn start(prod: &Prod) -> Self {
-        let (template, file) = (prod.path("app.conf.tmpl"), prod.path("app.conf"));
-        fs::write(&template, "password=${secrets.get('prod', 'db-password')}\n").unwrap();
-        let args = ["render", text(&template), "-o", text(&file), "--watch"];
-        let process = Process::spawn_by(prod.reader.command(&[]), &args, &[]);
-        Self { process, file }
-    }
-
-    fn holds(&self, value: &str) -> bool {
-        fs::read_to_string(&self.file).is_ok_and(|text| text == format!("password={value}\n"))
-    }
-
-    #[track_caller]
-    fn waits_for(&self, value: &str) {
-        poll(&format!("the file holds {value}, {}", self.process.stderr()), || {
-            self.holds(value).then_some(())
-        });
-    }
-
-    fn written(&self) -> usize {
-        self.process.stdout().matches("1 file is written").count()
-    }
-}
-
-/// How often a value was given out.
-fn resolved(data: &Path) -> usize {
-    audit_events(data).iter().filter(|event| event["event_type"] == "secret_resolved.v0").count()
-}
-
-/// How many changes the server has told.
-fn told(prod: &mut Prod) -> u64 {
-    let text = String::from_utf8(prod.client.get("/metrics").expect_status(200).body).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix("strongroom_feed_changes_total "));
-    line.unwrap().parse().unwrap()
-}
+use serde_json::json;
+use watching::{Rendered, change, id_of, prints, program, resolved, set, told, while_away};
 
 #[test]
 fn a_file_is_written_anew_when_its_value_changes_and_only_then() {
@@ -136,18 +77,6 @@ fn a_new_value_is_in_the_file_soon() {
     println!("from the commit to the new file: p50 {half:?}, p99 {p99:?}, longest {most:?} of {CHANGES}");
     assert!(p99 < Duration::from_secs(5), "{p99:?}");
     prod.server.stop();
-}
-
-/// Starts the server anew, elsewhere first, where a change is made that nobody is told of there.
-fn while_away(prod: &mut Prod, what: impl FnOnce(&mut Prod)) {
-    let address = prod.server.address().to_owned();
-    prod.server.pause();
-    prod.server.resume_at("127.0.0.1:0");
-    prod.client = prod.server.client();
-    what(prod);
-    prod.server.pause();
-    prod.server.resume_at(&address);
-    prod.client = prod.server.client();
 }
 
 #[test]
@@ -236,6 +165,8 @@ fn what_cannot_be_watched_is_refused() {
         (2, &["render", text(&template), "--watch", "--check"]),
         (6, &["render", text(&plain), "--watch", "-o", text(&out)]),
         (2, &["run", "--vault", "prod", "--grace", "1s", "--", "true"]),
+        (2, &["run", "--vault", "prod", "--watch", "--grace", "2h", "--", "true"]),
+        (2, &["run", "--vault", "prod", "--watch", "--grace", "4000000000000h", "--", "true"]),
         (2, &["run", "--vault", "prod", "--signal", "HUP", "--", "true"]),
         (2, &["run", "--vault", "prod", "--watch", "--signal", "KILL", "--", "true"]),
         (2, &["run", "--vault", "prod", "--watch", "--signal", "HUP", "--grace", "1s", "--", "true"]),
@@ -245,22 +176,6 @@ fn what_cannot_be_watched_is_refused() {
     }
     assert!(!out.exists());
     prod.server.stop();
-}
-
-/// Prints `started`, its value and its pid, and goes on until it is to end. Two at a time are told.
-const PROGRAM: &str = "for pid in $(cat pids 2>/dev/null); do kill -0 $pid 2>/dev/null && echo two; done; echo $$ >> pids; \
-                       [ \"$DB_PASSWORD\" = last ] && exit 7; echo \"started $DB_PASSWORD\"; while :; do sleep 0.02; done";
-
-fn program(prod: &Prod, before: &str, options: &[&str]) -> Process {
-    let script = format!("cd {}; {before} {PROGRAM}", text(&prod.path("")));
-    prod.spawn(&[&["--vault", "prod", "--watch"], options, &["--", "sh", "-c", &script]].concat())
-}
-
-#[track_caller]
-fn prints(process: &Process, line: &str) {
-    poll(&format!("it prints {line}: {}{}", process.stdout(), process.stderr()), || {
-        process.stdout().lines().any(|printed| printed == line).then_some(())
-    });
 }
 
 #[test]

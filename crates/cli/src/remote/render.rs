@@ -39,7 +39,8 @@ Nothing is written before every template is understood, every value is there and
 can be read by you alone. Those that would not change are left alone.
 
 With --watch it stays, and writes files anew when, and only when, a value in them has changed. The templates are not read again. \
-When the server cannot be reached or a value is not there any more, that is told once, and the files stay as they are.";
+When the server cannot be reached, that is told once, and the files stay as they are. A value that is not there any more is told once \
+and stays as it was, while the others are followed.";
 
 #[derive(Args)]
 pub(crate) struct Render {
@@ -112,7 +113,12 @@ impl Render {
                 count(references.len(), "value is", "values are")
             ));
         }
-        self.write(&jobs, &rendered)
+        let to_stdout = jobs.iter().position(|job| matches!(job.target, Target::Stdout));
+        if let Some(rendered) = to_stdout.and_then(|index| rendered.get(index)) {
+            // Standard output is where the value is to be.
+            return out(rendered.expose_secret());
+        }
+        out(&self.write(&jobs, &rendered)?)
     }
 
     /// Reads all templates, and tells what is wrong with any of them.
@@ -138,24 +144,21 @@ impl Render {
         self.format.map(template::Format::from).or(telling).unwrap_or(template::Format::Text)
     }
 
-    fn write(&self, jobs: &[Job], rendered: &[Rendered]) -> Result<ExitCode, Failure> {
+    /// Writes the files; gives what there is to tell of it.
+    fn write(&self, jobs: &[Job], rendered: &[Rendered]) -> Result<String, Failure> {
         let mut files = NewFiles::default();
         for (job, rendered) in jobs.iter().zip(rendered) {
-            // The file, or standard output, is where the values are to be.
-            match &job.target {
-                Target::Stdout => return out(rendered.expose_secret()),
-                Target::Nothing => {}
-                Target::File(path) => {
-                    if self.output_dir.is_some() {
-                        make_folder(path)?;
-                    }
-                    files.add(path, rendered.expose_secret())?;
+            if let Target::File(path) = &job.target {
+                if self.output_dir.is_some() {
+                    make_folder(path)?;
                 }
+                // The file is where the values are to be.
+                files.add(path, rendered.expose_secret())?;
             }
         }
         let (written, unchanged) = files.commit()?;
         let written = count(written, "file is", "files are");
-        out(&format!("{written} written, {unchanged} unchanged\n"))
+        Ok(format!("{written} written, {unchanged} unchanged\n"))
     }
 }
 

@@ -4,7 +4,9 @@
 //! `--redact` there is something left to do, and it stays as a supervisor.
 
 mod assign;
+mod left;
 mod pump;
+mod signals;
 mod supervise;
 
 use std::ffi::OsString;
@@ -12,6 +14,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use clap::Args;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
@@ -26,8 +29,9 @@ use crate::hygiene;
 use crate::units::Time;
 use assign::{Assigned, Mapping};
 use pump::Redactors;
-pub(crate) use supervise::is_ignored;
-use supervise::{Signals, Supervisor, Told};
+pub(crate) use signals::is_ignored;
+use signals::{Signals, Told};
+use supervise::Supervisor;
 
 /// What stands below the flags. A line here is a paragraph there: it is wrapped to the terminal.
 pub(crate) const HELP: &str = "\
@@ -48,8 +52,9 @@ passes signals on and ends as the program does; if it is killed, the program get
 files. With --redact it waits for all who write to the program's output.
 
 With --watch it stays too, and starts the program anew when a value that it was given has changed: SIGTERM, after --grace SIGKILL, \
-then the program with the new values. Once SIGTERM, SIGINT, SIGQUIT or SIGHUP was passed on, nothing is started any more. When \
-the server cannot be reached or a value is not there any more, that is told once, and the program goes on as it is.
+to it and then to what it has left behind, then the program with the new values. Once SIGTERM, SIGINT, SIGQUIT or SIGHUP was passed on, nothing is started any more. When \
+the server cannot be reached, that is told once, and the program goes on as it is. A value that is not there any more is told once and \
+stays as it was, while the others are followed.
 
 Exit codes: the program's own; 127 it is not there, 126 it cannot be executed; before it is started, those of all commands.";
 
@@ -85,7 +90,7 @@ pub(crate) struct Run {
     #[arg(long)]
     watch: bool,
     /// How long the program has to end when it is to be started anew; then it is killed
-    #[arg(long, value_name = "TIME", default_value = "10s", requires = "watch")]
+    #[arg(long, value_name = "TIME", default_value = "10s", requires = "watch", value_parser = grace)]
     grace: Time,
     /// Rather send the program this signal, such as HUP or USR1: with --files, once the new values are in them
     #[arg(long, value_name = "SIGNAL", requires = "watch", conflicts_with = "grace")]
@@ -230,4 +235,10 @@ fn not_started(program: &str, error: io::Error) -> ExitCode {
 
 fn prefix(text: &str) -> Result<String, env_name::Error> {
     env_name::check_prefix(text).map(|()| text.to_owned())
+}
+
+fn grace(text: &str) -> Result<Time, String> {
+    const LONGEST: Duration = Duration::from_secs(60 * 60);
+    let time: Time = text.parse()?;
+    if time.0 > LONGEST { Err("expected a time of no more than 1h".to_owned()) } else { Ok(time) }
 }

@@ -19,6 +19,9 @@ const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
 
 const PREFIX: &str = "strongroom-run-";
 
+/// The folder in the folder where files are written first. No variable is called like that.
+const NEW: &str = ".new";
+
 /// The folder. Dropping it removes it.
 pub(crate) struct Files {
     folder: PathBuf,
@@ -46,29 +49,51 @@ impl Files {
     /// Has the folder hold these values, each for its owner alone, and no others. A file is there whole or as it was.
     pub(crate) fn hold<'a>(
         &self,
-        values: impl IntoIterator<Item = (&'a str, &'a str)>,
+        values: impl Iterator<Item = (&'a str, &'a str)> + Clone,
     ) -> Result<(), Failure> {
-        // No variable is called like that.
-        let part = self.path(".part");
-        let failed = |path: &Path, error: io::Error| {
-            Failure::new(format!("{} cannot be written", path.display())).because(error)
-        };
-        let mut held = HashSet::new();
+        self.stage(values.clone())?;
+        self.place(values.map(|(name, _)| name))
+    }
+
+    /// Writes these values beside those that are there: to put them in place needs no room then.
+    pub(crate) fn stage<'a>(&self, values: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), Failure> {
+        let new = self.path(NEW);
+        let staged = self.unstage().and_then(|()| DirBuilder::new().mode(0o700).create(&new));
+        staged.map_err(|error| unwritten(&new, error))?;
         for (name, value) in values {
-            let path = self.path(name);
-            let opened = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&part);
-            opened
-                .and_then(|mut file| file.write_all(value.as_bytes()))
-                .and_then(|()| fs::rename(&part, &path))
-                .map_err(|error| failed(&path, error))?;
-            held.insert(path);
-        }
-        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
-            if !held.contains(&entry.path()) {
-                fs::remove_file(entry.path()).map_err(|error| failed(&entry.path(), error))?;
+            let path = new.join(name);
+            let opened = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path);
+            if let Err(error) = opened.and_then(|mut file| file.write_all(value.as_bytes())) {
+                // What is there of it takes room; the next try removes it too.
+                let _ = self.unstage();
+                return Err(unwritten(&self.path(name), error));
             }
         }
         Ok(())
+    }
+
+    /// Puts what was staged in place, and removes what is not among these names.
+    pub(crate) fn place<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<(), Failure> {
+        let mut held = HashSet::new();
+        for name in names {
+            let path = self.path(name);
+            fs::rename(self.path(NEW).join(name), &path).map_err(|error| unwritten(&path, error))?;
+            held.insert(path);
+        }
+        self.unstage().map_err(|error| unwritten(&self.path(NEW), error))?;
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            if !held.contains(&entry.path()) {
+                fs::remove_file(entry.path()).map_err(|error| unwritten(&entry.path(), error))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn unstage(&self) -> io::Result<()> {
+        match fs::remove_dir_all(self.path(NEW)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Removes the folder and what is in it.
@@ -82,6 +107,10 @@ impl Drop for Files {
     fn drop(&mut self) {
         self.remove();
     }
+}
+
+fn unwritten(path: &Path, error: io::Error) -> Failure {
+    Failure::new(format!("{} cannot be written", path.display())).because(error)
 }
 
 fn unusable(base: &Path, error: io::Error) -> Failure {
@@ -220,11 +249,14 @@ mod tests {
     fn dropping_removes_what_was_written() {
         let base = tempfile::tempdir().unwrap();
         let files = Files::make(Some(base.path())).unwrap();
-        files.hold([("A", "v"), ("B", "w")]).unwrap();
+        files.hold([("A", "v"), ("B", "w")].into_iter()).unwrap();
         assert_eq!(fs::read(files.path("A")).unwrap(), b"v");
-        files.hold([("B", "x"), ("C", "")]).unwrap();
+        files.stage([("A", "lost")].into_iter()).unwrap();
+        assert_eq!(fs::read(files.path("A")).unwrap(), b"v");
+        files.hold([("B", "x"), ("C", "")].into_iter()).unwrap();
         assert!(!files.path("A").exists() && files.path("C").exists());
         assert_eq!(fs::read(files.path("B")).unwrap(), b"x");
+        assert_eq!(fs::read_dir(&files.folder).unwrap().count(), 2);
         drop(files);
         assert_eq!(fs::read_dir(base.path()).unwrap().count(), 0);
     }

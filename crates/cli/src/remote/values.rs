@@ -12,7 +12,7 @@ use strongroom_domain::clock::{Clock, SystemClock};
 use strongroom_wire as wire;
 
 use super::Remote;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, note};
 use crate::units::Age;
 
 /// Whether values may come from the cache.
@@ -30,11 +30,11 @@ pub(crate) struct CacheOptions {
     max_age: Age,
 }
 
-impl CacheOptions {
-    /// Whether it is fine when the server cannot be reached.
-    pub(crate) fn may_do_without(&self) -> bool {
-        self.offline
-    }
+/// Values, in the order asked for.
+pub(crate) struct Fetched {
+    pub(crate) secrets: Vec<wire::ResolvedSecret>,
+    /// Whether they are from the cache: the server may have others by now.
+    pub(crate) is_cached: bool,
 }
 
 /// How long a server may take before the cache is used, to connect and to answer.
@@ -52,7 +52,7 @@ pub(crate) fn fetch(
     cache: &CacheOptions,
     references: &[wire::Reference],
 ) -> Result<Vec<wire::ResolvedSecret>, Failure> {
-    fetch_from(remote.connect()?, cache, references)
+    Ok(fetch_from(remote.connect()?, cache, references)?.secrets)
 }
 
 /// The same from a server that is known already.
@@ -60,10 +60,26 @@ pub(crate) fn fetch_from(
     client: Client,
     cache: &CacheOptions,
     references: &[wire::Reference],
-) -> Result<Vec<wire::ResolvedSecret>, Failure> {
+) -> Result<Fetched, Failure> {
     match Offline::of(cache, references)? {
-        None => Ok(client.resolve(references)?),
+        None => Ok(Fetched { secrets: client.resolve(references)?, is_cached: false }),
         Some(offline) => offline.fetch(client),
+    }
+}
+
+/// The place in the feed of changes from which on values are followed; none where the cache may have to do for the server.
+pub(crate) fn place(
+    client: &Client,
+    cache: &CacheOptions,
+    references: &[wire::Reference],
+) -> Result<Option<String>, Failure> {
+    let Some(offline) = Offline::of(cache, references)? else {
+        return Ok(Some(client.changes(None, Duration::ZERO)?.cursor));
+    };
+    match client.another().with_timeouts(QUICK, QUICK).changes(None, Duration::ZERO) {
+        Ok(page) => Ok(Some(page.cursor)),
+        Err(error) if is_unreachable(&error) => Ok(None),
+        Err(error) => Err(offline.refused(client, error)),
     }
 }
 
@@ -76,6 +92,26 @@ pub(crate) fn keep(
 ) {
     match Offline::of(cache, references) {
         Ok(offline) => offline.iter().for_each(|offline| offline.keep(client, secrets)),
+        Err(failure) => note(&failure.to_string()),
+    }
+}
+
+/// Removes what is kept if a server says no to it.
+pub(crate) fn forget_if_refused(
+    client: &Client,
+    cache: &CacheOptions,
+    references: &[wire::Reference],
+    error: &Error,
+) {
+    if is_refusal(error) {
+        forget(client, cache, references);
+    }
+}
+
+/// Removes what is kept, as the server does not give all of it any longer.
+pub(crate) fn forget(client: &Client, cache: &CacheOptions, references: &[wire::Reference]) {
+    match Offline::of(cache, references) {
+        Ok(offline) => offline.iter().for_each(|offline| offline.forget(client)),
         Err(failure) => note(&failure.to_string()),
     }
 }
@@ -110,12 +146,13 @@ impl<'a> Offline<'a> {
         Ok(Some(Self { folder, max_age: cache.max_age.0, references, now }))
     }
 
-    fn fetch(&self, client: Client) -> Result<Vec<wire::ResolvedSecret>, Failure> {
+    fn fetch(&self, client: Client) -> Result<Fetched, Failure> {
+        let fresh = |secrets| Fetched { secrets, is_cached: false };
         let client = client.with_timeouts(QUICK, QUICK);
         let error = match client.resolve(self.references) {
             Ok(secrets) => {
                 self.keep(&client, &secrets);
-                return Ok(secrets);
+                return Ok(fresh(secrets));
             }
             Err(error) if is_unreachable(&error) => error,
             Err(error) => return Err(self.refused(&client, error)),
@@ -124,7 +161,7 @@ impl<'a> Offline<'a> {
             Ok(Some(cached)) => {
                 let age = age(self.now - cached.fetched_at);
                 note(&format!("server not reachable; using values cached {age} ago"));
-                Ok(cached.secrets)
+                Ok(Fetched { secrets: cached.secrets, is_cached: true })
             }
             // It is there and slow, and there is nothing better to use.
             _ if matches!(error, Error::TimedOut { .. }) => {
@@ -132,7 +169,7 @@ impl<'a> Offline<'a> {
                 let secrets =
                     client.resolve(self.references).map_err(|error| self.refused(&client, error))?;
                 self.keep(&client, &secrets);
-                Ok(secrets)
+                Ok(fresh(secrets))
             }
             Ok(None) => Err(Failure::new(
                 "the server cannot be reached, and nothing is cached for what was asked",
@@ -198,15 +235,23 @@ impl<'a> Offline<'a> {
 
     /// A server that says no: what it no longer gives is not kept either.
     fn refused(&self, client: &Client, error: Error) -> Failure {
-        // One of our codes says that it is a server of ours: what stands in front of one answers 404 too.
-        let is_ours = |refusal: &Refusal| !refusal.error_code.is_empty();
-        if matches!(&error, Error::Refused(refusal @ Refusal { status: 401 | 403 | 404 | 410, .. }) if is_ours(refusal))
-            && let Err(error) = self.entry(client).and_then(|entry| entry.remove())
-        {
-            note(&Failure::new("the cached values cannot be removed").because(error).to_string());
+        if is_refusal(&error) {
+            self.forget(client);
         }
         error.into()
     }
+
+    fn forget(&self, client: &Client) {
+        if let Err(error) = self.entry(client).and_then(|entry| entry.remove()) {
+            note(&Failure::new("the cached values cannot be removed").because(error).to_string());
+        }
+    }
+}
+
+/// Whether a server says no to the key, or to what was asked for. One of our codes says that it is a server of ours: what
+/// stands in front of one answers 404 too.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error, Error::Refused(Refusal { status: 401 | 403 | 404 | 410, error_code, .. }) if !error_code.is_empty())
 }
 
 /// Whether no server answered. One that is busy or broken has answered; a proxy that has no server behind it has not.
@@ -226,12 +271,6 @@ fn age(seconds: i64) -> String {
     let first = parts.iter().position(|(count, _)| *count > 0).unwrap_or(3);
     let told = parts[first..].iter().take(2).filter(|(count, _)| *count > 0 || seconds == 0);
     told.map(|(count, unit)| format!("{count}{unit}")).collect::<Vec<_>>().join(" ")
-}
-
-/// Tells on standard error where values come from.
-#[expect(clippy::print_stderr, reason = "the terminal is where a command tells what it does")]
-pub(crate) fn note(text: &str) {
-    eprintln!("strongroom: {text}");
 }
 
 #[cfg(test)]
@@ -358,10 +397,12 @@ mod tests {
             references: &asked,
             now: 1000,
         };
-        assert!(offline.fetch(client()).unwrap() == secrets());
+        let fetched = offline.fetch(client()).unwrap();
+        assert!(fetched.secrets == secrets() && !fetched.is_cached);
         server.join().unwrap();
         // By now nobody listens, and it is in the cache.
-        assert!(offline.fetch(client()).unwrap() == secrets());
+        let fetched = offline.fetch(client()).unwrap();
+        assert!(fetched.secrets == secrets() && fetched.is_cached);
     }
 
     #[test]

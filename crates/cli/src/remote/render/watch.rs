@@ -11,6 +11,7 @@ use strongroom_wire as wire;
 
 use super::{Job, Render, Target, render};
 use crate::failure::{Failure, Kind, tell};
+use crate::out;
 use crate::remote::run::is_ignored;
 use crate::remote::watch::{Rests, Trouble, Watch};
 
@@ -30,9 +31,12 @@ pub(super) fn keep_up(
     let (mut watch, secrets) = Watch::start(&of.remote, &of.cache, references)?;
     let writing = Arc::new(Mutex::new(()));
     end_between_writes(writing.clone())?;
-    let write = |rendered: &[_]| {
+    let write = |rendered: &[_]| -> Result<(), Failure> {
         let _writing = writing.lock().unwrap_or_else(PoisonError::into_inner);
-        of.write(jobs, rendered)
+        let told = of.write(jobs, rendered)?;
+        // The files are what counts: who reads what is told of them may be gone.
+        let _ = out(&told);
+        Ok(())
     };
     write(&render(jobs, &secrets)?)?;
     loop {

@@ -75,26 +75,40 @@ pub(super) fn references(vaults: &[String], only: &[String], map: &[Mapping]) ->
 }
 
 /// Gives each value its variable, or refuses them all.
-pub(super) fn assign(run: &Run, mut secrets: Vec<wire::ResolvedSecret>) -> Result<Vec<Assigned>, Failure> {
+pub(super) fn assign(run: &Run, secrets: Vec<wire::ResolvedSecret>) -> Result<Vec<Assigned>, Failure> {
+    Ok(again(run, secrets, &[])?.0)
+}
+
+/// The same for values that follow others. What `--only` names and is not there any more stays as it was, and is told.
+pub(super) fn again(
+    run: &Run,
+    mut secrets: Vec<wire::ResolvedSecret>,
+    before: &[Assigned],
+) -> Result<(Vec<Assigned>, Vec<Reference>), Failure> {
     let Some(of_vaults) = secrets.len().checked_sub(run.map.len()) else {
         return Err(Failure::new("the server gave fewer values than were asked for"));
     };
     let mapped = secrets.split_off(of_vaults);
     let mut assigning = Assigning { run, variables: Variables::default(), assigned: Vec::new() };
     let mut unknown: Vec<&String> = run.only.iter().collect();
-    for secret in secrets {
+    let mut gone = Vec::new();
+    let is_of_vaults = |one: &&Assigned| run.vault.contains(&one.secret.vault);
+    let before = before.iter().filter(is_of_vaults).map(|one| (one.secret.clone(), true));
+    for (secret, is_before) in secrets.into_iter().map(|secret| (secret, false)).chain(before) {
         let variable = variable(&run.prefix, &secret.name);
-        let is_it = |name: &String| *name == secret.name || *name == variable;
-        if run.only.is_empty() || run.only.iter().any(is_it) {
+        let is_it = |name: &&String| **name == secret.name || **name == variable;
+        let is_named =
+            if is_before { unknown.iter().any(is_it) } else { run.only.iter().any(|name| is_it(&name)) };
+        if is_named || (run.only.is_empty() && !is_before) {
             unknown.retain(|name| !is_it(name));
+            if is_before {
+                gone.push(Reference::current(&secret.vault, &secret.name));
+            }
             assigning.add(&variable, secret, None)?;
         }
     }
     if !unknown.is_empty() {
-        let names = unknown.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
-        return Err(Failure::new(format!("no secret of {} is called {names}", run.vault.join(", ")))
-            .todo("name secrets as strongroom secret list shows them, or the variables they become")
-            .kind(Kind::Missing));
+        return Err(no_such(run, &unknown));
     }
     for (mapping, secret) in run.map.iter().zip(mapped) {
         assigning.add(&mapping.variable, secret, Some(&mapping.secret))?;
@@ -102,7 +116,14 @@ pub(super) fn assign(run: &Run, mut secrets: Vec<wire::ResolvedSecret>) -> Resul
     if assigning.assigned.is_empty() {
         warn("the program gets no value: there is no secret that this key can see");
     }
-    Ok(assigning.assigned)
+    Ok((assigning.assigned, gone))
+}
+
+fn no_such(run: &Run, unknown: &[&String]) -> Failure {
+    let names = unknown.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+    Failure::new(format!("no secret of {} is called {names}", run.vault.join(", ")))
+        .todo("name secrets as strongroom secret list shows them, or the variables they become")
+        .kind(Kind::Missing)
 }
 
 struct Assigning<'a> {

@@ -2,88 +2,31 @@
 //! are others, and ends as the program ended.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
-use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, getpid, kill_process};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
-use signal_hook::iterator::SignalsInfo;
-use signal_hook::iterator::exfiltrator::WithOrigin;
+use rustix::process::{Pid, Signal, getpid};
+use signal_hook::consts::SIGCHLD;
 use signal_hook::low_level::emulate_default_handler;
-use signal_hook::low_level::siginfo::{Cause, Origin};
+use signal_hook::low_level::siginfo::Origin;
 use strongroom_client::reference::Reference;
 use strongroom_wire as wire;
 
 use super::assign::{self, Assigned};
+use super::left::{self, Left};
 use super::pump::{Redactors, own, pump};
+use super::signals::{ENDING, Event, Signals, Told, pass_on, send};
 use super::{Run, not_started};
-use crate::failure::Failure;
+use crate::failure::{Failure, warn};
 use crate::hygiene;
 use crate::remote::run_files::Files;
-use crate::remote::watch::{Trouble, Watch};
-
-/// What the supervisor passes on to the program.
-const PASSED_ON: [i32; 7] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH];
-/// Those of them that say that the program is to end.
-const ENDING: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
-
-/// What happens while the program runs.
-enum Event {
-    Signal(Origin),
-    /// A stream came to its end.
-    Closed,
-    /// Values are others.
-    Changed(Vec<wire::ResolvedSecret>),
-}
-
-/// Signals, caught from the start of the watch on.
-pub(super) struct Signals {
-    sender: Sender<Event>,
-    events: Receiver<Event>,
-}
-
-impl Signals {
-    pub(super) fn watch() -> Result<Self, Failure> {
-        let failed = |error: io::Error| Failure::new("signals cannot be watched").because(error);
-        // What was ignored before, as by nohup, stays ignored: the program inherits it.
-        let wanted = PASSED_ON.iter().filter(|&&signal| !is_ignored(signal));
-        let mut signals = SignalsInfo::<WithOrigin>::new(wanted.chain(&[SIGCHLD])).map_err(failed)?;
-        let (sender, events) = mpsc::channel();
-        let watcher = sender.clone();
-        let watch = move || {
-            for origin in signals.forever() {
-                if watcher.send(Event::Signal(origin)).is_err() {
-                    break;
-                }
-            }
-        };
-        thread::Builder::new().name("signals".to_owned()).spawn(watch).map_err(failed)?;
-        Ok(Self { sender, events })
-    }
-
-    /// Has changes of values told among the signals.
-    pub(super) fn follow(&self, mut watch: Watch) -> Result<(), Failure> {
-        let sender = self.sender.clone();
-        let follow = move || while sender.send(Event::Changed(watch.next())).is_ok() {};
-        let spawned = thread::Builder::new().name("watch".to_owned()).spawn(follow);
-        spawned.map(drop).map_err(|error| Failure::new("the values cannot be watched").because(error))
-    }
-}
-
-/// Whether a signal is ignored: one bit each from the first (proc_pid_status(5)).
-pub(crate) fn is_ignored(signal: i32) -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let ignored = line.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or(0);
-    ignored & (1 << (signal - 1)) != 0
-}
+use crate::remote::watch::{Rests, Trouble};
 
 /// This program once more, to become the one that is to be run: only a process itself can ask to be ended with its parent.
 pub(super) fn command(program: &[OsString]) -> Command {
@@ -97,28 +40,6 @@ pub(super) fn command(program: &[OsString]) -> Command {
     command
 }
 
-/// A signal that the program gets in place of being started anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Told(Signal);
-
-impl FromStr for Told {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let name = text.to_ascii_uppercase();
-        Ok(Self(match name.strip_prefix("SIG").unwrap_or(&name) {
-            "HUP" => Signal::HUP,
-            "INT" => Signal::INT,
-            "QUIT" => Signal::QUIT,
-            "TERM" => Signal::TERM,
-            "USR1" => Signal::USR1,
-            "USR2" => Signal::USR2,
-            "WINCH" => Signal::WINCH,
-            _ => return Err("expected HUP, INT, QUIT, TERM, USR1, USR2 or WINCH"),
-        }))
-    }
-}
-
 /// A program that runs, and what it was given.
 pub(super) struct Supervisor<'a> {
     run: &'a Run,
@@ -129,7 +50,12 @@ pub(super) struct Supervisor<'a> {
     /// Streams of the program that are not at their end.
     open: usize,
     stage: Stage,
+    left: Left,
+    /// When the files are written again, after they could not be.
+    retry: Option<(Instant, Rests)>,
     trouble: Trouble,
+    /// What is kept of values that are gone.
+    gone: Trouble,
 }
 
 /// What is to become of the program.
@@ -137,9 +63,9 @@ pub(super) struct Supervisor<'a> {
 enum Stage {
     /// It goes on.
     Runs,
-    /// It is to end, and is killed at that time, unless it was; then it is started anew.
+    /// It is to end with all that it started, and is killed at that time, unless it was; then it is started anew.
     Restarts { kill_at: Option<Instant> },
-    /// Somebody has it end: it is not started anew.
+    /// It has ended, or somebody has it end: it is not started anew.
     Ends,
 }
 
@@ -151,9 +77,19 @@ impl<'a> Supervisor<'a> {
         files: Option<Files>,
         redactors: Option<Redactors>,
     ) -> Self {
-        let redactors = redactors.map(Arc::new);
-        let trouble = Trouble::default();
-        Self { run, program, assigned, files, redactors, open: 0, stage: Stage::Runs, trouble }
+        Self {
+            run,
+            program,
+            assigned,
+            files,
+            redactors: redactors.map(Arc::new),
+            open: 0,
+            stage: Stage::Runs,
+            left: Left::default(),
+            retry: None,
+            trouble: Trouble::default(),
+            gone: Trouble::default(),
+        }
     }
 
     /// Runs the program to its end, and ends as it did.
@@ -161,6 +97,11 @@ impl<'a> Supervisor<'a> {
         let unwaited = |error| Failure::new("the program cannot be waited for").because(error);
         hygiene::let_grow();
         self.write_files()?;
+        if self.starts_anew()
+            && let Err(error) = left::adopt()
+        {
+            warn(&format!("what the program leaves behind goes on when it is started anew: {error}"));
+        }
         loop {
             let mut child = match self.start(signals) {
                 Ok(child) => child,
@@ -171,17 +112,62 @@ impl<'a> Supervisor<'a> {
                 drop(self.files);
                 return Ok(end_as(status));
             }
-            self.stage = Stage::Runs;
-            if let Err(failure) = self.write_files() {
-                self.trouble.tell(failure.to_string());
-            }
+            self.place_files(&signals.events);
+            (self.stage, self.left) = (Stage::Runs, Left::default());
         }
+    }
+
+    /// Whether new values are a new start.
+    fn starts_anew(&self) -> bool {
+        self.run.watch && self.run.signal.is_none()
     }
 
     fn write_files(&self) -> Result<(), Failure> {
         let Some(files) = &self.files else { return Ok(()) };
-        // The files are where they are to be.
-        files.hold(self.assigned.iter().map(|one| (one.file_name(), one.expose_secret())))
+        files.hold(self.file_values())
+    }
+
+    /// The files are where they are to be.
+    fn file_values(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        self.assigned.iter().map(|one| (one.file_name(), one.expose_secret()))
+    }
+
+    /// Puts the files of a program that is started anew in place: before they are, it would find those from before.
+    fn place_files(&mut self, events: &Receiver<Event>) {
+        let mut placed = match &self.files {
+            Some(files) if self.retry.is_none() => files.place(self.file_values().map(|(name, _)| name)),
+            _ => self.write_files(),
+        };
+        let mut rests = Rests::new();
+        while let Err(failure) = placed {
+            self.trouble.tell(failure.amid("the program is not started anew for now").to_string());
+            self.rest(events, rests.next());
+            placed = self.write_files();
+        }
+        self.retry = None;
+        self.trouble = Trouble::default();
+    }
+
+    /// Rests while there is no program.
+    fn rest(&mut self, events: &Receiver<Event>, rest: Duration) {
+        let end = Instant::now() + rest;
+        while let Ok(event) = events.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            match event {
+                Event::Closed => self.open -= 1,
+                Event::Signal(origin) => self.end_by(&origin),
+                Event::Changed(secrets) => {
+                    self.take_or_tell(secrets);
+                }
+            }
+        }
+    }
+
+    /// Ends this process by a signal when nobody is left to pass it on to.
+    fn end_by(&self, origin: &Origin) {
+        if ENDING.contains(&origin.signal) {
+            self.files.iter().for_each(Files::remove);
+            let _ = emulate_default_handler(origin.signal);
+        }
     }
 
     fn start(&mut self, signals: &Signals) -> io::Result<Child> {
@@ -197,104 +183,149 @@ impl<'a> Supervisor<'a> {
         Ok(child)
     }
 
-    /// Waits until the program has ended and, unless it is started anew, everything that it, or what it started, has printed
-    /// is through.
+    /// Waits until the program has ended and everything that it, or what it started, has printed is through; where it is
+    /// started anew, until nothing of it is left.
     fn wait(&mut self, child: &mut Child, events: &Receiver<Event>) -> io::Result<ExitStatus> {
         let mut status = child.try_wait()?;
         loop {
             if let Some(status) = status
-                && (self.open == 0 || matches!(self.stage, Stage::Restarts { .. }))
+                && self.is_over()
             {
                 return Ok(status);
             }
             match self.next(events) {
                 Ok(Event::Closed) => self.open -= 1,
-                Ok(Event::Signal(origin)) if origin.signal == SIGCHLD => status = child.try_wait()?,
+                Ok(Event::Signal(origin)) if origin.signal == SIGCHLD => {
+                    if status.is_none() && self.starts_anew() {
+                        left::reap(Pid::from_child(child));
+                    }
+                    status = child.try_wait()?;
+                }
                 Ok(Event::Signal(origin)) if status.is_none() => {
                     if ENDING.contains(&origin.signal) {
                         self.stage = Stage::Ends;
                     }
                     pass_on(child, &origin);
                 }
-                Ok(Event::Signal(origin)) if ENDING.contains(&origin.signal) => {
-                    // Nobody is left to pass it on to.
-                    self.files.iter().for_each(Files::remove);
-                    let _ = emulate_default_handler(origin.signal);
-                }
-                Ok(Event::Signal(_)) => (),
+                Ok(Event::Signal(origin)) => self.end_by(&origin),
                 Ok(Event::Changed(secrets)) => {
                     status = child.try_wait()?;
-                    if status.is_none() {
-                        self.changed(child, secrets);
+                    if !self.has_ended(status) && self.take_or_tell(secrets) {
+                        self.hand_over(child);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    send(child, Signal::KILL);
-                    self.stage = Stage::Restarts { kill_at: None };
+                    status = child.try_wait()?;
+                    self.due(child, status);
                 }
                 Err(RecvTimeoutError::Disconnected) => status = Some(child.wait()?),
             }
         }
     }
 
-    fn next(&self, events: &Receiver<Event>) -> Result<Event, RecvTimeoutError> {
+    /// Whether nothing is to be waited for any more once the program has ended.
+    fn is_over(&mut self) -> bool {
         match self.stage {
-            Stage::Restarts { kill_at: Some(kill_at) } => {
-                events.recv_timeout(kill_at.saturating_duration_since(Instant::now()))
+            Stage::Restarts { kill_at } => self.left.end(kill_at.is_none()),
+            Stage::Runs | Stage::Ends => {
+                self.stage = Stage::Ends;
+                self.open == 0
             }
-            _ => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
     }
 
-    /// Has the program get values that are others, if any of them is one that it was given.
-    fn changed(&mut self, child: &Child, secrets: Vec<wire::ResolvedSecret>) {
-        let taken = self.take(secrets);
-        if taken.is_ok() {
-            self.trouble = Trouble::default();
+    /// Whether the program has ended, and is not started anew.
+    fn has_ended(&self, status: Option<ExitStatus>) -> bool {
+        status.is_some() && !matches!(self.stage, Stage::Restarts { .. })
+    }
+
+    fn next(&self, events: &Receiver<Event>) -> Result<Event, RecvTimeoutError> {
+        let kill_at = if let Stage::Restarts { kill_at } = self.stage { kill_at } else { None };
+        match kill_at.into_iter().chain(self.retry.as_ref().map(|(at, _)| *at)).min() {
+            Some(at) => events.recv_timeout(at.saturating_duration_since(Instant::now())),
+            None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
-        match taken {
-            Ok(false) => {}
-            Ok(true) => match (self.stage, self.run.signal) {
-                (Stage::Runs, None) => {
-                    send(child, Signal::TERM);
-                    self.stage = Stage::Restarts { kill_at: Some(Instant::now() + self.run.grace.0) };
+    }
+
+    /// Does what was put off until now.
+    fn due(&mut self, child: &Child, status: Option<ExitStatus>) {
+        let now = Instant::now();
+        if matches!(self.stage, Stage::Restarts { kill_at: Some(kill_at) } if kill_at <= now) {
+            if status.is_none() {
+                send(child, Signal::KILL);
+            }
+            self.stage = Stage::Restarts { kill_at: None };
+        }
+        if self.has_ended(status) {
+            self.retry = None;
+        } else if self.retry.as_ref().is_some_and(|(at, _)| *at <= now) {
+            self.hand_over(child);
+        }
+    }
+
+    /// Takes values that are others; says whether the program is to get them.
+    fn take_or_tell(&mut self, secrets: Vec<wire::ResolvedSecret>) -> bool {
+        match self.take(secrets) {
+            Ok(is_other) => {
+                if self.retry.is_none() {
+                    self.trouble = Trouble::default();
                 }
-                (Stage::Runs, Some(Told(signal))) => send(child, signal),
-                (Stage::Restarts { .. } | Stage::Ends, _) => {}
-            },
+                is_other
+            }
             Err(failure) => {
                 let what = "values have changed, and the program keeps those from before";
                 self.trouble.tell(failure.amid(what).to_string());
+                false
             }
         }
     }
 
-    /// Takes values; says whether the program is to get them.
     fn take(&mut self, secrets: Vec<wire::ResolvedSecret>) -> Result<bool, Failure> {
-        let assigned = assign::assign(self.run, secrets)?;
+        let (assigned, kept) = assign::again(self.run, secrets, &self.assigned)?;
+        if kept.is_empty() {
+            self.gone = Trouble::default();
+        } else {
+            self.gone.tell(not_there(&kept).amid("the program keeps a value from before").to_string());
+        }
         let is_there = |one: &Assigned, of: &[Assigned]| of.iter().any(|other| other.is_same_as(one));
         if assigned.iter().all(|now| is_there(now, &self.assigned)) {
-            let gone: Vec<_> = self
-                .assigned
-                .iter()
-                .filter(|before| !is_there(before, &assigned))
-                .map(Assigned::secret)
-                .collect();
+            let before = self.assigned.iter();
+            let gone: Vec<_> =
+                before.filter(|before| !is_there(before, &assigned)).map(Assigned::secret).collect();
             // A program is not started anew to have less.
             return if gone.is_empty() { Ok(false) } else { Err(not_there(&gone)) };
         }
         if let Some(redactors) = &self.redactors {
             redactors.add(&assigned)?;
         }
-        let before = std::mem::replace(&mut self.assigned, assigned);
-        // Where the program is started anew, it finds them when it starts, and not before.
-        if self.run.signal.is_some()
-            && let Err(failure) = self.write_files()
-        {
-            self.assigned = before;
-            return Err(failure);
-        }
+        self.assigned = assigned;
         Ok(true)
+    }
+
+    /// Has the program get the values, once the files have them: a program that goes on finds them there, and one that is
+    /// started anew when it starts, and not before.
+    fn hand_over(&mut self, child: &Child) {
+        let written = match &self.files {
+            Some(files) if self.run.signal.is_none() => files.stage(self.file_values()),
+            _ => self.write_files(),
+        };
+        if let Err(failure) = written {
+            let what = "values have changed, and the program keeps those from before for now";
+            self.trouble.tell(failure.amid(what).to_string());
+            let mut rests = self.retry.take().map_or_else(Rests::new, |(_, rests)| rests);
+            self.retry = Some((Instant::now() + rests.next(), rests));
+            return;
+        }
+        self.retry = None;
+        self.trouble = Trouble::default();
+        match (self.stage, self.run.signal) {
+            (Stage::Runs, None) => {
+                send(child, Signal::TERM);
+                self.stage = Stage::Restarts { kill_at: Some(Instant::now() + self.run.grace.0) };
+            }
+            (Stage::Runs, Some(Told(signal))) => send(child, signal),
+            (Stage::Restarts { .. } | Stage::Ends, _) => {}
+        }
     }
 }
 
@@ -318,21 +349,6 @@ fn pass(
         let _ = closed.send(Event::Closed);
     };
     thread::Builder::new().name("output".to_owned()).spawn(work).map(drop)
-}
-
-fn pass_on(child: &Child, origin: &Origin) {
-    // A terminal sends these to all in its foreground, the program among them.
-    let is_typed = origin.cause == Cause::Kernel && [SIGINT, SIGQUIT, SIGWINCH].contains(&origin.signal);
-    if let Some(signal) = Signal::from_named_raw(origin.signal)
-        && !is_typed
-    {
-        send(child, signal);
-    }
-}
-
-fn send(child: &Child, signal: Signal) {
-    // It may be gone by now, and is not waited for yet: its pid is no other's.
-    let _ = kill_process(Pid::from_child(child), signal);
 }
 
 /// The exit code of the program; if a signal ended it, that signal ends this process too.
