@@ -151,7 +151,7 @@ fn a_bound_key_works_with_its_certificate_alone() {
     for (shown, said) in [(None, "showed none"), (Some(&other), "showed another one")] {
         let get = Request::new("GET", "/self").token(&token);
         let refused = world.dial(shown).unwrap().exchange(&get).expect_status(403).json();
-        assert_eq!(field(&refused, "error_code"), "ERR_STRONGROOM_1070");
+        assert_eq!(field(&refused, "error_code"), "ERR_STRONGROOM_1080");
         assert!(field(&refused, "msg").contains(said), "{refused}");
     }
     // A key that is not bound works with any certificate.

@@ -635,14 +635,14 @@ impl From<&BadCredential> for Told {
             BadCredential::NoCertificate => {
                 return own(
                     FORBIDDEN,
-                    1070,
+                    1080,
                     format!("{BOUND}, and the connection showed none. {CERTIFICATES}"),
                 );
             }
             BadCredential::OtherCertificate => {
                 return own(
                     FORBIDDEN,
-                    1070,
+                    1080,
                     format!("{BOUND}, and the connection showed another one. {CERTIFICATES}"),
                 );
             }
