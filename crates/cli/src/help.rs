@@ -15,7 +15,7 @@ const GROUPS: [(&str, &[&str]); 3] = [
         ],
     ),
     ("Keys and profiles", &["login", "logout", "whoami", "api-key", "explain"]),
-    ("The server", &["serve", "config", "doctor", "audit", "backup", "restore", "seed"]),
+    ("The server", &["serve", "config", "doctor", "audit", "backup", "restore", "seed", "key"]),
 ];
 
 /// Lists the commands in groups in place of one list.

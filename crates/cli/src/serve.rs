@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use strongroom_domain::token::Token;
 use strongroom_server::listen::{self, Answers, Tls};
-use strongroom_server::{Front, Shared, delivery, sweeper};
+use strongroom_server::{Front, Shared, delivery, rotator, sweeper};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -93,9 +93,11 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     let place = second_place.clone();
     let prunable = move || place.as_ref().map_or(u64::MAX, |place| place.prunable());
     let sweeper = tokio::spawn(sweeper::run(shared.clone(), prunable));
+    let rotations = tokio::spawn(rotator::run(shared.clone()));
     let deliveries = tokio::spawn(delivery::run(shared));
     tokio::join!(api, metrics, checkpoints);
     sweeper.abort();
+    rotations.abort();
     // What is under way and not settled is sent again after the next start.
     deliveries.abort();
     if let Some(place) = &second_place {

@@ -282,6 +282,27 @@ impl VaultKey {
         Self { bytes, id }
     }
 
+    /// What this key is called.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// Wraps a data key of this vault key by the vault's next one. The value that it seals is neither needed nor opened.
+    ///
+    /// # Errors
+    /// [`CryptoError::Refused`], [`CryptoError::Random`].
+    pub fn rewrap(
+        &self,
+        wrapped: &WrappedKey,
+        place: &ValuePlace,
+        next: &Self,
+        rng: &dyn Rng,
+    ) -> Result<WrappedKey, CryptoError> {
+        let data_key = envelope::unwrap(&self.bytes, self.id, wrapped, &place.wrap_context(self.id))?;
+        envelope::wrap(&next.bytes, next.id, data_key.as_slice(), &place.wrap_context(next.id), rng)
+    }
+
     /// Seals a value under a fresh data key, and the data key under this key.
     ///
     /// # Errors
@@ -318,6 +339,21 @@ mod tests {
     use crate::SystemRng;
 
     const PLACE: TokenPlace = TokenPlace { account: [1; 20], request: [2; 32] };
+
+    #[test]
+    fn a_data_key_is_wrapped_anew_without_its_value() {
+        let (old, next) = (VaultKey::make(&SystemRng).unwrap(), VaultKey::make(&SystemRng).unwrap());
+        let place = ValuePlace { account: [1; 20], vault: [2; 20], secret: [3; 20], version: 1 };
+        let sealed = old.seal(&SecretValue::new(b"s3cret".to_vec()), &place, &SystemRng).unwrap();
+        let wrapped_key = old.rewrap(&sealed.wrapped_key, &place, &next, &SystemRng).unwrap();
+        assert_eq!(wrapped_key.wrapped_by(), Some(next.id()));
+        let rewrapped = SealedValue { wrapped_key, ciphertext: sealed.ciphertext.clone() };
+        assert_eq!(next.open(&rewrapped, &place).unwrap().expose_secret(), b"s3cret");
+        assert_eq!(old.open(&rewrapped, &place).err(), Some(CryptoError::Refused));
+        let elsewhere = ValuePlace { vault: [9; 20], ..place };
+        assert!(old.rewrap(&sealed.wrapped_key, &elsewhere, &next, &SystemRng).is_err());
+        assert!(next.rewrap(&sealed.wrapped_key, &place, &old, &SystemRng).is_err());
+    }
 
     #[test]
     fn a_kept_token_opens_with_its_root_key_and_in_its_place_alone() {

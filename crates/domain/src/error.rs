@@ -308,6 +308,9 @@ pub enum Conflict {
     /// Something is to be brought back, and another one has its name.
     #[error("another {0} has its name")]
     NameTaken(Noun),
+    /// Keys of a vault are to be rotated, and are already.
+    #[error("keys of the vault {0} are being rotated")]
+    Rotating(VaultId),
 }
 
 /// Why the feed of changes cannot be read on from a cursor.
@@ -365,6 +368,9 @@ pub enum Denial {
     /// Only an admin looks after webhooks.
     #[error("only an admin may look after webhooks")]
     Webhooks,
+    /// Only an admin looks after the keys that seal values.
+    #[error("only an admin may look after vault keys")]
+    Keys,
     /// The named owner is not active.
     #[error("the owner of the API key is inactive")]
     OwnerInactive,

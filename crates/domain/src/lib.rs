@@ -18,6 +18,7 @@ pub mod keep;
 pub mod limits;
 pub mod page;
 pub mod principal;
+pub mod rotation;
 pub mod secret;
 pub mod stamp;
 pub mod store;

@@ -427,6 +427,13 @@ impl From<&Conflict> for Told {
                 1025,
                 format!("Another {noun} has that name by now. Give another one in 'name'."),
             ),
+            Conflict::Rotating(vault) => own(
+                CONFLICT,
+                1061,
+                format!(
+                    "Keys of the vault {vault} are being rotated already. Begin again when that is done: GET /strongroom/keys/{vault} tells how far it is."
+                ),
+            ),
         }
     }
 }
@@ -524,6 +531,7 @@ impl From<&Denial> for Told {
                 told(FORBIDDEN, 4111, "You must be an admin to create, update, or delete service users.")
             }
             Denial::Webhooks => own(FORBIDDEN, 1053, "You must be an admin to look after webhooks."),
+            Denial::Keys => own(FORBIDDEN, 1060, "You must be an admin to look after vault keys."),
             Denial::OwnerInactive => told(FORBIDDEN, 636, "The owner is inactive."),
             Denial::AdminGrants => own(
                 FORBIDDEN,

@@ -11,6 +11,7 @@ pub mod origin;
 pub mod parse;
 mod rate;
 mod rendered;
+pub mod rotator;
 pub mod routes;
 mod session;
 pub mod sweeper;
@@ -30,6 +31,7 @@ use metrics::Metrics;
 use origin::Origin;
 use rate::Rate;
 use rendered::Rendered;
+use rotator::Rotator;
 
 /// What the server is told beside the house it serves.
 #[derive(Debug, Clone)]
@@ -66,6 +68,7 @@ pub struct Shared {
     pub(crate) rendered: Rendered,
     pub(crate) feed: Feed,
     pub(crate) deliveries: Deliveries,
+    pub(crate) rotator: Rotator,
     /// The server's counters.
     pub metrics: Metrics,
 }
@@ -88,6 +91,7 @@ impl Shared {
         let rate = settings.requests_per_minute.map(Rate::per_minute);
         let deliveries = Deliveries::new(settings.webhooks.clone());
         let (rendered, feed, metrics) = (Rendered::default(), Feed::default(), Metrics::default());
-        Arc::new(Self { app, settings, rate, rendered, feed, deliveries, metrics })
+        let rotator = Rotator::default();
+        Arc::new(Self { app, settings, rate, rendered, feed, deliveries, rotator, metrics })
     }
 }

@@ -40,6 +40,10 @@ pub struct Metrics {
     /// Records of the log that were read for all of them together.
     pub(crate) feed_records: Counter,
     deliveries: Family<Delivered, Counter>,
+    /// Values that rotations of keys are done with.
+    pub(crate) rotated_values: Counter,
+    /// Rotations that failed and are tried again.
+    pub(crate) failed_rotations: Counter,
 }
 
 /// An attempt to deliver to a webhook was taken.
@@ -80,7 +84,22 @@ impl Default for Metrics {
             // So that each is there from the start: what is not there cannot be seen to rise.
             drop(deliveries.get_or_create(&Delivered { outcome }));
         }
-        Self { registry, requests, connections, feed_watchers, feed_changes, feed_records, deliveries }
+        let (rotated_values, failed_rotations) = (Counter::default(), Counter::default());
+        let help = "Values in rotations of keys that came to their end";
+        registry.register("key_rotation_values", help, rotated_values.clone());
+        let help = "Rotations of keys that failed, and are tried again";
+        registry.register("key_rotation_failures", help, failed_rotations.clone());
+        Self {
+            registry,
+            requests,
+            connections,
+            feed_watchers,
+            feed_changes,
+            feed_records,
+            deliveries,
+            rotated_values,
+            failed_rotations,
+        }
     }
 }
 
@@ -98,7 +117,12 @@ impl Metrics {
     ///
     /// # Errors
     /// Only when a text cannot be written to memory.
-    pub fn view(&self, counts: &Counts, deliveries: &DeliveryCounts) -> Result<String, std::fmt::Error> {
+    pub fn view(
+        &self,
+        counts: &Counts,
+        deliveries: &DeliveryCounts,
+        rotations: u64,
+    ) -> Result<String, std::fmt::Error> {
         let mut out = String::with_capacity(16 << 10);
         text::encode_registry(&mut out, &self.registry)?;
         let store = [
@@ -110,6 +134,7 @@ impl Metrics {
             ("store_commits", "counter", "Commits since the start", counts.commits),
             ("store_changes", "counter", "Changes in those commits", counts.changes),
             ("webhook_waiting", "gauge", "Deliveries to webhooks that are tried again", deliveries.waiting),
+            ("key_rotations", "gauge", "Rotations of keys that are under way", rotations),
             ("webhook_dead", "gauge", "Deliveries to webhooks that were given up", deliveries.dead),
         ];
         for (name, kind, help, value) in store {

@@ -49,6 +49,14 @@ pub async fn sweep(shared: &Shared, prunable: u64) {
         Ok(things) => tracing::info!(things, "deleted things were destroyed, as their time was over"),
         Err(error) => told(&error),
     }
+    match shared.app.vault_keys_sweep().await {
+        Ok(0) => {}
+        Ok(vaults) => {
+            tracing::info!(vaults, "vault keys are rotated, as they are as old as they are set to get");
+            shared.rotator.wake();
+        }
+        Err(error) => told(&error),
+    }
     match prune(shared, prunable).await {
         Ok(Ok(0)) => {}
         Ok(Ok(events)) => tracing::info!(events, "the audit log was pruned, as it is set to be"),

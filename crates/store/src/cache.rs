@@ -4,6 +4,7 @@
 //! is sent to the store, and stays out until the change is done or failed. Memory is bounded by weight.
 
 mod coherent;
+mod rotations;
 mod webhooks;
 
 use std::collections::BTreeSet;
@@ -74,6 +75,10 @@ enum Replaced {
     SecretList,
     /// The vault, and with it the name that its secrets show.
     Vault(AccountId, VaultId),
+    /// The keys of a vault, and nothing else of it.
+    VaultKeys(AccountId, VaultId),
+    /// How versions of a secret are sealed, and nothing that is told of it.
+    Sealed(AccountId, SecretId),
     Key(ApiKeyId),
     /// A service user, and with it all credentials that are its.
     ServiceUser,
@@ -93,6 +98,8 @@ impl Caches {
                 self.secrets.begin_all();
                 self.pages.begin();
             }
+            Replaced::VaultKeys(account, id) => self.vaults.begin((account, id)),
+            Replaced::Sealed(account, id) => self.versions.begin((account, id)),
             Replaced::Key(id) => self.credentials.begin(id),
             Replaced::ServiceUser => self.credentials.begin_all(),
         }
@@ -111,6 +118,8 @@ impl Caches {
                 self.secrets.end_all();
                 self.vaults.end((account, id));
             }
+            Replaced::VaultKeys(account, id) => self.vaults.end((account, id)),
+            Replaced::Sealed(account, id) => self.versions.end((account, id)),
             Replaced::Key(id) => self.credentials.end(id),
             Replaced::ServiceUser => self.credentials.end_all(),
         }
@@ -153,20 +162,22 @@ impl CachedStore {
 
     /// Has a change done that replaces what may be cached. It runs to its end also when the caller goes away: otherwise
     /// nobody would know when the store is done with it.
-    async fn replacing<F>(&self, replaced: Replaced, change: impl FnOnce(Arc<dyn Store>) -> F) -> Result<()>
+    async fn replacing<T, F>(&self, replaced: Replaced, change: impl FnOnce(Arc<dyn Store>) -> F) -> Result<T>
     where
-        F: Future<Output = Result<()>> + Send + 'static,
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
     {
         self.replacing_all(vec![replaced], change).await
     }
 
-    async fn replacing_all<F>(
+    async fn replacing_all<T, F>(
         &self,
         replaced: Vec<Replaced>,
         change: impl FnOnce(Arc<dyn Store>) -> F,
-    ) -> Result<()>
+    ) -> Result<T>
     where
-        F: Future<Output = Result<()>> + Send + 'static,
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
     {
         let caches = self.caches.clone();
         let change = change(self.store.clone());

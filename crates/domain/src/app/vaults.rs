@@ -119,6 +119,9 @@ impl App {
             last_updated_by: caller.principal,
             revision: 1,
             wrapped_key: strongroom_crypto::WrappedKey::from_bytes(Vec::new()),
+            previous_key: None,
+            // An id that is brought along may be old; the key is new.
+            keyed_at: if draft.id.is_some() { self.stamper.stamp()?.at } else { stamp.at },
             keep: VaultKeep::default(),
         };
         let key = VaultKey::make(&*self.rng)?;

@@ -38,9 +38,10 @@ pub(crate) async fn metrics_get(session: Session, _: Bare) -> Result<Response, P
 pub(crate) async fn metrics(shared: &Shared) -> Result<Response, Problem> {
     let counts = shared.app.counts().await?;
     let deliveries = shared.app.delivery_counts(None).await?;
+    let rotations = shared.app.rotations_running().await?;
     let text = shared
         .metrics
-        .view(&counts, &deliveries)
+        .view(&counts, &deliveries, rotations)
         .map_err(|error| strongroom_domain::Error::Internal(Box::new(error)))?;
     Ok((StatusCode::OK, [(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }

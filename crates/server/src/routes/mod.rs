@@ -7,6 +7,7 @@ mod deleted;
 mod details;
 mod explain;
 mod health;
+mod keys;
 mod root;
 mod secrets;
 mod service_users;
@@ -30,6 +31,7 @@ pub(crate) use deleted::*;
 pub(crate) use details::*;
 pub(crate) use explain::*;
 pub(crate) use health::*;
+pub(crate) use keys::*;
 pub(crate) use root::*;
 pub(crate) use secrets::*;
 pub(crate) use service_users::*;
@@ -99,6 +101,9 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/strongroom/webhooks/{id}/deliveries", methods: READ },
     Route { path: "/strongroom/webhooks/{id}/retry", methods: ACT },
     Route { path: "/strongroom/webhooks/{id}/test", methods: ACT },
+    Route { path: "/strongroom/keys", methods: READ },
+    Route { path: "/strongroom/keys/{id}", methods: READ },
+    Route { path: "/strongroom/keys/{id}/rotate", methods: ACT },
     Route { path: "/metrics", methods: READ },
 ];
 
@@ -154,6 +159,9 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/strongroom/webhooks/{id}/deliveries", get(delivery_list))
         .route("/strongroom/webhooks/{id}/retry", post(delivery_retry))
         .route("/strongroom/webhooks/{id}/test", post(webhook_test))
+        .route("/strongroom/keys", get(key_list))
+        .route("/strongroom/keys/{id}", get(key_get))
+        .route("/strongroom/keys/{id}/rotate", post(key_rotate))
         .route("/metrics", get(metrics_get))
         .route("/healthz", get(health_get))
         .route("/readyz", get(ready_get))
