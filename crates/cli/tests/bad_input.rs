@@ -5,6 +5,8 @@
 #[path = "bad_input/fields.rs"]
 mod fields;
 mod harness;
+#[path = "bad_input/keys.rs"]
+mod keys;
 #[path = "bad_input/queries.rs"]
 mod queries;
 #[path = "bad_input/requests.rs"]
@@ -128,6 +130,11 @@ fn versions_and_keeping() {
 #[test]
 fn deleted_things() {
     check_all(values::deleted_things);
+}
+
+#[test]
+fn keys() {
+    check_all(keys::keys);
 }
 
 #[test]

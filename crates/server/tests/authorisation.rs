@@ -100,6 +100,9 @@ const ROWS: &[Row] = &[
     row("POST", "/strongroom/secrets/{id}/purge", [403, 204, 204], [403, 204, 403, 404, 404, 404, 404]),
     row("POST", "/strongroom/vaults/{id}/undelete", [403, 200, 200], [403, 200, 403, 404, 404, 404, 403]),
     row("POST", "/strongroom/vaults/{id}/purge", [403, 204, 204], [403, 204, 403, 404, 404, 404, 403]),
+    row("GET", "/strongroom/keys", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("GET", "/strongroom/keys/{id}", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("POST", "/strongroom/keys/{id}/rotate", [403, 403, 202], [403, 403, 403, 403, 202, 403, 403]),
     row("GET", "/strongroom/webhooks", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
     row("POST", "/strongroom/webhooks", [403, 403, 201], [403, 403, 403, 403, 201, 403, 403]),
     row("GET", "/strongroom/webhooks/{id}", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
@@ -134,7 +137,7 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
         None => row.path.to_owned(),
         Some((before, after)) => {
             let target = match before {
-                "/vaults/" | "/strongroom/vaults/" => id(&vault().await).to_owned(),
+                "/vaults/" | "/strongroom/vaults/" | "/strongroom/keys/" => id(&vault().await).to_owned(),
                 "/vault_secrets/" | "/strongroom/secrets/" => {
                     let body = secret(&vault().await);
                     id(&make("/vault_secrets", body).await).to_owned()
@@ -185,6 +188,7 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
         ("POST", "/strongroom/webhooks") => {
             Some(json!({"url": "https://hooks.example.com/", "event_types": ["*"]}))
         }
+        ("POST", "/strongroom/keys/{id}/rotate") => Some(json!({"kind": "data"})),
         ("POST", path) if path.ends_with("/retry") || path.ends_with("/test") => None,
         ("PATCH", "/strongroom/webhooks/{id}") => Some(json!({"description": name})),
         ("POST" | "PATCH", _) => Some(json!({"name": name})),

@@ -40,7 +40,6 @@ use crate::store::{Counts, Store};
 pub use api_keys::{ApiKeyChange, ApiKeyDraft, Owner};
 pub use explain::Explanation;
 pub use install::Installed;
-pub use rotations::Went;
 pub use secrets::{SecretChange, SecretDraft};
 pub use service_users::{ServiceUserChange, ServiceUserDraft};
 pub use values::{Resolution, Value, ValueRef};

@@ -21,17 +21,6 @@ const STEP_OF_VALUES: usize = 50;
 /// Vaults whose keys are begun with by age, between two looks.
 const OVERDUE: usize = 100;
 
-/// What became of a rotation that was gone on with.
-#[derive(Debug)]
-pub struct Went {
-    /// Of which vault.
-    pub vault: VaultId,
-    /// Of which keys.
-    pub kind: Kind,
-    /// Values that it took in all, if it is at its end.
-    pub result: Result<u64>,
-}
-
 impl App {
     /// A page of vault keys: their ids, how old they are and what refers to them.
     ///
@@ -100,29 +89,24 @@ impl App {
         .await
     }
 
-    /// Goes on with every rotation that is under way, one after the other, each to its end.
-    ///
-    /// # Errors
-    /// Those of the store, when it cannot tell which there are.
-    pub async fn rotations_run(&self) -> Result<Vec<Went>> {
-        let mut went = Vec::new();
-        for rotation in self.store.rotation_list(self.account.id).await? {
-            let Rotation { vault, kind, .. } = rotation;
-            match self.rotation_run(&rotation).await {
-                // It was destroyed meanwhile, and its keys with it.
-                Err(Error::Stale) => {}
-                result => went.push(Went { vault, kind, result }),
-            }
-        }
-        Ok(went)
-    }
-
-    /// How many rotations are under way.
+    /// The rotations that are under way, those that began first coming first.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn rotations_running(&self) -> Result<u64> {
-        Ok(self.store.rotation_list(self.account.id).await?.len() as u64)
+    pub async fn rotations(&self) -> Result<Vec<Rotation>> {
+        self.store.rotation_list(self.account.id).await
+    }
+
+    /// Goes on with a rotation to its end; says how many values it took in all. None if the vault was destroyed meanwhile,
+    /// and its keys with it.
+    ///
+    /// # Errors
+    /// Those of the store; `Internal` for a value that does not open. What is done stays done.
+    pub async fn rotation_go_on(&self, rotation: &Rotation) -> Result<Option<u64>> {
+        match self.rotation_run(rotation).await {
+            Err(Error::Stale) => Ok(None),
+            done => done.map(Some),
+        }
     }
 
     async fn rotation_run(&self, rotation: &Rotation) -> Result<u64> {

@@ -38,7 +38,7 @@ pub(crate) async fn metrics_get(session: Session, _: Bare) -> Result<Response, P
 pub(crate) async fn metrics(shared: &Shared) -> Result<Response, Problem> {
     let counts = shared.app.counts().await?;
     let deliveries = shared.app.delivery_counts(None).await?;
-    let rotations = shared.app.rotations_running().await?;
+    let rotations = shared.app.rotations().await?.len() as u64;
     let text = shared
         .metrics
         .view(&counts, &deliveries, rotations)

@@ -218,6 +218,10 @@ impl House {
                 let back = json!({"vault_id": self.vaults[of.0].id, "name": name});
                 self.undo("POST", &format!("/strongroom/secrets/{id}/move"), Some(back)).await;
             }
+            // To its end: another one may then begin.
+            (Request::VaultKeyRotate(_), 202) => {
+                strongroom_server::rotator::go_on(self.world.front.shared()).await;
+            }
             (Request::WebhookMake, 201) => self.world.delete_webhook(made().parse().unwrap()).await,
             (Request::KeyMake(_), 201) => self.world.delete_key(made().parse().unwrap()).await,
             (Request::KeyRemove(Whose::Sibling), 204) => {

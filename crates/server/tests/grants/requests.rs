@@ -43,6 +43,8 @@ pub(crate) enum Request {
     Checkpoint,
     WebhookList,
     WebhookMake,
+    VaultKeyList,
+    VaultKeyRotate(usize),
     VaultList,
     VaultGet(usize),
     VaultMake(&'static str),
@@ -128,7 +130,7 @@ impl House {
         let (some_vault_name, some_name) = (dice.some(vault_name), dice.some(name));
         let whose = dice.pick(&[Whose::Own, Whose::Sibling, Whose::Foreign]);
         let users = dice.pick(&COLLECTIONS);
-        match dice.below(68) {
+        match dice.below(70) {
             0 => Request::Root,
             1 => Request::Own,
             // Who may see one may as a rule see the other: one draw does for both.
@@ -184,6 +186,8 @@ impl House {
             51 | 52 => Request::Resolve(vec![self.draw_reference(dice)]),
             66 => Request::WebhookList,
             67 => Request::WebhookMake,
+            68 => Request::VaultKeyList,
+            69 => Request::VaultKeyRotate(vault),
             _ => dice.pick_owned([Request::UserChange(users), Request::UserRemove(users)]),
         }
     }
@@ -207,6 +211,11 @@ impl House {
                 let body =
                     json!({"url": "https://hooks.example.com/", "event_types": ["*"], "active": false});
                 ("POST", "/strongroom/webhooks".to_owned(), Some(body))
+            }
+            Request::VaultKeyList => get("/strongroom/keys".to_owned()),
+            Request::VaultKeyRotate(of) => {
+                let id = &self.vaults[*of].id;
+                ("POST", format!("/strongroom/keys/{id}/rotate"), Some(json!({"kind": "vault"})))
             }
             Request::VaultList => get("/vaults?limit=4".to_owned()),
             Request::VaultGet(of) => get(vault(of)),

@@ -11,6 +11,7 @@ mod expiry;
 mod harness;
 mod health;
 mod if_match;
+mod keys;
 mod protocol;
 mod repeats;
 mod root;

@@ -12,6 +12,7 @@ mod concurrency;
 pub(crate) mod deleted;
 mod expiry;
 pub(crate) mod house;
+mod rotations;
 mod secrets;
 mod service_users;
 pub(crate) mod values;
@@ -59,6 +60,7 @@ pub(crate) fn every_case() -> impl Iterator<Item = &'static Case> {
         audit::CASES,
         concurrency::CASES,
         coherence::CASES,
+        rotations::CASES,
     ]
     .into_iter()
     .flatten()
