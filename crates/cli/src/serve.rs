@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::failure::Failure;
-use crate::folder::Folder;
+use crate::folder::{Folder, RootKeyFile};
 use crate::second_place::SecondPlace;
 use crate::settings::Settings;
 use crate::{folder, house, hygiene, logging};
@@ -67,6 +67,7 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     let metrics_url = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let metrics_url = metrics_url.map(|address| format!("http://{address}/metrics"));
     let shared = Shared::new(house.app, settings.server.clone());
+    shared.root_key_kept_at(Arc::new(RootKeyFile(settings.root_key_file.clone())));
     let front = Arc::new(Front::new(shared.clone()));
 
     let stop = signals(tls.clone())?;

@@ -52,7 +52,7 @@ fn the_commands_rotate_and_tell() {
         keys.iter().all(|key| key["rotation"].is_null()).then_some(())
     });
     let after = admin.json(&["key", "list", "--output", "json"]);
-    assert_eq!(after["root_key"], before["root_key"]);
+    assert_eq!(after["root_key"]["id"], before["root_key"]["id"]);
     for (old, new) in before["keys"].as_array().unwrap().iter().zip(after["keys"].as_array().unwrap()) {
         assert_eq!(old["vault"], new["vault"]);
         assert_ne!(old["id"], new["id"]);
@@ -131,6 +131,109 @@ fn killed_at_any_moment() {
     load::assert_no_old_key(folder.path());
     eprintln!("{resumed} rotations were gone on with after a crash");
     assert!(crashes < 20 || resumed > 0, "none was killed in the middle: the test shows nothing");
+}
+
+/// The key's id in a root key file, which must hold one.
+fn key_id_in(file: &std::path::Path) -> String {
+    let text = std::fs::read_to_string(file).unwrap();
+    let line = text.lines().find(|line| line.starts_with("strongroom-root-key-v1 ")).expect("a key line");
+    line.rsplit(' ').next().unwrap().to_owned()
+}
+
+#[test]
+fn the_root_key_is_rotated_and_the_old_one_is_gone() {
+    let folder = private_folder();
+    let data = folder.path().join("data");
+    let server = Server::start(&data);
+    let values = Values::make(&mut server.client(), 2, 5);
+    let admin = Person::admin(&server);
+    let file = data.join("root.key");
+    let (old, old_text) = (key_id_in(&file), std::fs::read_to_string(&file).unwrap());
+    let backup = folder.path().join("backup.db");
+    assert!(run(&["backup", text(&backup), "--data-dir", text(&data)]).success());
+
+    let refused = admin.fails(2, &["key", "rotate", "root"]);
+    assert!(refused.contains("--yes"), "{refused}");
+    assert_eq!(key_id_in(&file), old);
+    let told = admin.does(&["key", "rotate", "root", "--yes"]);
+    let new = key_id_in(&file);
+    assert_ne!(new, old);
+    assert!(told.starts_with(&format!("The root key is now {new}. ")), "{told}");
+    assert!(told.contains(&format!("BACKUPS MADE BEFORE NEED THE OLD KEY {old}")), "{told}");
+    values.assert_all_resolve(&server);
+    let kept = admin.json(&["key", "rotate", "root", "--yes", "--keep-old", "--output", "json"]);
+    assert_eq!(kept["kept_in"], format!("root.key.{new}"));
+    assert_eq!(key_id_in(&data.join(format!("root.key.{new}"))), new);
+    values.assert_all_resolve(&server);
+    server.stop();
+
+    let key = old_text.split(' ').rev().nth(1).unwrap();
+    for entry in std::fs::read_dir(&data).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        assert!(
+            !bytes.windows(key.len()).any(|window| window == key.as_bytes()),
+            "the old key is still there"
+        );
+    }
+    assert!(!data.join("root.key.next").exists());
+    let server = Server::start(&data);
+    values.assert_all_resolve(&server);
+    server.stop();
+    let doctor = run(&["doctor", "--data-dir", text(&data)]);
+    assert!(doctor.stdout.contains("opens the store's keys"), "{}", doctor.stdout);
+    // A backup of before is of the old key.
+    let restored = folder.path().join("restored");
+    let told = run(&["restore", text(&backup), "--data-dir", text(&restored)]);
+    assert!(told.stdout.contains(&old), "{}", told.stdout);
+    std::fs::write(restored.join("root.key"), &old_text).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(restored.join("root.key"), mode).unwrap();
+    std::fs::copy(data.join("first-api-key"), restored.join("first-api-key")).unwrap();
+    let server = Server::start(&restored);
+    values.assert_all_resolve(&server);
+    server.stop();
+}
+
+/// A root key's rotation that is killed at any moment, with readers and writers: a start finds the right key.
+#[test]
+fn killed_while_the_root_key_is_rotated() {
+    let crashes = number_from_env("STRONGROOM_ROTATION_CRASHES", || 25);
+    let seed = number_from_env("STRONGROOM_SEED", Rng::fresh_seed);
+    eprintln!("{crashes} crashes, STRONGROOM_SEED={seed}");
+    let mut rng = Rng::new(seed);
+    let folder = private_folder();
+    let server = Server::start(folder.path());
+    let mut values = Values::make(&mut server.client(), 60, 1);
+    server.stop();
+    let (file, mut rotated) = (folder.path().join("root.key"), 0);
+    for _ in 0..crashes {
+        let server = Server::start(folder.path());
+        let before = key_id_in(&file);
+        assert!(!folder.path().join("root.key.next").exists(), "a start leaves one key");
+        let (mut client, delay) = (server.client(), Duration::from_micros(rng.below(50_000)));
+        values.while_read_and_written(&server, || {
+            thread::scope(|scope| {
+                // It is killed before it answers, as a rule.
+                scope.spawn(|| client.try_call("POST", "/strongroom/root_key/rotate", None));
+                thread::sleep(delay);
+                server.process.signal(rustix::process::Signal::KILL);
+            });
+        });
+        server.process.kill();
+        let server = Server::start(folder.path());
+        rotated += usize::from(key_id_in(&file) != before);
+        server.stop();
+    }
+    let server = Server::start(folder.path());
+    values.settle(&mut server.client());
+    values.assert_all_resolve(&server);
+    let last = key_id_in(&file);
+    Person::admin(&server).does(&["key", "rotate", "root", "--yes"]);
+    assert_ne!(key_id_in(&file), last);
+    values.assert_all_resolve(&server);
+    assert_chain_holds(&server.data);
+    server.stop();
+    eprintln!("the root key was another one after {rotated} of {crashes} crashes");
 }
 
 /// A disk that is full in the middle: the store as it was, a line in the log, and the end once there is room.

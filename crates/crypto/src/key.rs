@@ -200,6 +200,21 @@ impl RootKey {
         Ok(SealedValue { wrapped_key, ciphertext })
     }
 
+    /// Wraps the data key of a kept token by another root key.
+    ///
+    /// # Errors
+    /// [`CryptoError::Refused`], [`CryptoError::Random`].
+    pub fn rewrap_token(
+        &self,
+        wrapped: &WrappedKey,
+        place: &TokenPlace,
+        next: &Self,
+        rng: &dyn Rng,
+    ) -> Result<WrappedKey, CryptoError> {
+        let data_key = envelope::unwrap(&self.bytes, self.id, wrapped, &place.wrap_context(self.id))?;
+        envelope::wrap(&next.bytes, next.id, data_key.as_slice(), &place.wrap_context(next.id), rng)
+    }
+
     /// Opens a token that was kept.
     ///
     /// # Errors
@@ -370,6 +385,10 @@ mod tests {
             altered.ciphertext[at] ^= 1;
             assert_eq!(key.open_token(&altered, &PLACE).err(), Some(CryptoError::Refused), "{at}");
         }
+        let wrapped_key = key.rewrap_token(&sealed.wrapped_key, &PLACE, &other, &SystemRng).unwrap();
+        let rewrapped = SealedValue { wrapped_key, ..sealed.clone() };
+        assert_eq!(other.open_token(&rewrapped, &PLACE).unwrap().expose_secret(), b"key_token");
+        assert_eq!(key.open_token(&rewrapped, &PLACE).err(), Some(CryptoError::Refused));
         let twice = key.seal_token("key_token", &PLACE, &SystemRng).unwrap();
         assert_ne!(sealed.wrapped_key, twice.wrapped_key, "each has a key of its own");
     }

@@ -237,6 +237,11 @@ pub enum Object {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         values: Option<u64>,
     },
+    /// The root key, and the one before it, each by its id.
+    RootKey {
+        key: String,
+        previous: String,
+    },
     /// The data keys of a vault. `values` is how many were sealed anew, once all are.
     DataKeys {
         id: VaultId,
@@ -331,6 +336,7 @@ impl Object {
             Self::ApiKey { .. } => "api_key",
             Self::ServiceUser { .. } => "service_user",
             Self::VaultKey { .. } => "vault_key",
+            Self::RootKey { .. } => "root_key",
             Self::DataKeys { .. } => "data_keys",
             Self::AuditLog { .. } => "audit_log",
             Self::Webhook { .. } => "webhook",

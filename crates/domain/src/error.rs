@@ -311,6 +311,12 @@ pub enum Conflict {
     /// Keys of a vault are to be rotated, and are already.
     #[error("keys of the vault {0} are being rotated")]
     Rotating(VaultId),
+    /// The root key is to be rotated, and is already.
+    #[error("the root key is being rotated")]
+    RotatingRoot,
+    /// The root key is to be rotated, and cannot be kept where it is found.
+    #[error("a new root key cannot be written")]
+    RootKeyFile,
 }
 
 /// Why the feed of changes cannot be read on from a cursor.

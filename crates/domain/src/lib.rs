@@ -28,4 +28,4 @@ pub mod vault;
 pub mod webhook;
 
 pub use error::{Error, Result};
-pub use strongroom_crypto::{Digest, SecretValue, SigningSecret};
+pub use strongroom_crypto::{Digest, KeyId, RootKey, SecretValue, SigningSecret};

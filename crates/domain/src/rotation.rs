@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use strongroom_crypto::{KeyId, SealedValue, WrappedKey};
+use strongroom_crypto::{Digest, KeyId, SealedValue, WrappedKey};
 
-use crate::ids::{SecretId, VaultId};
+use crate::error::Result;
+use crate::ids::{SecretId, VaultId, WebhookId};
 use crate::vault::Vault;
 
 /// Which keys are rotated.
@@ -59,6 +60,37 @@ pub struct NewKey {
     pub wrapped: WrappedKey,
     /// The one in whose place it comes.
     pub replaces: WrappedKey,
+}
+
+/// Something that the root key wraps, and where it belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnderRoot {
+    /// The key of the tokens' hashes.
+    TokenKey,
+    /// The key that signs checkpoints of the log.
+    LogKey,
+    /// A key of a vault, deleted or not.
+    VaultKey(VaultId),
+    /// A signing secret of a webhook.
+    SigningSecret(WebhookId),
+    /// The data key of the token in a kept answer, by the mark of its request.
+    KeptToken(Digest),
+}
+
+/// Wraps something by the new root key that the old one wrapped.
+pub type Rewrap = Arc<dyn Fn(&UnderRoot, &WrappedKey) -> Result<WrappedKey> + Send + Sync>;
+
+/// The root key that comes in the place of another one.
+#[derive(Clone)]
+pub struct NewRootKey {
+    /// What it is called.
+    pub id: KeyId,
+    /// What the one before is called.
+    pub replaces: KeyId,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// How things get from one to the other.
+    pub rewrap: Rewrap,
 }
 
 /// A vault's key, and what it is used for.

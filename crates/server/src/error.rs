@@ -427,6 +427,14 @@ impl From<&Conflict> for Told {
                 1025,
                 format!("Another {noun} has that name by now. Give another one in 'name'."),
             ),
+            Conflict::RotatingRoot => {
+                own(CONFLICT, 1062, "The root key is being rotated already. Begin again when that is done.")
+            }
+            Conflict::RootKeyFile => own(
+                CONFLICT,
+                1063,
+                "The server cannot write a new root key beside the one in use. Let it write to that folder, or rotate where it can. Nothing was changed.",
+            ),
             Conflict::Rotating(vault) => own(
                 CONFLICT,
                 1061,

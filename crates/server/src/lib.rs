@@ -11,6 +11,7 @@ pub mod origin;
 pub mod parse;
 mod rate;
 mod rendered;
+pub mod root_key;
 pub mod rotator;
 pub mod routes;
 mod session;
@@ -31,6 +32,7 @@ use metrics::Metrics;
 use origin::Origin;
 use rate::Rate;
 use rendered::Rendered;
+use root_key::{RootKeyPlace, RootRotator};
 use rotator::Rotator;
 
 /// What the server is told beside the house it serves.
@@ -69,6 +71,7 @@ pub struct Shared {
     pub(crate) feed: Feed,
     pub(crate) deliveries: Deliveries,
     pub(crate) rotator: Rotator,
+    pub(crate) root_rotator: RootRotator,
     /// The server's counters.
     pub metrics: Metrics,
 }
@@ -85,13 +88,18 @@ impl Shared {
         self.feed.stop();
     }
 
+    /// Says where the root key is kept, so that it can be rotated.
+    pub fn root_key_kept_at(&self, place: Arc<dyn RootKeyPlace>) {
+        self.root_rotator.kept_at(place);
+    }
+
     /// Puts a server together.
     #[must_use]
     pub fn new(app: App, settings: Settings) -> Arc<Self> {
         let rate = settings.requests_per_minute.map(Rate::per_minute);
         let deliveries = Deliveries::new(settings.webhooks.clone());
         let (rendered, feed, metrics) = (Rendered::default(), Feed::default(), Metrics::default());
-        let rotator = Rotator::default();
-        Arc::new(Self { app, settings, rate, rendered, feed, deliveries, rotator, metrics })
+        let (rotator, root_rotator) = (Rotator::default(), RootRotator::default());
+        Arc::new(Self { app, settings, rate, rendered, feed, deliveries, rotator, root_rotator, metrics })
     }
 }

@@ -111,6 +111,8 @@ const ROWS: &[Row] = &[
     row("GET", "/strongroom/webhooks/{id}/deliveries", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
     row("POST", "/strongroom/webhooks/{id}/retry", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
     row("POST", "/strongroom/webhooks/{id}/test", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    // The last one: what the harness itself wraps, it wraps by the root key before.
+    row("POST", "/strongroom/root_key/rotate", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
 ];
 
 const UNKNOWN: &str = "0000000000000000000000000xY_1111111111111111111111";
@@ -189,6 +191,7 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
             Some(json!({"url": "https://hooks.example.com/", "event_types": ["*"]}))
         }
         ("POST", "/strongroom/keys/{id}/rotate") => Some(json!({"kind": "data"})),
+        ("POST", "/strongroom/root_key/rotate") => None,
         ("POST", path) if path.ends_with("/retry") || path.ends_with("/test") => None,
         ("PATCH", "/strongroom/webhooks/{id}") => Some(json!({"description": name})),
         ("POST" | "PATCH", _) => Some(json!({"name": name})),

@@ -11,6 +11,10 @@ ALTER TABLE deleted_vault ADD COLUMN keyed_at INTEGER;
 ALTER TABLE deleted_vault ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE version ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
 
+-- The root key before, under which nothing is stored any more, and when the present one was made; NULL is with the account.
+ALTER TABLE account ADD COLUMN retired_root_key BLOB;
+ALTER TABLE account ADD COLUMN root_keyed_at INTEGER;
+
 -- Rotations that are under way: of the vault's key (`vault`) or of its data keys (`data`).
 CREATE TABLE rotation (
     account    INTEGER NOT NULL,

@@ -77,6 +77,8 @@ enum Replaced {
     Vault(AccountId, VaultId),
     /// The keys of a vault, and nothing else of it.
     VaultKeys(AccountId, VaultId),
+    /// The keys of all vaults.
+    AllVaultKeys,
     /// How versions of a secret are sealed, and nothing that is told of it.
     Sealed(AccountId, SecretId),
     Key(ApiKeyId),
@@ -99,6 +101,7 @@ impl Caches {
                 self.pages.begin();
             }
             Replaced::VaultKeys(account, id) => self.vaults.begin((account, id)),
+            Replaced::AllVaultKeys => self.vaults.begin_all(),
             Replaced::Sealed(account, id) => self.versions.begin((account, id)),
             Replaced::Key(id) => self.credentials.begin(id),
             Replaced::ServiceUser => self.credentials.begin_all(),
@@ -119,6 +122,7 @@ impl Caches {
                 self.vaults.end((account, id));
             }
             Replaced::VaultKeys(account, id) => self.vaults.end((account, id)),
+            Replaced::AllVaultKeys => self.vaults.end_all(),
             Replaced::Sealed(account, id) => self.versions.end((account, id)),
             Replaced::Key(id) => self.credentials.end(id),
             Replaced::ServiceUser => self.credentials.end_all(),

@@ -50,8 +50,8 @@ pub struct KeyRotation {
 /// A page of vault keys, those of the newest vaults first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VaultKeyList {
-    /// The root key's id: it wraps all of them.
-    pub root_key: String,
+    /// The root key, which wraps all of them.
+    pub root_key: RootKey,
     /// The keys.
     pub keys: Vec<VaultKey>,
     /// The collection's URL.
@@ -89,4 +89,45 @@ pub struct RotatedKey {
     /// Values that were done, once all are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values: Option<u64>,
+}
+
+/// The root key: its id and its age, never the key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RootKey {
+    /// What it is called: 16 hexadecimal digits that tell nothing about it.
+    pub id: String,
+    /// When it was made, RFC 3339 in UTC.
+    pub created_at: String,
+}
+
+/// How the root key is to be rotated.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"keep_old": false}))]
+pub struct RootKeyRotate {
+    /// Whether the file of the key before is kept beside the new one: backups made before need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_old: Option<bool>,
+}
+
+/// A root key that was rotated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RootKeyRotated {
+    /// The id of the root key.
+    pub id: String,
+    /// The id of the one before. Backups made before need it.
+    pub previous_key: String,
+    /// Keys that were wrapped anew; the one before wraps none any more.
+    pub wrapped: u64,
+    /// The name of the file that the key before is kept in, beside the root key's; null when it is destroyed.
+    #[schema(required)]
+    pub kept_in: Option<String>,
+}
+
+/// A root key as an audit event tells of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RootKeyRef {
+    /// Its id.
+    pub id: String,
+    /// The id of the one before.
+    pub previous_key: String,
 }

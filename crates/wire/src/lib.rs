@@ -26,7 +26,10 @@ pub use deleted::{DeletedList, DeletedSecret, DeletedVault, Undelete};
 pub use detail::{SecretDetail, SecretDetailList, SecretMove};
 pub use error::Error;
 pub use explain::{Explain, Explanation, Ruling};
-pub use key::{KeyRotate, KeyRotation, RotatedKey, VaultKey, VaultKeyList};
+pub use key::{
+    KeyRotate, KeyRotation, RootKey, RootKeyRef, RootKeyRotate, RootKeyRotated, RotatedKey, VaultKey,
+    VaultKeyList,
+};
 pub use log::{AuditConsistency, AuditInclusion};
 pub use root::{Account, Root, SelfInfo};
 pub use secret::{EventSecret, Ref, Secret, SecretCreate, SecretList, SecretUpdate};

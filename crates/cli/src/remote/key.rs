@@ -12,7 +12,7 @@ use strongroom_wire as wire;
 
 use super::output::{Output, Table};
 use super::values::note;
-use super::{Remote, find};
+use super::{Remote, find, input};
 use crate::failure::Failure;
 
 /// From one look at how far a rotation is to the next.
@@ -52,11 +52,26 @@ enum Rotate {
         after_help = "Examples:\n  strongroom key rotate vault prod\n  strongroom key rotate vault --all --no-wait\n\nThe server goes on with it also when this command is ended, and after a crash."
     )]
     Vault(Vaults),
+    /// Give the server a new root key, and destroy the old one
+    #[command(
+        after_help = "Examples:\n  strongroom key rotate root\n  strongroom key rotate root --keep-old --yes\n\nThe server writes the new key beside its root key file, wraps all that the old one wraps by it, and puts it in the place of the\nold one. Backups made before open with the old root key alone: keep its copy for as long as you keep them, and make a backup and a\ncopy of the new file at once."
+    )]
+    Root(Root),
     /// Seal every value of vaults anew under fresh data keys
     #[command(
         after_help = "Example:\n  strongroom key rotate data prod\n\nVersions keep their numbers. The server goes on with it also when this command is ended, and after a crash."
     )]
     Data(Vaults),
+}
+
+#[derive(Args)]
+struct Root {
+    /// Keep the old key's file beside the new one, as root.key.ID: backups made before need it
+    #[arg(long)]
+    keep_old: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
 }
 
 #[derive(Args)]
@@ -78,6 +93,7 @@ impl Key {
         let client = self.remote.connect()?;
         match self.command {
             Command::List => list(&client, self.output),
+            Command::Rotate { what: Rotate::Root(root) } => root.rotate(&client, self.output),
             Command::Rotate { what: Rotate::Vault(vaults) } => vaults.rotate(&client, "vault", self.output),
             Command::Rotate { what: Rotate::Data(vaults) } => vaults.rotate(&client, "data", self.output),
         }
@@ -94,7 +110,8 @@ fn list(client: &Client, output: Output) -> Result<ExitCode, Failure> {
         let mut table = Table::new(&["KEY", "KIND", "VAULT", "AGE", "REFERRED TO BY", "ROTATION"]);
         let vaults = format!("{} vault keys", list.keys.len());
         let none = || "-".to_owned();
-        table.row([list.root_key.clone(), "root".to_owned(), none(), none(), vaults, none()]);
+        let root = &list.root_key;
+        table.row([root.id.clone(), "root".to_owned(), none(), age(&root.created_at, now), vaults, none()]);
         for key in &list.keys {
             table.row([
                 key.id.clone(),
@@ -131,6 +148,31 @@ struct Begun {
     /// Whether it is at its end: then nothing refers to an old key, which is destroyed.
     done: bool,
     key: wire::VaultKey,
+}
+
+impl Root {
+    fn rotate(&self, client: &Client, output: Output) -> Result<ExitCode, Failure> {
+        let old = client.root_key()?.id;
+        let fate = if self.keep_old { "stays on the server" } else { "is destroyed" };
+        let question = format!(
+            "Rotate the root key? BACKUPS MADE BEFORE OPEN WITH THE OLD KEY {old} ALONE, which {fate}: keep a copy of it with them."
+        );
+        input::confirm(&question, self.yes)?;
+        let how = wire::RootKeyRotate { keep_old: self.keep_old.then_some(true) };
+        let rotated = client.root_key_rotate(&how)?;
+        output.print(&rotated, || {
+            let wire::RootKeyRotated { id, previous_key, wrapped, kept_in } = &rotated;
+            let fate = kept_in.as_ref().map_or_else(
+                || "which is destroyed".to_owned(),
+                |file| format!("which is kept in {file} beside it"),
+            );
+            format!(
+                "The root key is now {id}. {wrapped} keys were wrapped by it, and none is by the old key {previous_key}, {fate}.\n\
+                 Copy the server's root key file to another place now: without it no value can be read.\n\
+                 BACKUPS MADE BEFORE NEED THE OLD KEY {previous_key}: keep its copy with them, and make a new backup.\n"
+            )
+        })
+    }
 }
 
 impl Vaults {

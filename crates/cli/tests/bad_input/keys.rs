@@ -19,6 +19,18 @@ pub(crate) fn keys(world: &World) -> Vec<Case> {
         case("no vault's key", world.get(&unknown), 404, &[""]),
         case("a rotation of no vault", world.post(&format!("{unknown}/rotate"), &json!({})), 404, &[""]),
         case("the key of a secret", world.get(&format!("{PATH}/{}", world.secret)), 404, &["ERR_NGROK_222"]),
+        case(
+            "a text for a flag",
+            world.post("/strongroom/root_key/rotate", &json!({"keep_old": "yes"})),
+            400,
+            &["ERR_NGROK_215"],
+        ),
+        case(
+            "the root key by a service user",
+            Request::new("POST", "/strongroom/root_key/rotate").token(&world.service_user),
+            403,
+            &["ERR_STRONGROOM_1060"],
+        ),
         case("a filter of keys", world.get(&format!("{PATH}?filter=true")), 400, &["ERR_NGROK_231"]),
         case(
             "keys listed by a service user",

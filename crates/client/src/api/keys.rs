@@ -13,14 +13,22 @@ impl Client {
         self.list::<wire::VaultKeyList>("/strongroom/keys", &[])
     }
 
-    /// The id of the root key, which wraps the keys of vaults.
+    /// The root key, which wraps the keys of vaults.
     ///
     /// # Errors
     /// Those of [`Client::call`].
-    pub fn root_key(&self) -> Result<String, Error> {
+    pub fn root_key(&self) -> Result<wire::RootKey, Error> {
         let page: wire::VaultKeyList =
             self.send::<()>(Method::Get, "/strongroom/keys", &[("limit", "1")], None)?.json()?;
         Ok(page.root_key)
+    }
+
+    /// Rotates the root key.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn root_key_rotate(&self, how: &wire::RootKeyRotate) -> Result<wire::RootKeyRotated, Error> {
+        self.send(Method::Post, "/strongroom/root_key/rotate", &[], Some(how))?.json()
     }
 
     /// The key of a vault, by the vault's id.

@@ -14,6 +14,8 @@ mod expiry;
 mod explain;
 mod install;
 pub mod keys;
+mod root_keys;
+mod root_rotation;
 mod rotations;
 mod secrets;
 mod service_users;
@@ -37,6 +39,8 @@ use crate::principal::Account;
 use crate::stamp::{Stamp, Stamper};
 use crate::store::{Counts, Store};
 
+use root_keys::RootKeys;
+
 pub use api_keys::{ApiKeyChange, ApiKeyDraft, Owner};
 pub use explain::Explanation;
 pub use install::Installed;
@@ -57,7 +61,7 @@ pub struct App {
     rng: Arc<dyn Rng>,
     clock: Arc<dyn Clock>,
     stamper: Stamper,
-    root_key: RootKey,
+    root_keys: RootKeys,
     token_key: TokenKey,
     log_key: LogKey,
     account: Account,
@@ -104,7 +108,8 @@ impl App {
             .map_err(Error::from)?;
         let log_key = log_key(&*store, &account, &root_key, &*rng).await?;
         let stamper = Stamper::new(clock.clone(), rng.clone());
-        Ok(Self { store, rng, clock, stamper, root_key, token_key, log_key, account, limits })
+        let root_keys = RootKeys::new(root_key);
+        Ok(Self { store, rng, clock, stamper, root_keys, token_key, log_key, account, limits })
     }
 
     /// The limits in force.

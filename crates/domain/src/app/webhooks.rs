@@ -2,7 +2,7 @@
 
 use strongroom_crypto::SigningSecret;
 
-use super::{App, retry_stale};
+use super::{App, TRIES, retry_stale};
 use crate::audit::Action;
 use crate::caller::Caller;
 use crate::error::{Denial, Error, Missing, Noun, Result};
@@ -76,7 +76,7 @@ impl App {
         let stamp = self.stamper.stamp()?;
         let id = WebhookId::new(stamp.ksuid);
         let secret = draft.secret.map_or_else(|| SigningSecret::make(&*self.rng), Ok)?;
-        let webhook = Webhook {
+        let mut webhook = Webhook {
             id,
             url: draft.url,
             event_types: draft.event_types,
@@ -90,9 +90,15 @@ impl App {
             old_secret: None,
             position: 0,
         };
-        let event = self.event(caller, &webhook, Action::Created)?;
-        self.store.webhook_insert(caller.account, webhook.clone(), Webhook::MAX, event).await?;
-        Ok((webhook, secret))
+        for _ in 0..TRIES {
+            let event = self.event(caller, &webhook, Action::Created)?;
+            match self.store.webhook_insert(caller.account, webhook.clone(), Webhook::MAX, event).await {
+                // The root key was rotated meanwhile.
+                Err(Error::Stale) => webhook.secret = self.wrap(caller, id, &secret)?,
+                made => return made.map(|()| (webhook, secret)),
+            }
+        }
+        Err(Error::Stale)
     }
 
     fn wrap(
@@ -102,7 +108,7 @@ impl App {
         secret: &SigningSecret,
     ) -> Result<strongroom_crypto::WrappedKey> {
         let (account, webhook) = webhook::place(&caller.account, &id);
-        Ok(self.root_key.wrap_signing_secret(secret, &account, &webhook, &*self.rng)?)
+        Ok(self.root_keys.current().wrap_signing_secret(secret, &account, &webhook, &*self.rng)?)
     }
 
     /// A webhook.

@@ -63,8 +63,8 @@ impl Object {
             Self::Secret { id, .. } | Self::Value { id, .. } => id.to_string(),
             Self::ApiKey { id, .. } => id.to_string(),
             Self::ServiceUser { id, .. } => id.to_string(),
-            // It has none.
-            Self::AuditLog { .. } => String::new(),
+            // They have none.
+            Self::AuditLog { .. } | Self::RootKey { .. } => String::new(),
             Self::Webhook { id, .. } => id.to_string(),
         }
     }

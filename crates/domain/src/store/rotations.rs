@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::audit::Event;
 use crate::error::Result;
 use crate::ids::{AccountId, SecretId, VaultId};
-use crate::rotation::{Due, Kind, NewKey, Rotation, Turned, Usage};
+use crate::rotation::{Due, Kind, NewKey, NewRootKey, Rotation, Turned, Usage};
 
 /// The rotation of keys, in a store. Its rules are those of [`Store`](super::Store). A vault that is deleted and can be brought
 /// back counts as one here, but none begins with it.
@@ -55,6 +55,13 @@ pub trait RotationStore: Send + Sync {
     /// Ends a rotation, and destroys the vault's key before: no copy of what was replaced is left in the store's files.
     /// `NotEmpty` if a value still refers to an old key; `Stale` if no such rotation is under way any more.
     async fn rotation_end(&self, account: AccountId, vault: VaultId, kind: Kind, event: Event) -> Result<()>;
+
+    /// Wraps all that the root key wraps by another one, in one step, and destroys what was; says how much that was. From then
+    /// on nothing is stored that the one before wrapped. `Stale` if the root key is another one by now; what `rewrap` fails with.
+    async fn root_key_replace(&self, account: AccountId, new: NewRootKey, event: Event) -> Result<u64>;
+
+    /// When the root key was made.
+    async fn root_keyed_at(&self, account: AccountId) -> Result<Timestamp>;
 
     /// Up to `limit` vaults whose key was made by a time, and of which no rotation is under way, those with the oldest key
     /// coming first.

@@ -7,6 +7,7 @@ use strongroom_domain::rotation::KeyUse;
 use crate::error::Problem;
 use crate::parse::list::{Kind, PARAMETERS_OF_DELETED};
 use crate::parse::{self, fields};
+use crate::root_key;
 use crate::session::{Bare, Item, Listed, Session};
 use crate::view::{self, json};
 
@@ -19,9 +20,9 @@ const LISTED: Kind = Kind { prefixes: &[VaultId::PREFIX], fields: &[], parameter
 pub(crate) async fn key_list(session: Session, listed: Listed) -> Result<Response, Problem> {
     let (query, next) = session.list_query(&listed, &LISTED)?;
     let page = session.app().key_list(&session.caller, query).await?;
-    let account = session.app().account();
+    let root_key = session.app().root_key(&session.caller).await?;
     let is_failing = |key: &KeyUse| session.shared().rotator.is_failing(key.vault.id);
-    Ok(json(StatusCode::OK, &view::vault_keys(&page, is_failing, account, &next, &session.origin)))
+    Ok(json(StatusCode::OK, &view::vault_keys(&page, is_failing, root_key, &next, &session.origin)))
 }
 
 /// Get a vault's key: how old it is, and how far a rotation is
@@ -48,4 +49,15 @@ pub(crate) async fn key_rotate(
     let key = session.app().rotation_start(&session.caller, id, kind).await?;
     session.shared().rotator.wake();
     Ok(json(StatusCode::ACCEPTED, &view::vault_key(&key, false, &session.origin)))
+}
+
+/// Rotate the root key: all that it wraps is wrapped by a new one, and it is destroyed
+#[utoipa::path(post, path = "/strongroom/root_key/rotate", tag = "Keys", operation_id = "RootKeyRotate",
+    params(crate::openapi::Version), request_body = Option<strongroom_wire::RootKeyRotate>,
+    responses((status = 200, description = "What became of it", body = strongroom_wire::RootKeyRotated), crate::openapi::Errors))]
+pub(crate) async fn root_key_rotate(mut session: Session, request: Request) -> Result<Response, Problem> {
+    let mut body = session.fields_if_any(request, fields::ROOT_KEY_ROTATE).await?;
+    let keep_old = body.flag("keep_old")?.unwrap_or(false);
+    let rotated = root_key::rotate(session.shared(), &session.caller, keep_old).await?;
+    Ok(json(StatusCode::OK, &view::root_key_rotated(&rotated)))
 }

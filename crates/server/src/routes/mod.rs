@@ -104,6 +104,7 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/strongroom/keys", methods: READ },
     Route { path: "/strongroom/keys/{id}", methods: READ },
     Route { path: "/strongroom/keys/{id}/rotate", methods: ACT },
+    Route { path: "/strongroom/root_key/rotate", methods: ACT },
     Route { path: "/metrics", methods: READ },
 ];
 
@@ -162,6 +163,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/strongroom/keys", get(key_list))
         .route("/strongroom/keys/{id}", get(key_get))
         .route("/strongroom/keys/{id}/rotate", post(key_rotate))
+        .route("/strongroom/root_key/rotate", post(root_key_rotate))
         .route("/metrics", get(metrics_get))
         .route("/healthz", get(health_get))
         .route("/readyz", get(ready_get))

@@ -171,6 +171,9 @@ fn event_object(object: Object, origin: &Origin) -> strongroom_domain::Result<se
                 values,
             })
         }
+        Object::RootKey { key, previous } => {
+            serde_json::to_value(wire::RootKeyRef { id: key, previous_key: previous })
+        }
         Object::DataKeys { id, name, values } => {
             let (key, previous_key) = (None, None);
             let uri = format!("{origin}/vaults/{id}");

@@ -39,6 +39,7 @@ pub use audit::{event, events, listed};
 pub use changes::{change, changes};
 pub use deleted::deleted;
 pub use explain::explanation;
+pub(crate) use keys::root_key_rotated;
 pub use keys::{vault_key, vault_keys};
 pub use log::{consistency, inclusion};
 pub use values::{etag, parse_etag, values};

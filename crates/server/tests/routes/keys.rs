@@ -125,3 +125,44 @@ async fn keys_are_rotated_by_age() {
         assert_eq!(values(&world, &gone).await, before.0);
     }
 }
+
+/// All that the root key wraps: two vaults, of which one is rotated and one deleted; a kept token; signing secrets.
+#[tokio::test]
+async fn the_root_key_is_rotated() {
+    let world = World::new().await;
+    let (vault, gone) = furnished(&world).await;
+    let deleted = world.add_vault("deleted").await;
+    let target = format!("/vaults/{}", id(&deleted));
+    assert_eq!(world.answer(&world.call("DELETE", &target, None)).await.status(), 204);
+    let body = json!({"url": "https://hooks.example.com/", "event_types": ["*"]});
+    let webhook = world.make("/strongroom/webhooks", body).await;
+    let renewed = json!({"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"});
+    let target = format!("/strongroom/webhooks/{}", id(&webhook));
+    assert_eq!(world.answer(&world.call("PATCH", &target, Some(&renewed))).await.status(), 200);
+    let again = world.call("POST", "/api_keys", Some(&json!({}))).header("idempotency-key", "k");
+    let first = world.answer(&again).await.into_body();
+    let path = format!("/strongroom/keys/{}", id(&vault));
+    assert_eq!(world.answer(&world.call("POST", &format!("{path}/rotate"), None)).await.status(), 202);
+    let before = values(&world, &gone).await;
+
+    world.pass(60);
+    let rotate = "/strongroom/root_key/rotate";
+    assert_snapshot!("root_key_rotate", seen(&world, "POST", rotate, None).await);
+    assert_snapshot!("root_key_rotated_event", world.last_event().await);
+    let keep = Some(json!({"keep_old": true}));
+    assert_snapshot!("root_key_rotate_keeping", seen(&world, "POST", rotate, keep).await);
+    let listed = json_of(&world, "/strongroom/keys").await;
+    assert_eq!(listed["root_key"]["created_at"], "2026-01-01T00:01:00Z");
+
+    assert_eq!(values(&world, &gone).await, before);
+    rotator::go_on(world.front.shared()).await;
+    assert_eq!(values(&world, &gone).await, before);
+    assert_eq!(world.answer(&again).await.into_body(), first, "the token is told once more");
+    // Its signing secret opens, as it is compared with the given one.
+    let same = world.answer(&world.call("PATCH", &target, Some(&renewed))).await;
+    assert_eq!(same.status(), 200);
+    let back = format!("/strongroom/vaults/{}/undelete", id(&deleted));
+    assert_eq!(world.answer(&world.call("POST", &back, None)).await.status(), 200);
+    world.add_secret(&deleted, "new").await;
+    world.add_secret(&world.add_vault("later").await, "new").await;
+}

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use strongroom_domain::Result;
 use strongroom_domain::audit::Event;
 use strongroom_domain::ids::{AccountId, SecretId, VaultId};
-use strongroom_domain::rotation::{Due, Kind, NewKey, Rotation, Turned, Usage};
+use strongroom_domain::rotation::{Due, Kind, NewKey, NewRootKey, Rotation, Turned, Usage};
 use strongroom_domain::store::{RotationStore, Store};
 
 use super::{CachedStore, Replaced};
@@ -70,6 +70,17 @@ impl RotationStore for CachedStore {
             store.rotation_end(account, vault, kind, event).await
         })
         .await
+    }
+
+    async fn root_key_replace(&self, account: AccountId, new: NewRootKey, event: Event) -> Result<u64> {
+        self.replacing(Replaced::AllVaultKeys, async move |store: Arc<dyn Store>| {
+            store.root_key_replace(account, new, event).await
+        })
+        .await
+    }
+
+    async fn root_keyed_at(&self, account: AccountId) -> Result<Timestamp> {
+        self.store.root_keyed_at(account).await
     }
 
     async fn rotation_overdue(

@@ -6,6 +6,7 @@ use strongroom_crypto::{Digest, SealedValue, WrappedKey};
 use strongroom_domain::answer::{Answer, Repeatable};
 use strongroom_domain::{Error, Result};
 
+use super::accounts;
 use super::error::{self, Corrupt};
 use super::row::get;
 use super::writer::Step;
@@ -48,6 +49,8 @@ pub(super) fn with(
         // It does not count any more, and may have a token in it.
         step.erase();
     }
+    let token = answer.token.iter().map(|token| &token.wrapped_key);
+    accounts::check_root_key(step, account, token)?;
     make(step)?;
     keep(step, account, answer)
 }

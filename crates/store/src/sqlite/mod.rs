@@ -15,6 +15,7 @@ mod list;
 mod log_tree;
 mod readers;
 mod resolved;
+mod root_key;
 mod rotations;
 mod row;
 mod schema;

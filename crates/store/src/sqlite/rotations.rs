@@ -7,13 +7,13 @@ use strongroom_crypto::{SealedValue, WrappedKey};
 use strongroom_domain::audit::Event;
 use strongroom_domain::error::Conflict;
 use strongroom_domain::ids::{AccountId, SecretId, VaultId};
-use strongroom_domain::rotation::{Due, Kind, NewKey, Rotation, Turned, Usage};
+use strongroom_domain::rotation::{Due, Kind, NewKey, NewRootKey, Rotation, Turned, Usage};
 use strongroom_domain::store::RotationStore;
 use strongroom_domain::{Error, Result};
 
 use super::row::get;
 use super::writer::Step;
-use super::{SqliteStore, error};
+use super::{SqliteStore, accounts, error, root_key};
 
 /// The vault that is rotated, wherever it is now.
 const VAULT: &str = "SELECT key_id, generation FROM vault WHERE account = ?1 AND id = ?2 \
@@ -125,6 +125,7 @@ fn begin(step: &Step<'_>, account: i64, rotation: &Rotation, key: Option<&NewKey
     if find(step.connection, account, rotation.vault).map_err(error::plain)?.is_some() {
         return Err(Error::Conflict(Conflict::Rotating(rotation.vault)));
     }
+    accounts::check_root_key(step, account, key.map(|key| &key.wrapped))?;
     let begun = match key {
         Some(NewKey { id: key, wrapped, replaces }) => step
             .connection
@@ -300,6 +301,18 @@ impl RotationStore for SqliteStore {
         let number = self.number(account)?;
         self.change(vec![event], move |step| end(step, number, vault, kind)).await?;
         self.erased().await
+    }
+
+    async fn root_key_replace(&self, account: AccountId, new: NewRootKey, event: Event) -> Result<u64> {
+        let number = self.number(account)?;
+        let count = self.change(vec![event], move |step| root_key::replace(step, number, &new)).await?;
+        self.erased().await?;
+        Ok(count)
+    }
+
+    async fn root_keyed_at(&self, account: AccountId) -> Result<Timestamp> {
+        let number = self.number(account)?;
+        self.readers.lookup(|connection| accounts::root_keyed_at(connection, number))
     }
 
     async fn rotation_overdue(

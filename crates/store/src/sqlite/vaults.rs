@@ -16,7 +16,7 @@ use strongroom_domain::{Error, Result};
 use super::list::{self, Select};
 use super::row::get;
 use super::writer::Step;
-use super::{deleted, error, rotations};
+use super::{accounts, deleted, error, rotations};
 
 const SELECT: &str = "SELECT id, name, description, metadata, created_at, created_by, updated_at, last_updated_by, \
                       revision, wrapped_key, keep_versions, keep_versions_for, previous_key, \
@@ -44,6 +44,7 @@ pub(super) fn insert(step: &mut Step<'_>, account: i64, vault: &Vault, max: Opti
     if deleted::has_id(step, account, Noun::Vault, vault.id.ksuid())? {
         return Err(Rule::Parameter("id").into());
     }
+    accounts::check_root_key(step, account, [&vault.wrapped_key])?;
     add(step, account, vault, max)
 }
 

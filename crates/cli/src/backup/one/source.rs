@@ -168,7 +168,7 @@ fn unreadable(error: strongroom_domain::Error) -> Failure {
 
 fn root_key(file: &Path, account: &Account) -> Result<RootKey, Failure> {
     let (shown, needed) = (file.display(), account.root_key);
-    let key = folder::root_key_read(file)?;
+    let key = folder::root_key_of(file, needed)?;
     let what = match key {
         Some(key) if key.id() == needed => return Ok(key),
         Some(key) => format!("the backup needs root key {needed}, and {shown} holds {}", key.id()),
