@@ -5,7 +5,7 @@ use std::sync::Arc;
 use strongroom_crypto::{KeyId, SealedValue, WrappedKey};
 use strongroom_domain::audit::{Action, Object};
 use strongroom_domain::error::Conflict;
-use strongroom_domain::rotation::{Due, Kind, NewKey, Rotation, Turned, Usage};
+use strongroom_domain::rotation::{Due, Kind, NewKey, NewRootKey, Rotation, Turned, UnderRoot, Usage};
 use strongroom_domain::secret::{Secret, Version};
 use strongroom_domain::store::Store;
 use strongroom_domain::vault::Vault;
@@ -24,6 +24,7 @@ pub(crate) const CASES: &[Case] = cases![
     a_deleted_vault_is_rotated_and_comes_back_with_its_keys,
     a_rotation_goes_with_its_vault,
     the_oldest_keys_are_overdue_first,
+    a_root_key_is_replaced_in_one_step,
 ];
 
 const OLD: [u8; 8] = *b"old key ";
@@ -286,4 +287,69 @@ async fn the_oldest_keys_are_overdue_first(store: &dyn Store) {
     assert_eq!(overdue(3, 1).await, [vaults[2].id]);
     house.begin(&vaults[2], Kind::DataKeys).await.unwrap();
     assert_eq!(overdue(2, 9).await, [vaults[0].id], "one that is under way is waited for");
+}
+
+/// The key that follows the root key of [`House::founding`], which puts its id before what it wraps.
+fn next_root_key(replaces: [u8; 8], refuses: Option<UnderRoot>) -> NewRootKey {
+    let rewrap = move |what: &UnderRoot, wrapped: &WrappedKey| match refuses {
+        Some(refused) if refused == *what => Err(Error::Internal("it does not open".into())),
+        _ => Ok(WrappedKey::from_bytes([&NEW[..], wrapped.as_bytes()].concat())),
+    };
+    let (id, replaces) = (KeyId::from_bytes(NEW), KeyId::from_bytes(replaces));
+    NewRootKey {
+        id,
+        replaces,
+        made_at: jiff::Timestamp::from_second(1_800_000_000).unwrap(),
+        rewrap: Arc::new(rewrap),
+    }
+}
+
+async fn a_root_key_is_replaced_in_one_step(store: &dyn Store) {
+    const ROOT: [u8; 8] = [7; 8];
+    let house = House::build(store).await;
+    store.log_key_insert(house.account, WrappedKey::from_bytes(b"log key".to_vec())).await.unwrap();
+    let (vault, gone) = (house.add_vault("vault").await, house.add_vault("gone").await);
+    house.begin(&vault, Kind::VaultKey).await.unwrap();
+    delete_vault(&house, &gone, deletion(&house, 0)).await;
+    // Looked up before, so that what a cache keeps has to go.
+    let before = house.found(&vault).await;
+    let replace = async |new: NewRootKey| {
+        let object = Object::RootKey { key: new.id.to_string(), previous: new.replaces.to_string() };
+        store.root_key_replace(house.account, new, house.event(object, Action::Rotated)).await
+    };
+    let broken = |error: &Error| matches!(error, Error::Internal(_));
+    for what in [UnderRoot::TokenKey, UnderRoot::LogKey, UnderRoot::VaultKey(gone.id)] {
+        let refused = async { replace(next_root_key(ROOT, Some(what))).await.map(drop) };
+        house.refuses("one that does not open", broken, refused).await;
+    }
+    let refused = async { replace(next_root_key([9; 8], None)).await.map(drop) };
+    house.refuses("in the place of another one", stale, refused).await;
+    assert_eq!(house.found(&vault).await, before);
+
+    // The token key, the log key, two keys of the one vault and one of the other.
+    assert_eq!(replace(next_root_key(ROOT, None)).await.unwrap(), 5);
+    let by_new = |wrapped: &WrappedKey| WrappedKey::from_bytes([&NEW[..], wrapped.as_bytes()].concat());
+    let found = house.found(&vault).await;
+    assert_eq!(found.wrapped_key, by_new(&before.wrapped_key));
+    assert_eq!(found.previous_key, before.previous_key.as_ref().map(by_new));
+    let deleted = store.deleted_vault_find(house.account, gone.id).await.unwrap().unwrap().was;
+    assert_eq!(deleted.wrapped_key, by_new(&gone.wrapped_key));
+    let account = store.account_find().await.unwrap().unwrap();
+    assert_eq!(account.root_key, KeyId::from_bytes(NEW));
+    assert_eq!(account.wrapped_token_key.wrapped_by(), Some(KeyId::from_bytes(NEW)));
+    assert_eq!(
+        store.log_key_find(house.account).await.unwrap().unwrap().wrapped_by(),
+        Some(KeyId::from_bytes(NEW))
+    );
+    assert_eq!(store.root_keyed_at(house.account).await.unwrap().as_second(), 1_800_000_000);
+
+    // What was under way when it happened.
+    let under = |key: [u8; 8], name: &str| Vault {
+        wrapped_key: WrappedKey::from_bytes([&key[..], b"wrapped"].concat()),
+        ..house.vault(name)
+    };
+    house.refuses("a vault under the old one", stale, house.vault_insert(&under(ROOT, "late"))).await;
+    house.vault_insert(&under(NEW, "late")).await.unwrap();
+    let refused = async { replace(next_root_key(ROOT, None)).await.map(drop) };
+    house.refuses("twice", stale, refused).await;
 }
