@@ -27,13 +27,9 @@ pub(crate) struct Certificate {
 }
 
 impl Server {
-    /// Starts `strongroom serve` on a data folder; its log goes to `log`.
-    pub(crate) fn strongroom(binary: &Path, data_dir: &Path, log: &Path) -> Result<Self> {
-        Self::strongroom_with(binary, data_dir, log, &[], None)
-    }
-
-    /// The same with more arguments, and over TLS if there is a certificate.
-    pub(crate) fn strongroom_with(
+    /// Starts `strongroom serve` on a data folder with these arguments, and over TLS if there is a certificate; its log goes
+    /// to `log`.
+    pub(crate) fn strongroom(
         binary: &Path,
         data_dir: &Path,
         log: &Path,

@@ -18,7 +18,7 @@ pub(crate) struct Args {
     #[arg(long)]
     list: bool,
     /// How long each fuzz target runs.
-    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     fuzz_seconds: u64,
 }
 
@@ -60,7 +60,7 @@ const STEPS: [Step; 10] = [
         &[Need::Python],
         steps::schemathesis,
     ),
-    Step::new("fuzz", "no input breaks a parser, 20 seconds for each", &[Need::Cxx], steps::fuzz_targets),
+    Step::new("fuzz", "no input breaks a parser, 10 seconds for each", &[Need::Cxx], steps::fuzz_targets),
     Step::new("bench", "the benchmarks still run", &[Need::Wrk], steps::bench_smoke),
 ];
 

@@ -99,7 +99,7 @@ fn a_value_that_was_overwritten_comes_back() {
     let events = audit_events(&world.server.data).len();
     let told = world.restores(&world.admin, &["--secret", "prod:db", "--dry-run"]);
     assert!(
-        told.contains("would give prod:db, which is at version 4, the value of prod:db@3 of the backup"),
+        told.contains("would give prod:db, now at version 4, the value of prod:db@3 of the backup"),
         "{told}"
     );
     assert_eq!(audit_events(&world.server.data).len(), events, "nothing is done");

@@ -366,6 +366,25 @@ fn what_the_program_does_not_get_makes_no_difference() {
 }
 
 #[test]
+fn a_program_is_not_started_anew_to_have_less() {
+    let mut prod = Prod::with(&[("db-password", "first"), ("other", "x")]);
+    let process = program(&prod, "echo \"other $OTHER\";", &[]);
+    prints(&process, "started first");
+    let other = id_of(&mut prod, "other");
+    prod.client.delete(&format!("/vault_secrets/{other}")).expect_status(204);
+    poll("it is told", || {
+        process.stderr().contains("keeps those from before: prod:other is not there any more").then_some(())
+    });
+    set(&mut prod, "db-password", "second");
+    prints(&process, "started second");
+    assert_eq!(process.stdout(), "other x\nstarted first\nother \nstarted second\n");
+    assert_eq!(process.stderr().matches("warning: ").count(), 1, "{}", process.stderr());
+    process.terminate();
+    process.wait();
+    prod.server.stop();
+}
+
+#[test]
 fn a_program_that_is_to_end_is_not_started_anew() {
     let mut prod = Prod::with(&[("db-password", "first")]);
     let process = program(&prod, "trap 'echo asked' TERM;", &["--grace", "100ms"]);

@@ -9,6 +9,7 @@ mod target;
 #[path = "webhooks/tls.rs"]
 mod tls;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use harness::{Client, Server, field, make_vault, poll, private_folder, secret_in};
@@ -184,8 +185,7 @@ fn what_is_given_up_is_kept_and_can_be_tried_again() {
     poll("one is left", || (deliveries(&mut client, &webhook) == [dead[0].clone()]).then_some(()));
     assert_eq!(client.post(&retry, &json!({})).expect_status(200).json(), json!({"retried": 1}));
     poll("none is left", || deliveries(&mut client, &webhook).is_empty().then_some(()));
-    let ids: std::collections::BTreeSet<_> =
-        target.taken().iter().map(|taken| taken.header("webhook-id").to_owned()).collect();
+    let ids: BTreeSet<_> = target.taken().iter().map(|taken| taken.header("webhook-id").to_owned()).collect();
     assert_eq!((ids.len(), target.taken().len()), (2, 8), "three attempts each, and one more");
 }
 
@@ -215,6 +215,37 @@ fn nothing_is_lost_in_a_crash() {
         checked(&taken, field(webhook, "secret"));
         poll("nothing is left", || deliveries(&mut client, webhook).is_empty().then_some(()));
     }
+    server.stop();
+}
+
+/// Killed in the midst of telling a target that falters, again and again: each change is taken in the end.
+#[test]
+fn every_change_is_told_whatever_happens() {
+    let folder = private_folder();
+    let settings = [PRIVATE, "--webhooks-retry-after=100ms,100ms,100ms,1s,1s,1s,1s,1s,1s"];
+    let target = Target::new(Does::Falter);
+    let mut server = Server::start_with(folder.path(), &settings);
+    let webhook = make_webhook(&mut server.client(), &target.url("/"));
+    for round in 0..3 {
+        let mut client = server.client();
+        for number in 0..30 {
+            make_vault(&mut client, &format!("v{round}-{number}"));
+        }
+        server.process.kill();
+        server = Server::start_with(folder.path(), &settings);
+    }
+    let mut client = server.client();
+    let feed = client.get("/strongroom/changes?after=start").expect_status(200).json();
+    let changes = feed["changes"].as_array().unwrap();
+    let all: BTreeSet<_> = changes.iter().map(|change| field(change, "event_id").to_owned()).collect();
+    assert_eq!(all.len(), 90);
+    poll("each is taken", || {
+        let taken = target.taken();
+        let good = taken.iter().filter(|taken| taken.does == Does::Answer(200));
+        let told: BTreeSet<_> = good.map(|taken| taken.header("webhook-id").to_owned()).collect();
+        (told == all).then_some(())
+    });
+    poll("nothing is left", || deliveries(&mut client, &webhook).is_empty().then_some(()));
     server.stop();
 }
 

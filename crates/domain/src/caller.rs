@@ -64,6 +64,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Whether the same caller, looked at at another time, may do the same.
+    pub(crate) fn may_the_same(&self, other: &Self) -> bool {
+        (self.role, &self.grants) == (other.role, &other.grants)
+    }
+
     /// The account that the caller belongs to: every query names it.
     #[must_use]
     pub fn account(&self) -> AccountId {

@@ -387,6 +387,9 @@ pub trait Store: WebhookStore + RotationStore {
     /// Up to which record the audit log is pruned; 0 while it is whole.
     async fn audit_pruned(&self) -> Result<u64>;
 
+    /// The record that tells up to where the audit log is pruned; 0 while it is whole.
+    async fn audit_pruned_by(&self) -> Result<u64>;
+
     /// Prunes the audit log, which is pruned up to `from`, up to a record of it. Of the records that go the hashes stay.
     /// `Stale` if it is pruned up to another one by now.
     async fn audit_prune(&self, from: u64, upto: u64, event: Event) -> Result<()>;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use strongroom_domain::Result;
 use strongroom_domain::app::App;
 use strongroom_domain::caller::Caller;
-use strongroom_domain::change::{Changes, Cursor, Since};
+use strongroom_domain::change::{Changes, Cursor, Noted, Since};
 use strongroom_domain::error::{Error, Gone};
 use strongroom_domain::page::PageLimit;
 use tokio::sync::{Notify, watch};
@@ -25,6 +25,8 @@ pub(crate) use stream::stream;
 
 /// Records that are read at once where the log is far ahead of what is in memory.
 const START: u64 = 1000;
+/// The rest between two readings, so that many commits in a row are read at once.
+const GATHER: Duration = Duration::from_millis(2);
 /// The rest after the log could not be read.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -89,17 +91,23 @@ impl Feed {
         }
         let records = shared.app.change_records(known).await?;
         shared.metrics.feed_records.inc_by(records.len() as u64);
-        // After a gap, who stands before it has to read the store.
-        let is_gap = records.first().is_some_and(|first| first.cursor.sequence() != self.ring().last() + 1);
-        let is_news = is_gap || records.iter().any(|noted| noted.change.is_some() || noted.of_keys);
+        self.take(records);
+        tokio::time::sleep(GATHER).await;
+        Ok(())
+    }
+
+    /// Takes records into memory, and wakes those who watch if any of them may be for them.
+    fn take(&self, records: Vec<Noted>) {
         let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        // After a gap, who stands before it has to read the store.
+        let is_gap = records.first().is_some_and(|first| first.cursor.sequence() != ring.last() + 1);
+        let is_news = is_gap || records.iter().any(|noted| noted.change.is_some() || noted.of_keys);
         records.into_iter().for_each(|noted| ring.push(noted));
         let last = ring.last();
         drop(ring);
         if is_news {
             self.news.send_replace(last);
         }
-        Ok(())
     }
 
     /// Whether the follower is to go on; if not, the next one who watches starts another.
@@ -164,8 +172,9 @@ impl Watcher {
             *caller = app.refreshed(caller).await?;
             let known = self.shared.feed.ring().after(place, caller, limit);
             let page = match known {
-                Some(page) => page,
-                None => app.change_list(caller, place, limit).await?,
+                // Who does not wait any longer is not to miss what is committed and not in memory yet.
+                Some(page) if !is_over || self.is_up_to_date().await? => page,
+                _ => app.change_list(caller, place, limit).await?,
             };
             if !page.changes.is_empty() || page.more || is_over {
                 return Ok(page);
@@ -178,6 +187,11 @@ impl Watcher {
                 () = tokio::time::sleep_until(deadline) => true,
             };
         }
+    }
+
+    async fn is_up_to_date(&self) -> Result<bool> {
+        let head = self.shared.app.audit_head().await?;
+        Ok(self.shared.feed.ring().last() >= head.sequence)
     }
 
     fn is_stopped(&self) -> bool {

@@ -22,6 +22,15 @@ pub async fn run(shared: Arc<Shared>, prunable: impl Fn() -> u64 + Send) {
 
 /// One sweep.
 pub async fn sweep(shared: &Shared, prunable: u64) {
+    // First: what the others add to the log would have it believe a clock that is ahead.
+    match prune(shared, prunable).await {
+        Ok(Ok(0)) => {}
+        Ok(Ok(events)) => tracing::info!(events, "the audit log was pruned, as it is set to be"),
+        Ok(Err(broken)) => {
+            tracing::error!(%broken, "THE AUDIT LOG WAS TAMPERED WITH OR DAMAGED, and is not pruned");
+        }
+        Err(error) => told(&error),
+    }
     match shared.app.versions_sweep().await {
         Ok(0) => {}
         Ok(versions) => tracing::info!(versions, "earlier values were destroyed, as they are set to be"),
@@ -54,14 +63,6 @@ pub async fn sweep(shared: &Shared, prunable: u64) {
         Ok(vaults) => {
             tracing::info!(vaults, "vault keys are rotated, as they are as old as they are set to get");
             shared.rotator.wake();
-        }
-        Err(error) => told(&error),
-    }
-    match prune(shared, prunable).await {
-        Ok(Ok(0)) => {}
-        Ok(Ok(events)) => tracing::info!(events, "the audit log was pruned, as it is set to be"),
-        Ok(Err(broken)) => {
-            tracing::error!(%broken, "THE AUDIT LOG WAS TAMPERED WITH OR DAMAGED, and is not pruned");
         }
         Err(error) => told(&error),
     }

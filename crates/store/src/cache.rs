@@ -684,6 +684,10 @@ impl Store for CachedStore {
         self.store.audit_pruned().await
     }
 
+    async fn audit_pruned_by(&self) -> Result<u64> {
+        self.store.audit_pruned_by().await
+    }
+
     async fn audit_prune(&self, from: u64, upto: u64, event: Event) -> Result<()> {
         self.store.audit_prune(from, upto, event).await
     }

@@ -236,12 +236,15 @@ fn cover_up(connection: &Connection) {
     connection.execute(head, (tree.size(), tree.root(), tree.to_bytes())).unwrap();
 }
 
-/// What is done to a log, and what is to be found.
-fn tamper(connection: &Connection, how: u64, dice: &mut Dice) -> (&'static str, Broken) {
-    let one = dice.between(1, LENGTH - 1);
-    let other = dice.between(one + 1, LENGTH + 1);
+/// What is done to a log inside of its ends, and what is to be found.
+fn tamper_inside(
+    connection: &Connection,
+    how: u64,
+    dice: &mut Dice,
+    (one, other): (u64, u64),
+) -> Option<(&'static str, Broken)> {
     let altered = Broken::Altered { sequence: one };
-    match how {
+    Some(match how {
         0 => {
             let mut canonical = bytes(connection, one);
             let at = dice.between(0, canonical.len() as u64) as usize;
@@ -270,6 +273,18 @@ fn tamper(connection: &Connection, how: u64, dice: &mut Dice) -> (&'static str, 
             set(connection, other, &first);
             ("swapped", altered)
         }
+        _ => return None,
+    })
+}
+
+/// What is done to a log, and what is to be found.
+fn tamper(connection: &Connection, how: u64, dice: &mut Dice) -> (&'static str, Broken) {
+    let one = dice.between(1, LENGTH - 1);
+    let other = dice.between(one + 1, LENGTH + 1);
+    if let Some(done) = tamper_inside(connection, how, dice, (one, other)) {
+        return done;
+    }
+    match how {
         5 => {
             connection.execute("DELETE FROM audit WHERE sequence > ?1", [one]).unwrap();
             ("cut", Broken::WrongEnd { expected: LENGTH, found: one })

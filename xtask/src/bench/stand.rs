@@ -74,7 +74,7 @@ impl<'a> Seeded<'a> {
     pub(super) fn serve(&self, tls: Option<&Certificate>) -> Result<Server> {
         let Servers { strongroom, .. } = self.programs;
         let log = self.folder.join("strongroom.log");
-        Server::strongroom_with(strongroom, &self.data(), &log, self.store.args, tls)
+        Server::strongroom(strongroom, &self.data(), &log, self.store.args, tls)
     }
 
     /// How long each start takes, from the new process to its first answer, in milliseconds.

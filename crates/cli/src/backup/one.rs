@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use jiff::Timestamp;
 use strongroom_client::api::Client;
 use strongroom_client::reference::Reference;
 use strongroom_domain::clock::{Clock, SystemClock};
@@ -118,12 +119,19 @@ fn change(
     let changed = client.secret_update(id, &change);
     change.value.zeroize();
     changed?;
-    let now = client.detail(id)?.version;
-    crate::out(&if now == version {
-        format!("{to} has the value of {found} already: nothing was changed\n")
+    let now = client.detail(id)?;
+    let told = if now.version == version {
+        format!("{to} has the value of {found} already: nothing was changed")
     } else {
-        format!("{to} has the value of {found}: it is version {now} now\n")
-    })
+        format!("{to} has the value of {found}: it is version {} now", now.version)
+    };
+    let over = match now.expires_at.parse::<Timestamp>() {
+        Ok(end) if end <= SystemClock.now() => {
+            format!("; it expired at {end}, and is not resolved before it has another end")
+        }
+        _ => String::new(),
+    };
+    crate::out(&format!("{told}{over}\n"))
 }
 
 /// Makes a secret with the value, and with what the backup tells of it.
@@ -133,6 +141,9 @@ fn make(
     found: &Found,
     mut value: Zeroizing<String>,
 ) -> Result<ExitCode, Failure> {
+    // An end that is past is none that a new secret can have.
+    let end = found.secret.expires_at;
+    let ahead = end.filter(|end| *end > SystemClock.now());
     let mut secret = wire::SecretCreate {
         name: to.name.clone(),
         value: std::mem::take(&mut *value),
@@ -140,11 +151,14 @@ fn make(
         vault_name: Some(to.vault.clone()),
         description: Some(found.secret.description.clone()),
         metadata: Some(found.secret.metadata.clone()),
-        // An end that is past by now is no end for a secret that is made anew.
-        expires_at: found.secret.expires_at.filter(|end| *end > SystemClock.now()).map(|end| end.to_string()),
+        expires_at: ahead.map(|end| end.to_string()),
     };
     let made = client.secret_create(&secret);
     secret.value.zeroize();
     made?;
-    crate::out(&format!("{to} is made, with the value of {found}\n"))
+    let without = match (end, ahead) {
+        (Some(end), None) => format!("; it has no end now, as {end} is past"),
+        _ => String::new(),
+    };
+    crate::out(&format!("{to} is made, with the value of {found}{without}\n"))
 }

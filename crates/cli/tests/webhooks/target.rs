@@ -13,6 +13,8 @@ use crate::harness::PATIENCE;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Does {
     Answer(u16),
+    /// It answers every third with 500, breaks off every fifth, and takes the others.
+    Falter,
     /// It sends on to itself.
     Redirect,
     /// It says nothing, and keeps the connection.
@@ -33,6 +35,8 @@ pub(crate) struct Taken {
     pub(crate) target: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
+    /// What was to be done with it.
+    pub(crate) does: Does,
 }
 
 impl Taken {
@@ -107,9 +111,19 @@ impl Target {
 
 /// Reads one request from a connection, and does what is to be done. Whoever asks may go away at any time.
 pub(crate) fn answer(mut stream: impl Read + Write, shared: &Shared) {
-    let Some(taken) = read(&mut stream) else { return };
-    let does = *shared.does.lock().unwrap();
-    shared.taken.lock().unwrap().push(taken);
+    let Some(mut request) = read(&mut stream) else { return };
+    let does = {
+        let mut taken = shared.taken.lock().unwrap();
+        let does = match *shared.does.lock().unwrap() {
+            Does::Falter if taken.len().is_multiple_of(3) => Does::Answer(500),
+            Does::Falter if taken.len().is_multiple_of(5) => Does::Close,
+            Does::Falter => Does::Answer(200),
+            does => does,
+        };
+        request.does = does;
+        taken.push(request);
+        does
+    };
     let _ = match does {
         Does::Answer(status) => write!(stream, "HTTP/1.1 {status} Said\r\ncontent-length: 4\r\n\r\nbody")
             .and_then(|()| stream.flush()),
@@ -118,7 +132,7 @@ pub(crate) fn answer(mut stream: impl Read + Write, shared: &Shared) {
             "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/elsewhere\r\ncontent-length: 0\r\n\r\n"
         ),
         Does::Hang => stream.read(&mut [0]).map(drop),
-        Does::Close => Ok(()),
+        Does::Close | Does::Falter => Ok(()),
         Does::Garbage => stream.write_all(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"),
         Does::EndlessHead => {
             let started = stream.write_all(b"HTTP/1.1 200 OK\r\n");
@@ -160,5 +174,5 @@ fn read(stream: &mut impl Read) -> Option<Taken> {
     let length = headers.iter().find(|(name, _)| name == "content-length")?.1.parse().ok()?;
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(Taken { target, headers, body })
+    Some(Taken { target, headers, body, does: Does::Hang })
 }

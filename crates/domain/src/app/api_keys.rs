@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{App, retry_stale};
+use super::App;
 use crate::answer::{Answer, Creation, Made, Repeatable};
 use crate::api_key::ApiKey;
 use crate::audit::Action;
@@ -90,7 +90,7 @@ impl App {
     ) -> Result<Made<(ApiKey, Token)>> {
         must_keep_keys(caller)?;
         must_give(caller, draft.grants.as_ref())?;
-        retry_stale(|| async {
+        self.retry_stale(caller, caller.principal, || async {
             match self.answered(caller, to).await? {
                 Some(answer) => Ok(Made::before(self.api_key_made(caller, answer)?)),
                 None => Ok(Made::now(self.api_key_make(caller, &draft, to).await?)),
@@ -178,7 +178,7 @@ impl App {
         must_keep_keys(caller)?;
         must_give(caller, change.grants.as_ref())?;
         self.check_expiry(change.expires_at.flatten())?;
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let old = self.api_key_get(caller, id).await?;
             let mut key = old.clone();
             change.apply_to(&mut key);
@@ -203,7 +203,7 @@ impl App {
     /// `Forbidden`, `NotFound`.
     pub async fn api_key_remove(&self, caller: &Caller, id: ApiKeyId) -> Result<()> {
         must_keep_keys(caller)?;
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let key = self.api_key_get(caller, id).await?;
             let event = self.event(caller, &key, Action::Deleted)?;
             self.store.api_key_delete(caller.account, id, key.revision, event).await

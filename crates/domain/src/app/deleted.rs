@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::App;
 use super::secrets::check_new_place;
-use super::{App, retry_stale};
+use super::turns::try_again;
 use crate::audit::{Action, Actor, Event, Object};
 use crate::caller::Caller;
 use crate::deleted::{Deleted, Deletion, Leftovers};
@@ -39,7 +40,7 @@ impl App {
         name: Option<Name>,
     ) -> Result<Arc<Secret>> {
         caller.must_write()?;
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let old = self.deleted_secret_for(caller, id).await?;
             let vault = self.store.vault_find(caller.account, old.vault_id).await?;
             let vault = vault.ok_or(Error::Conflict(Conflict::VaultDeleted(old.vault_id)))?;
@@ -65,7 +66,7 @@ impl App {
     /// `NotFound`; `Forbidden`; `Conflict` when it is not deleted.
     pub async fn secret_purge(&self, caller: &Caller, id: SecretId) -> Result<()> {
         caller.must_write()?;
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let secret = self.deleted_secret_for(caller, id).await?;
             let event = self.event(caller, &secret, Action::Purged)?;
             self.store.secrets_purge(caller.account, vec![(id, secret.revision)], None, vec![event]).await
@@ -98,7 +99,7 @@ impl App {
         name: Option<Name>,
     ) -> Result<Arc<Vault>> {
         caller.must_write()?;
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let mut vault = self.deleted_vault_for(caller, id).await?;
             if let Some(name) = &name {
                 caller.must_manage_vault(name.as_str())?;
@@ -121,7 +122,8 @@ impl App {
     /// `NotFound`; `Forbidden`; `Conflict` when it is not deleted.
     pub async fn vault_purge(&self, caller: &Caller, id: VaultId) -> Result<()> {
         caller.must_write()?;
-        retry_stale(|| async {
+        // Others need not wait for their turn until a large vault is gone.
+        try_again(|| async {
             let vault = self.deleted_vault_for(caller, id).await?;
             self.vault_destroy(&vault, &Actor::from(caller)).await
         })

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use strongroom_crypto::{SigningSecret, WrappedKey};
 
-use super::{App, retry_stale};
+use super::App;
 use crate::audit::{Action, Actor, Event};
 use crate::error::{Error, Result};
 use crate::ids::{EventId, WebhookId};
@@ -114,8 +114,9 @@ impl App {
     /// # Errors
     /// Those of the store.
     pub async fn webhook_gone(&self, id: WebhookId) -> Result<()> {
-        let actor = Actor::server(self.operator().await?.principal);
-        retry_stale(|| async {
+        let operator = self.operator().await?;
+        let actor = Actor::server(operator.principal);
+        self.retry_stale(&operator, id, || async {
             let Some(mut webhook) = self.webhook_if_active(id).await? else { return Ok(()) };
             let stamp = self.stamper.stamp()?;
             webhook.active = false;

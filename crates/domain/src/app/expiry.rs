@@ -7,6 +7,8 @@ use crate::audit::{Action, Actor, Event};
 use crate::error::{Error, Result, Rule};
 use crate::secret::{Expiring, Told};
 
+/// How often a sweep begins anew because a secret was changed meanwhile.
+const STALE: usize = 8;
 /// Secrets that are told of in one change.
 const STEP: usize = 100;
 
@@ -18,7 +20,7 @@ impl App {
     /// Those of the store.
     pub async fn expiry_sweep(&self) -> Result<usize> {
         let account = self.account.id;
-        let mut told = 0;
+        let (mut told, mut stale) = (0, 0);
         loop {
             let now = self.clock.now();
             let due = self.store.expiring_list(account, now, STEP).await?;
@@ -32,8 +34,10 @@ impl App {
             let count = notes.len();
             match self.store.expiring_told(account, notes, events).await {
                 Ok(()) => told += count,
-                // Somebody changed one meanwhile: what is due is another list now.
-                Err(Error::Stale) => {}
+                // Somebody changed one meanwhile: what is due is another list now. Who changes one all the time does not hold
+                // up what else there is to sweep: the next sweep goes on.
+                Err(Error::Stale) if stale < STALE => stale += 1,
+                Err(Error::Stale) => return Ok(told),
                 Err(error) => return Err(error),
             }
         }

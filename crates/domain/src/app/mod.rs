@@ -20,6 +20,7 @@ mod rotations;
 mod secrets;
 mod service_users;
 mod session;
+mod turns;
 mod values;
 mod vaults;
 mod versions;
@@ -40,6 +41,7 @@ use crate::stamp::{Stamp, Stamper};
 use crate::store::{Counts, Store};
 
 use root_keys::RootKeys;
+use turns::Turns;
 
 pub use api_keys::{ApiKeyChange, ApiKeyDraft, Owner};
 pub use explain::Explanation;
@@ -50,10 +52,6 @@ pub use values::{Resolution, Value, ValueRef};
 pub use vaults::{VaultChange, VaultDraft, VaultRef};
 pub use versions::KeepChange;
 pub use webhooks::{WebhookChange, WebhookDraft};
-
-/// How often a change that met another one is tried again before it is given up. Each try lost means that another change
-/// of the same thing won, so this bounds the wait and nothing else.
-const TRIES: usize = 64;
 
 /// The house: its store, its keys, and what is given to it.
 pub struct App {
@@ -66,6 +64,7 @@ pub struct App {
     log_key: LogKey,
     account: Account,
     limits: Limits,
+    turns: Turns,
 }
 
 /// Why a house does not open.
@@ -109,7 +108,18 @@ impl App {
         let log_key = log_key(&*store, &account, &root_key, &*rng).await?;
         let stamper = Stamper::new(clock.clone(), rng.clone());
         let root_keys = RootKeys::new(root_key);
-        Ok(Self { store, rng, clock, stamper, root_keys, token_key, log_key, account, limits })
+        Ok(Self {
+            store,
+            rng,
+            clock,
+            stamper,
+            root_keys,
+            token_key,
+            log_key,
+            account,
+            limits,
+            turns: Turns::default(),
+        })
     }
 
     /// The limits in force.
@@ -160,15 +170,4 @@ async fn log_key(store: &dyn Store, account: &Account, root_key: &RootKey, rng: 
     let key = LogKey::make(rng)?;
     store.log_key_insert(account.id, root_key.wrap_log_key(&key, place.as_bytes(), rng)?).await?;
     Ok(key)
-}
-
-/// Tries a change again for as long as another one came first.
-async fn retry_stale<T, F: Future<Output = Result<T>>>(mut attempt: impl FnMut() -> F) -> Result<T> {
-    for _ in 1..TRIES {
-        match attempt().await {
-            Err(Error::Stale) => {}
-            done => return done,
-        }
-    }
-    attempt().await
 }

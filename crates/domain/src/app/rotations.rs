@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use strongroom_crypto::{SealedValue, VaultKey};
 
-use super::{App, retry_stale};
+use super::App;
+use super::turns::try_again;
 use crate::audit::{Action, Actor, Event, Object};
 use crate::caller::Caller;
 use crate::error::{Denial, Error, Missing, Noun, Result};
@@ -70,7 +71,7 @@ impl App {
 
     async fn rotation_begin(&self, id: VaultId, kind: Kind, actor: &Actor) -> Result<()> {
         let account = self.account.id;
-        retry_stale(|| async {
+        try_again(|| async {
             let vault = self.vault_to_rotate(id).await?;
             let stamp = self.stamper.stamp()?;
             let rotation = Rotation { vault: id, kind, started_at: stamp.at, done: 0 };

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use strongroom_crypto::SecretValue;
 
+use super::App;
 use super::vaults::{VaultRef, vault_missing};
-use super::{App, retry_stale};
 use crate::answer::{Creation, Made, Repeatable};
 use crate::audit::{Action, Object};
 use crate::caller::Caller;
@@ -103,7 +103,7 @@ impl App {
     ) -> Result<Made<Secret>> {
         caller.must_write()?;
         check_value(&draft.value, &self.limits)?;
-        retry_stale(|| async {
+        self.retry_stale(caller, draft.name.as_str(), || async {
             let Some(answer) = self.answered(caller, to).await? else {
                 return Ok(Made::now(self.secret_make(caller, &draft, to).await?));
             };
@@ -211,7 +211,7 @@ impl App {
         if let Some(value) = &change.value {
             check_value(value, &self.limits)?;
         }
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let old = self.secret_for(caller, id, Grantable::Manage).await?;
             expected.check(|| old.tag())?;
             let mut secret = (*old).clone();
@@ -268,7 +268,7 @@ impl App {
         name: Option<Name>,
     ) -> Result<Secret> {
         caller.must_write()?;
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let old = self.secret_for(caller, id, Grantable::Manage).await?;
             let vault = self.vault_of(caller, &to).await?;
             if vault.id == old.vault_id {
@@ -296,7 +296,7 @@ impl App {
     /// `Forbidden`, `NotFound`; `Changed` when its tag is not what is expected.
     pub async fn secret_remove(&self, caller: &Caller, id: SecretId, expected: &Expected) -> Result<()> {
         caller.must_write()?;
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let secret = self.secret_for(caller, id, Grantable::Manage).await?;
             expected.check(|| secret.tag())?;
             let event = self.event(caller, &*secret, Action::Deleted)?;

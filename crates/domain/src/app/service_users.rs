@@ -1,6 +1,6 @@
 //! Service users. Only an admin changes them.
 
-use super::{App, retry_stale};
+use super::App;
 use crate::answer::{Creation, Made, Repeatable};
 use crate::api_key::ApiKey;
 use crate::audit;
@@ -43,7 +43,7 @@ impl App {
     ) -> Result<Made<ServiceUser>> {
         caller.must_be_admin(Denial::ServiceUsers)?;
         let name = draft.name.into_string();
-        retry_stale(|| async {
+        self.retry_stale(caller, &name, || async {
             if let Some(answer) = self.answered(caller, to).await? {
                 return Ok(Made::before(answer.into_service_user()?));
             }
@@ -97,7 +97,7 @@ impl App {
     ) -> Result<ServiceUser> {
         caller.must_be_admin(Denial::ServiceUsers)?;
         let name = change.name.map(DisplayName::into_string);
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let old = self.service_user_get(caller, id).await?;
             let mut user = old.clone();
             user.name = name.clone().unwrap_or(user.name);
@@ -119,7 +119,7 @@ impl App {
     /// `Forbidden`, `NotFound`.
     pub async fn service_user_remove(&self, caller: &Caller, id: ServiceUserId) -> Result<()> {
         caller.must_be_admin(Denial::ServiceUsers)?;
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let user = self.service_user_get(caller, id).await?;
             let keys = self.keys_of(caller, PrincipalId::ServiceUser(id)).await?;
             let mut events = Vec::with_capacity(keys.len() + 1);

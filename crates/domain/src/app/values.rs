@@ -6,7 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use strongroom_crypto::{Digest, SecretValue, chain_digest};
 
-use super::{App, retry_stale};
+use super::App;
+use super::turns::try_again;
 use crate::audit::{Actor, Client, Event};
 use crate::caller::Caller;
 use crate::error::{Denial, Error, Expired, Missing, Result, Rule};
@@ -131,7 +132,7 @@ impl App {
         client: &Client,
         knows: impl Fn(&Digest) -> bool,
     ) -> Result<Resolution> {
-        retry_stale(|| async {
+        try_again(|| async {
             let targets = self.value_find(caller, references).await?;
             let tag = tag(&targets);
             let values =

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use strongroom_crypto::VaultKey;
 
-use super::{App, retry_stale};
+use super::App;
 use crate::answer::{Creation, Made, Repeatable};
 use crate::audit::{Action, Object};
 use crate::caller::Caller;
@@ -92,7 +92,7 @@ impl App {
     ) -> Result<Made<Vault>> {
         caller.must_write()?;
         caller.must_manage_vault(draft.name.as_str())?;
-        retry_stale(|| async {
+        self.retry_stale(caller, draft.name.as_str(), || async {
             match self.answered(caller, to).await? {
                 Some(answer) => Ok(Made::before(answer.into_vault()?)),
                 None => Ok(Made::now(self.vault_make(caller, &draft, to).await?)),
@@ -184,7 +184,7 @@ impl App {
         expected: &Expected,
     ) -> Result<Arc<Vault>> {
         caller.must_write()?;
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let old = self.vault_seen(caller, id).await?;
             caller.must_manage_vault(&old.name)?;
             expected.check(|| old.tag())?;
@@ -209,7 +209,7 @@ impl App {
     /// `Forbidden`, `NotFound`, `NotEmpty`; `Changed` when its tag is not what is expected.
     pub async fn vault_remove(&self, caller: &Caller, id: VaultId, expected: &Expected) -> Result<()> {
         caller.must_write()?;
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let vault = self.vault_seen(caller, id).await?;
             caller.must_manage_vault(&vault.name)?;
             expected.check(|| vault.tag())?;

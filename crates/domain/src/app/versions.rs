@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{App, retry_stale};
+use super::App;
 use crate::audit::{Action, Object};
 use crate::caller::Caller;
 use crate::error::{Error, Missing, Noun, Result, Rule};
@@ -67,7 +67,7 @@ impl App {
     /// `Forbidden`, `NotFound`, also for a version that is not kept any more.
     pub async fn version_rollback(&self, caller: &Caller, id: SecretId, number: u32) -> Result<Arc<Secret>> {
         caller.must_write()?;
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let old = self.secret_for(caller, id, Grantable::Manage).await?;
             let Some(version) = self.store.version_find(caller.account, id, number).await? else {
                 return Err(self.version_missing(caller, id, number).await?);
@@ -135,7 +135,7 @@ impl App {
     ) -> Result<Arc<Vault>> {
         caller.must_write()?;
         change.check()?;
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let old = self.vault_seen(caller, id).await?;
             caller.must_manage_vault(&old.name)?;
             expected.check(|| old.tag())?;

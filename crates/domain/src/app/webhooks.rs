@@ -2,7 +2,8 @@
 
 use strongroom_crypto::SigningSecret;
 
-use super::{App, TRIES, retry_stale};
+use super::App;
+use super::turns::try_again;
 use crate::audit::Action;
 use crate::caller::Caller;
 use crate::error::{Denial, Error, Missing, Noun, Result};
@@ -76,7 +77,7 @@ impl App {
         let stamp = self.stamper.stamp()?;
         let id = WebhookId::new(stamp.ksuid);
         let secret = draft.secret.map_or_else(|| SigningSecret::make(&*self.rng), Ok)?;
-        let mut webhook = Webhook {
+        let webhook = Webhook {
             id,
             url: draft.url,
             event_types: draft.event_types,
@@ -90,15 +91,15 @@ impl App {
             old_secret: None,
             position: 0,
         };
-        for _ in 0..TRIES {
+        // Again when the root key was rotated meanwhile.
+        let webhook = try_again(|| async {
+            let webhook = Webhook { secret: self.wrap(caller, id, &secret)?, ..webhook.clone() };
             let event = self.event(caller, &webhook, Action::Created)?;
-            match self.store.webhook_insert(caller.account, webhook.clone(), Webhook::MAX, event).await {
-                // The root key was rotated meanwhile.
-                Err(Error::Stale) => webhook.secret = self.wrap(caller, id, &secret)?,
-                made => return made.map(|()| (webhook, secret)),
-            }
-        }
-        Err(Error::Stale)
+            self.store.webhook_insert(caller.account, webhook.clone(), Webhook::MAX, event).await?;
+            Ok(webhook)
+        })
+        .await?;
+        Ok((webhook, secret))
     }
 
     fn wrap(
@@ -140,7 +141,7 @@ impl App {
         id: WebhookId,
         change: WebhookChange,
     ) -> Result<Webhook> {
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let old = self.webhook_get(caller, id).await?;
             let mut webhook = old.clone();
             change.apply_to(&mut webhook);
@@ -170,7 +171,7 @@ impl App {
     /// # Errors
     /// `Forbidden`, `NotFound`.
     pub async fn webhook_remove(&self, caller: &Caller, id: WebhookId) -> Result<()> {
-        retry_stale(|| async {
+        self.retry_stale(caller, id, || async {
             let webhook = self.webhook_get(caller, id).await?;
             let event = self.event(caller, &webhook, Action::Deleted)?;
             self.store.webhook_delete(caller.account, id, webhook.revision, event).await

@@ -45,14 +45,15 @@ pub(super) fn with(
     if before.is_some_and(|at| at > Answer::over_by(answer.at).as_second()) {
         return Err(Error::Stale);
     }
-    if before.is_some() {
-        // It does not count any more, and may have a token in it.
-        step.erase();
-    }
     let token = answer.token.iter().map(|token| &token.wrapped_key);
     accounts::check_root_key(step, account, token)?;
     make(step)?;
-    keep(step, account, answer)
+    keep(step, account, answer)?;
+    if before.is_some() {
+        // What was replaced did not count any more, and may have had a token in it.
+        step.erase();
+    }
+    Ok(())
 }
 
 /// When the answer to a request was given that is kept, Unix seconds.

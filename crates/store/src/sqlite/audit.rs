@@ -91,7 +91,14 @@ pub(super) fn pruned(connection: &Connection) -> rusqlite::Result<u64> {
         .query_row([], |row| row.get(0))
 }
 
-/// Deletes the records after one up to another, and notes that. Their hashes stay.
+/// The record that tells up to where the log is pruned.
+pub(super) fn pruned_by(connection: &Connection) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached("SELECT pruned_by FROM audit_head WHERE id = 1")?
+        .query_row([], |row| row.get(0))
+}
+
+/// Deletes the records after one up to another, and notes that, and that the next record tells of it. Their hashes stay.
 pub(super) fn prune(step: &mut Step<'_>, from: u64, upto: u64) -> Result<()> {
     let head = head(step.connection).map_err(error::plain)?.sequence;
     if pruned(step.connection).map_err(error::plain)? != from || upto > head {
@@ -105,8 +112,8 @@ pub(super) fn prune(step: &mut Step<'_>, from: u64, upto: u64) -> Result<()> {
         .and_then(|mut delete| delete.execute((from, upto)))
         .map_err(error::plain)?;
     step.connection
-        .prepare_cached("UPDATE audit_head SET pruned_upto = ?1")
-        .and_then(|mut update| update.execute([upto]))
+        .prepare_cached("UPDATE audit_head SET pruned_upto = ?1, pruned_by = ?2")
+        .and_then(|mut update| update.execute([upto, step.next_record()]))
         .map_err(error::plain)?;
     if deleted as u64 == upto - from { Ok(()) } else { Err(Error::Internal(Box::new(Corrupt("audit log")))) }
 }

@@ -726,6 +726,10 @@ impl Store for SqliteStore {
         self.readers.lookup(audit::pruned)
     }
 
+    async fn audit_pruned_by(&self) -> Result<u64> {
+        self.readers.lookup(audit::pruned_by)
+    }
+
     async fn audit_prune(&self, from: u64, upto: u64, event: Event) -> Result<()> {
         self.change(vec![event], move |step| audit::prune(step, from, upto)).await
     }

@@ -76,6 +76,11 @@ impl Step<'_> {
         self.log.size()
     }
 
+    /// The number of the next event that is appended.
+    pub(super) fn next_record(&self) -> u64 {
+        self.log.size() + 1
+    }
+
     /// Notes that sealed bytes or keys are destroyed, of which no copy is to be left behind.
     pub(super) fn erase(&mut self) {
         *self.erase = true;

@@ -17,7 +17,7 @@ use strongroom_domain::limits::Limits;
 use strongroom_domain::store::Store;
 use strongroom_store::sqlite::SqliteStore;
 
-use super::{Dice, Log, bytes, remove, set, shift};
+use super::{Dice, Log, bytes, remove, set, tamper_inside};
 
 const LENGTH: u64 = 20_000;
 const PRUNED: u64 = 8192;
@@ -62,7 +62,6 @@ fn tamper(connection: &Connection, how: u64, dice: &mut Dice, end: &Head) -> (&'
     let one = dice.between(PRUNED + 1, LENGTH - 1);
     let other = dice.between(one + 1, LENGTH + 1);
     let hash = dice.between(0, 4900);
-    let altered = Broken::Altered { sequence: one };
     let among = |level: u32| {
         let width = 16_u64.pow(level + 1);
         let first = hash / width * width + 1;
@@ -76,35 +75,10 @@ fn tamper(connection: &Connection, how: u64, dice: &mut Dice, end: &Head) -> (&'
         assert_eq!(connection.execute(sql, (id, index % 16)).unwrap(), 1);
     };
     let start = |upto: u64| run(connection, &format!("UPDATE audit_head SET pruned_upto = {upto}"));
+    if let Some(done) = tamper_inside(connection, how, dice, (one, other)) {
+        return done;
+    }
     match how {
-        0 => {
-            let mut canonical = bytes(connection, one);
-            let at = dice.between(0, canonical.len() as u64) as usize;
-            canonical[at] ^= 1 << dice.between(0, 8);
-            set(connection, one, &canonical);
-            ("edited", altered)
-        }
-        1 => {
-            remove(connection, one);
-            ("dropped", Broken::Gap { expected: one, found: one + 1 })
-        }
-        2 => {
-            remove(connection, one);
-            shift(connection, one + 1, -1);
-            ("dropped, and the rest moved up", altered)
-        }
-        3 => {
-            let copy = bytes(connection, other);
-            shift(connection, one, 1);
-            set(connection, one, &copy);
-            ("inserted", altered)
-        }
-        4 => {
-            let (first, second) = (bytes(connection, one), bytes(connection, other));
-            set(connection, one, &second);
-            set(connection, other, &first);
-            ("swapped", altered)
-        }
         5 => {
             run(connection, &format!("DELETE FROM audit WHERE sequence > {one}"));
             ("cut", Broken::WrongEnd { expected: end.sequence, found: one })
@@ -251,6 +225,35 @@ async fn what_was_altered_is_not_pruned() {
     set(&backdoor, 1500, &kept);
     assert_eq!(app.audit_sweep(2900).await.unwrap(), Ok(2896 - 1024), "mended");
     assert!(verify_against(&*store, &[], |_| ()).await.unwrap().is_ok());
+}
+
+/// A pruning event of ours would make the start that somebody moved one that is told of.
+#[tokio::test]
+async fn a_log_whose_start_was_moved_is_not_pruned() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let log = Log::build(&path).await;
+    log.append(3000).await;
+    let store = log.store.clone();
+    let app = house(log).await;
+    let backdoor = Connection::open(&path).unwrap();
+    for pruned_before in [0, 1024] {
+        assert_eq!(app.audit_sweep(pruned_before).await.unwrap(), Ok(pruned_before));
+        for moved_to in [pruned_before + 160, pruned_before + 167] {
+            let step = backdoor.unchecked_transaction().unwrap();
+            let kept = format!("CREATE TEMP TABLE kept AS SELECT * FROM audit WHERE sequence <= {moved_to}");
+            step.execute_batch(&kept).unwrap();
+            run(&step, &format!("DELETE FROM audit WHERE sequence <= {moved_to}"));
+            run(&step, &format!("UPDATE audit_head SET pruned_upto = {moved_to}"));
+            step.commit().unwrap();
+            assert_eq!(app.audit_sweep(2900).await.unwrap(), Err(Broken::Start { upto: moved_to }));
+            assert_eq!(store.audit_pruned().await.unwrap(), moved_to, "nothing went");
+            run(&backdoor, "INSERT INTO audit SELECT * FROM kept");
+            run(&backdoor, &format!("UPDATE audit_head SET pruned_upto = {pruned_before}"));
+            backdoor.execute_batch("DROP TABLE kept").unwrap();
+            assert!(verify_against(&*store, &[], |_| ()).await.unwrap().is_ok(), "as it was");
+        }
+    }
 }
 
 /// A walk goes on while the log is pruned under it.

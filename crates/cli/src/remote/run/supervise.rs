@@ -18,6 +18,7 @@ use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::emulate_default_handler;
 use signal_hook::low_level::siginfo::{Cause, Origin};
+use strongroom_client::reference::Reference;
 use strongroom_wire as wire;
 
 use super::assign::{self, Assigned};
@@ -271,9 +272,16 @@ impl<'a> Supervisor<'a> {
     /// Takes values; says whether the program is to get them.
     fn take(&mut self, secrets: Vec<wire::ResolvedSecret>) -> Result<bool, Failure> {
         let assigned = assign::assign(self.run, secrets)?;
-        let (now, before) = (&assigned, &self.assigned);
-        if now.len() == before.len() && now.iter().zip(before).all(|(now, before)| now.is_same_as(before)) {
-            return Ok(false);
+        let is_there = |one: &Assigned, of: &[Assigned]| of.iter().any(|other| other.is_same_as(one));
+        if assigned.iter().all(|now| is_there(now, &self.assigned)) {
+            let gone: Vec<_> = self
+                .assigned
+                .iter()
+                .filter(|before| !is_there(before, &assigned))
+                .map(Assigned::secret)
+                .collect();
+            // A program is not started anew to have less.
+            return if gone.is_empty() { Ok(false) } else { Err(not_there(&gone)) };
         }
         if let Some(redactors) = &self.redactors {
             redactors.add(&assigned)?;
@@ -288,6 +296,12 @@ impl<'a> Supervisor<'a> {
         }
         Ok(true)
     }
+}
+
+fn not_there(gone: &[Reference]) -> Failure {
+    let names: Vec<_> = gone.iter().map(ToString::to_string).collect();
+    let are = if names.len() == 1 { "is" } else { "are" };
+    Failure::new(format!("{} {are} not there any more", names.join(", ")))
 }
 
 /// Filters a stream of the program in a thread of its own.

@@ -1,7 +1,7 @@
 //! Pruning: records that are older than the log is kept for go, from the start on. Their hashes stay, so that the tree is
 //! the one that it was.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::root_over;
 use crate::app::App;
@@ -12,20 +12,27 @@ use crate::store::Store;
 
 /// Records that go in one change.
 const STEP: u64 = 1024;
+/// For how long the clock is believed past the newest record.
+const BELIEVED: SignedDuration = SignedDuration::from_hours(24);
 
 impl App {
     /// Prunes the log of events that are older than it is kept for, and at most up to a record; a few at a time. Says how
     /// many.
     ///
-    /// What was altered is not pruned: the walk over the rest would then find nothing wrong.
+    /// What was altered is not pruned, nor is a log whose start nothing tells of: the walk over the rest would then find
+    /// nothing wrong. The clock is believed for a day past the newest record, so that one that is years ahead when the
+    /// machine starts does not take all.
     ///
     /// # Errors
     /// Those of the store. What is wrong with the log is in the value.
     pub async fn audit_sweep(&self, upto: u64) -> Result<Result<u64, Broken>> {
-        let Some(by) = self.limits.audit.map(|retention| retention.before(self.clock.now())) else {
-            return Ok(Ok(0));
-        };
+        let Some(retention) = self.limits.audit else { return Ok(Ok(0)) };
+        let believed = self.newest().await?.checked_add(BELIEVED).unwrap_or(Timestamp::MAX);
+        let by = retention.before(believed.min(self.clock.now()));
         let (start, mut pruned) = (self.store.audit_pruned().await?, None);
+        if let Err(broken) = start_is_told(&*self.store, start).await? {
+            return Ok(Err(broken));
+        }
         loop {
             let from = pruned.unwrap_or(start);
             let due = match due(&*self.store, from, upto, by).await? {
@@ -43,6 +50,33 @@ impl App {
             pruned = Some(due);
         }
     }
+}
+
+impl App {
+    /// When the newest record was made, if it can be read.
+    async fn newest(&self) -> Result<Timestamp> {
+        let last = self.store.audit_head().await?.sequence;
+        let record = self.store.audit_list(last.saturating_sub(1), 1).await?;
+        let event = record.first().and_then(|record| Event::from_canonical(&record.canonical).ok());
+        Ok(event.map_or(Timestamp::MAX, |event| event.at))
+    }
+}
+
+/// Whether the record that is to tell where the log starts is in it, and does.
+async fn start_is_told(store: &dyn Store, start: u64) -> Result<Result<(), Broken>> {
+    if start == 0 {
+        return Ok(Ok(()));
+    }
+    let by = store.audit_pruned_by().await?.saturating_sub(1);
+    let (record, hash) = (store.audit_list(by, 1).await?, store.audit_hashes(0, by, 1).await?);
+    let untouched =
+        record.first().filter(|record| record.sequence == by + 1 && Some(&record.hash()) == hash.first());
+    let event = untouched.and_then(|record| Event::from_canonical(&record.canonical).ok());
+    let told = match event.map(|event| event.object) {
+        Some(Object::AuditLog { upto, root }) => upto == start && root == tree_at(store, start).await?.root(),
+        _ => false,
+    };
+    Ok(if told { Ok(()) } else { Err(Broken::Start { upto: start }) })
 }
 
 /// Up to which record the log can be pruned next, with whole blocks of hashes: what comes after `from`, is of that time or
