@@ -87,11 +87,12 @@ impl App {
             created_at: stamp.at,
             updated_at: stamp.at,
             revision: 1,
-            secret: self.wrap(caller, id, &secret)?,
+            // Wrapped below.
+            secret: strongroom_crypto::WrappedKey::from_bytes(Vec::new()),
             old_secret: None,
             position: 0,
         };
-        // Again when the root key was rotated meanwhile.
+        // Wrapped again when the root key was rotated meanwhile.
         let webhook = try_again(|| async {
             let webhook = Webhook { secret: self.wrap(caller, id, &secret)?, ..webhook.clone() };
             let event = self.event(caller, &webhook, Action::Created)?;
