@@ -62,7 +62,7 @@ fn the_commands_rotate_and_tell() {
     admin.fails(2, &["key", "rotate", "vault"]);
     admin.fails(3, &["key", "rotate", "vault", "none"]);
     let told = admin.granted(&server, &["read *:*", "manage *:*"]).fails(4, &["key", "list"]);
-    assert!(told.contains("ERR_STRONGROOM_1060"), "{told}");
+    assert!(told.contains("ERR_STRONGROOM_1070"), "{told}");
     let metrics = String::from_utf8(client.get("/metrics").expect_status(200).body).unwrap();
     for line in ["strongroom_key_rotations 0\n", "strongroom_key_rotation_values_total 90\n"] {
         assert!(metrics.contains(line), "{line:?} in {metrics}");
@@ -269,7 +269,7 @@ fn a_disk_that_is_full_in_the_middle() {
             .then_some(())
     });
     let waiting = Person::admin(&server).fails(7, &["key", "rotate", "vault", "v0"]);
-    assert!(waiting.contains("ERR_STRONGROOM_1061"), "{waiting}");
+    assert!(waiting.contains("ERR_STRONGROOM_1071"), "{waiting}");
     limit(None);
     values.assert_all_resolve(&server);
     server.stop();

@@ -428,16 +428,16 @@ impl From<&Conflict> for Told {
                 format!("Another {noun} has that name by now. Give another one in 'name'."),
             ),
             Conflict::RotatingRoot => {
-                own(CONFLICT, 1062, "The root key is being rotated already. Begin again when that is done.")
+                own(CONFLICT, 1072, "The root key is being rotated already. Begin again when that is done.")
             }
             Conflict::RootKeyFile => own(
                 CONFLICT,
-                1063,
+                1073,
                 "The server cannot write a new root key beside the one in use. Let it write to that folder, or rotate where it can. Nothing was changed.",
             ),
             Conflict::Rotating(vault) => own(
                 CONFLICT,
-                1061,
+                1071,
                 format!(
                     "Keys of the vault {vault} are being rotated already. Begin again when that is done: GET /strongroom/keys/{vault} tells how far it is."
                 ),
@@ -539,7 +539,7 @@ impl From<&Denial> for Told {
                 told(FORBIDDEN, 4111, "You must be an admin to create, update, or delete service users.")
             }
             Denial::Webhooks => own(FORBIDDEN, 1053, "You must be an admin to look after webhooks."),
-            Denial::Keys => own(FORBIDDEN, 1060, "You must be an admin to look after vault keys."),
+            Denial::Keys => own(FORBIDDEN, 1070, "You must be an admin to look after vault keys."),
             Denial::OwnerInactive => told(FORBIDDEN, 636, "The owner is inactive."),
             Denial::AdminGrants => own(
                 FORBIDDEN,

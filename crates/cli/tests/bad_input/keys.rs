@@ -29,20 +29,20 @@ pub(crate) fn keys(world: &World) -> Vec<Case> {
             "the root key by a service user",
             Request::new("POST", "/strongroom/root_key/rotate").token(&world.service_user),
             403,
-            &["ERR_STRONGROOM_1060"],
+            &["ERR_STRONGROOM_1070"],
         ),
         case("a filter of keys", world.get(&format!("{PATH}?filter=true")), 400, &["ERR_NGROK_231"]),
         case(
             "keys listed by a service user",
             Request::new("GET", PATH).token(&world.service_user),
             403,
-            &["ERR_STRONGROOM_1060"],
+            &["ERR_STRONGROOM_1070"],
         ),
         case(
             "a rotation by a service user",
             Request::new("POST", &rotate).token(&world.service_user),
             403,
-            &["ERR_STRONGROOM_1060"],
+            &["ERR_STRONGROOM_1070"],
         ),
     ];
     cases.extend(faults.map(|(what, body, codes)| case(what, world.post(&rotate, &body), 400, codes)));

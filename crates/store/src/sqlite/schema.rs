@@ -17,7 +17,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration::sql(include_str!("../../migrations/0005_expiry_and_answers.sql")),
     Migration::sql(include_str!("../../migrations/0006_pruned_log.sql")),
     Migration::sql(include_str!("../../migrations/0007_webhooks.sql")),
-    Migration::sql(include_str!("../../migrations/0008_key_rotation.sql")),
+    Migration::sql(include_str!("../../migrations/0010_key_rotation.sql")),
 ];
 
 /// From one shape of the file to the next.
