@@ -138,7 +138,7 @@ impl ReadHouse {
         let account = store.account_find().await.map_err(unreadable)?;
         let account = account.ok_or_else(|| Failure::new("the store is empty"))?;
         let file = settings.root_key_file.display();
-        let root_key = folder::root_key_read(&settings.root_key_file)?
+        let root_key = folder::root_key_of(&settings.root_key_file, account.root_key)?
             .filter(|key| key.id() == account.root_key)
             .ok_or_else(|| {
                 Failure::new(format!(

@@ -15,7 +15,10 @@ const GROUPS: [(&str, &[&str]); 3] = [
         ],
     ),
     ("Keys and profiles", &["login", "logout", "whoami", "api-key", "explain"]),
-    ("The server", &["serve", "config", "doctor", "audit", "backup", "restore", "seed", "ip-restrictions"]),
+    (
+        "The server",
+        &["serve", "config", "doctor", "audit", "backup", "restore", "seed", "key", "ip-restrictions"],
+    ),
 ];
 
 /// Lists the commands in groups in place of one list.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use strongroom_crypto::{RootKey, SystemRng};
+use strongroom_crypto::{KeyId, RootKey, SystemRng};
 use strongroom_domain::app::App;
 use strongroom_domain::clock::SystemClock;
 use strongroom_domain::store::Store;
@@ -12,7 +12,7 @@ use strongroom_store::cache::CachedStore;
 use strongroom_store::sqlite::SqliteStore;
 
 use crate::failure::Failure;
-use crate::folder;
+use crate::folder::{self, RootKeyFile};
 use crate::hygiene;
 use crate::settings::Settings;
 
@@ -26,9 +26,13 @@ pub(crate) struct House {
 /// Opens the house; the first time, makes it. The caller has taken the folder.
 pub(crate) async fn open(settings: &Settings) -> Result<House, Failure> {
     let path = folder::store_path(&settings.data_dir);
-    let known_key = folder::root_key_read(&settings.root_key_file)?;
-    if path.exists() {
-        check_root_key(settings, &path, known_key.as_ref()).await?;
+    let needed = if path.exists() { needed_key(&path).await? } else { None };
+    let known_key = match needed {
+        Some(needed) => folder::root_key_of(&settings.root_key_file, needed)?,
+        None => folder::root_key_read(&settings.root_key_file)?,
+    };
+    if let Some(needed) = needed {
+        check_root_key(settings, needed, known_key.as_ref())?;
     }
     let store = SqliteStore::open(&path)
         .map_err(|error| Failure::new("the store cannot be opened").because(error))?;
@@ -41,6 +45,10 @@ pub(crate) async fn open(settings: &Settings) -> Result<House, Failure> {
         None => Some(install(settings, &root_key, &*store).await?),
     };
     hygiene::lock(&root_key);
+    let file = RootKeyFile(settings.root_key_file.clone());
+    file.recover(root_key.id()).map_err(|error| {
+        Failure::new("a rotation of the root key was cut off, and cannot be ended").because(error)
+    })?;
     let app = App::open(store, root_key, settings.limits, Arc::new(SystemClock), Arc::new(SystemRng)).await;
     let app = app.map_err(|error| Failure::new("the store cannot be opened").because(error))?;
     if app.audit_key_was_lost().await.map_err(failed)? {
@@ -52,30 +60,33 @@ pub(crate) async fn open(settings: &Settings) -> Result<House, Failure> {
     Ok(House { app, first_token })
 }
 
-/// Compares the root key with the store's before anything is opened for writing, which may already change the store.
-async fn check_root_key(settings: &Settings, path: &Path, key: Option<&RootKey>) -> Result<(), Failure> {
+/// The root key that a store is under, if it has an account. Asked before anything is opened for writing, which may already
+/// change the store.
+async fn needed_key(path: &Path) -> Result<Option<KeyId>, Failure> {
     let unreadable = || Failure::new("the store cannot be read");
     let store = SqliteStore::open_to_read(path).map_err(|error| unreadable().because(error))?;
     // A first start that was cut off leaves a file with nothing in it.
     if store.is_blank().map_err(|error| unreadable().because(error))? {
-        return Ok(());
+        return Ok(None);
     }
     let account = store.account_find().await.map_err(|error| unreadable().because(error))?;
+    Ok(account.map(|account| account.root_key))
+}
+
+fn check_root_key(settings: &Settings, needed: KeyId, key: Option<&RootKey>) -> Result<(), Failure> {
     let file = settings.root_key_file.display();
-    match (account, key) {
-        (Some(account), None) => Err(Failure::new(format!(
-            "the root key file {file} is missing: the store needs root key {}",
-            account.root_key
+    match key {
+        None => Err(Failure::new(format!(
+            "the root key file {file} is missing: the store needs root key {needed}"
         ))
         .todo("put a copy of the file back, or name it with --root-key-file")),
-        (Some(account), Some(key)) if account.root_key != key.id() => Err(Failure::new(format!(
-            "the root key file {file} holds another key than the store was sealed under: expected key {}, found key {}; \
+        Some(key) if key.id() != needed => Err(Failure::new(format!(
+            "the root key file {file} holds another key than the store was sealed under: expected key {needed}, found key {}; \
              nothing was changed",
-            account.root_key,
             key.id()
         ))
         .todo("name the right file with --root-key-file")),
-        _ => Ok(()),
+        Some(_) => Ok(()),
     }
 }
 

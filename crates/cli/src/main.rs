@@ -133,6 +133,11 @@ enum Command {
         after_help = "Example:\n  strongroom webhook create https://hooks.example.com/strongroom --event secret_updated.v0"
     )]
     Webhook(Box<remote::webhook::Webhook>),
+    /// List and rotate the keys that vaults are sealed with
+    #[command(
+        after_help = "Examples:\n  strongroom key list\n  strongroom key rotate vault prod\n  strongroom key rotate data --all"
+    )]
+    Key(Box<remote::key::Key>),
     /// Make and remove API keys
     #[command(after_help = "Example:\n  strongroom api-key create --grant 'resolve prod:*' --expires-in 90d")]
     ApiKey(Box<remote::api_key::ApiKey>),
@@ -221,6 +226,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<ExitCode, Failure> {
         Command::Stale(stale) => stale.run(),
         Command::Changes(changes) => changes.run(),
         Command::Webhook(webhook) => webhook.run(),
+        Command::Key(key) => key.run(),
         Command::ApiKey(key) => key.run(),
         Command::Explain(explain) => explain.run(),
         Command::Login(login) => login.run(),

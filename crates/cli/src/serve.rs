@@ -8,13 +8,13 @@ use std::sync::Arc;
 use strongroom_domain::clock::{Clock, SystemClock};
 use strongroom_domain::token::Token;
 use strongroom_server::listen::{self, Answers, Certificate, Tls};
-use strongroom_server::{Front, Shared, delivery, sweeper};
+use strongroom_server::{Front, Shared, delivery, rotator, sweeper};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::failure::Failure;
-use crate::folder::Folder;
+use crate::folder::{Folder, RootKeyFile};
 use crate::second_place::SecondPlace;
 use crate::settings::Settings;
 use crate::{folder, house, hygiene, logging, self_signed};
@@ -68,6 +68,7 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     let metrics_url = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let metrics_url = metrics_url.map(|address| format!("http://{address}/metrics"));
     let shared = Shared::new(house.app, settings.server.clone());
+    shared.root_key_kept_at(Arc::new(RootKeyFile(settings.root_key_file.clone())));
     let front = Arc::new(Front::new(shared.clone()));
 
     let certificate = tls.as_ref().map(Tls::certificate);
@@ -95,9 +96,11 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     let place = second_place.clone();
     let prunable = move || place.as_ref().map_or(u64::MAX, |place| place.prunable());
     let sweeper = tokio::spawn(sweeper::run(shared.clone(), prunable));
+    let rotations = tokio::spawn(rotator::run(shared.clone()));
     let deliveries = tokio::spawn(delivery::run(shared));
     tokio::join!(api, metrics, checkpoints);
     sweeper.abort();
+    rotations.abort();
     // What is under way and not settled is sent again after the next start.
     deliveries.abort();
     if let Some(place) = &second_place {

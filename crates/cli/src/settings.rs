@@ -136,6 +136,9 @@ pub(crate) struct Options {
     /// How long audit events are kept, such as 365d [default: unlimited]
     #[arg(long, env = "STRONGROOM_KEEP_AUDIT_FOR", value_name = "TIME", hide_env_values = true)]
     pub(crate) keep_audit_for: Option<Age>,
+    /// How old a vault's key gets before it is rotated, such as 90d [default: unlimited]
+    #[arg(long, env = "STRONGROOM_ROTATE_VAULT_KEYS_AFTER", value_name = "TIME", hide_env_values = true)]
+    pub(crate) rotate_vault_keys_after: Option<Age>,
     /// API requests a minute and account; ngrok's is 120 [default: unlimited]
     #[arg(long, env = "STRONGROOM_REQUESTS_PER_MINUTE", value_name = "NUMBER", hide_env_values = true)]
     pub(crate) requests_per_minute: Option<NonZeroU32>,
@@ -214,6 +217,7 @@ impl Options {
             keep_versions_for: self.keep_versions_for.or(file.keep_versions_for),
             keep_deleted_for: self.keep_deleted_for.or(file.keep_deleted_for),
             keep_audit_for: self.keep_audit_for.or(file.keep_audit_for),
+            rotate_vault_keys_after: self.rotate_vault_keys_after.or(file.rotate_vault_keys_after),
             requests_per_minute: self.requests_per_minute.or(file.requests_per_minute),
             trusted_proxies: self.trusted_proxies.or(file.trusted_proxies),
             webhooks_allow_private: self.webhooks_allow_private.or(file.webhooks_allow_private),
@@ -343,6 +347,8 @@ fn limits(options: &Options) -> Result<Limits, Failure> {
         keep: keep(options)?,
         deleted: options.keep_deleted_for.map_or(default.deleted, |span| Retention { seconds: span.0 }),
         audit: seconds("keep_audit_for", options.keep_audit_for)?.map(|seconds| Retention { seconds }),
+        vault_keys: seconds("rotate_vault_keys_after", options.rotate_vault_keys_after)?
+            .map(|seconds| Retention { seconds }),
     };
     let sizes = [
         ("max_name", limits.name),
@@ -472,6 +478,10 @@ fn rows(settings: &Settings) -> Vec<(&'static str, String)> {
         ("keep_versions_for", limits.keep.versions_for.map_or_else(|| number(None), units::span)),
         ("keep_deleted_for", units::span(limits.deleted.seconds)),
         ("keep_audit_for", limits.audit.map_or_else(|| number(None), |audit| units::span(audit.seconds))),
+        (
+            "rotate_vault_keys_after",
+            limits.vault_keys.map_or_else(|| number(None), |age| units::span(age.seconds)),
+        ),
         ("requests_per_minute", number(server.requests_per_minute.map(|number| number.get().into()))),
         (
             "trusted_proxies",

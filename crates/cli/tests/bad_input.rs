@@ -7,6 +7,8 @@ mod fields;
 mod harness;
 #[path = "bad_input/ip.rs"]
 mod ip;
+#[path = "bad_input/keys.rs"]
+mod keys;
 #[path = "bad_input/queries.rs"]
 mod queries;
 #[path = "bad_input/requests.rs"]
@@ -135,6 +137,11 @@ fn deleted_things() {
 #[test]
 fn ip_policies_and_restrictions() {
     check_all(ip::ip);
+}
+
+#[test]
+fn keys() {
+    check_all(keys::keys);
 }
 
 #[test]

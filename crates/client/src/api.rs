@@ -6,6 +6,7 @@
 mod address;
 mod calls;
 mod error;
+mod keys;
 mod paging;
 mod text_at;
 mod token;

@@ -34,6 +34,12 @@ impl WrappedKey {
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
+
+    /// Which key it says it was wrapped by.
+    #[must_use]
+    pub fn wrapped_by(&self) -> Option<KeyId> {
+        self.0.first_chunk().copied().map(KeyId::from_bytes)
+    }
 }
 
 /// A value, sealed under its data key, and that key, wrapped by the vault's.

@@ -200,6 +200,21 @@ impl RootKey {
         Ok(SealedValue { wrapped_key, ciphertext })
     }
 
+    /// Wraps the data key of a kept token by another root key.
+    ///
+    /// # Errors
+    /// [`CryptoError::Refused`], [`CryptoError::Random`].
+    pub fn rewrap_token(
+        &self,
+        wrapped: &WrappedKey,
+        place: &TokenPlace,
+        next: &Self,
+        rng: &dyn Rng,
+    ) -> Result<WrappedKey, CryptoError> {
+        let data_key = envelope::unwrap(&self.bytes, self.id, wrapped, &place.wrap_context(self.id))?;
+        envelope::wrap(&next.bytes, next.id, data_key.as_slice(), &place.wrap_context(next.id), rng)
+    }
+
     /// Opens a token that was kept.
     ///
     /// # Errors
@@ -282,6 +297,27 @@ impl VaultKey {
         Self { bytes, id }
     }
 
+    /// What this key is called.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// Wraps a data key of this vault key by the vault's next one. The value that it seals is neither needed nor opened.
+    ///
+    /// # Errors
+    /// [`CryptoError::Refused`], [`CryptoError::Random`].
+    pub fn rewrap(
+        &self,
+        wrapped: &WrappedKey,
+        place: &ValuePlace,
+        next: &Self,
+        rng: &dyn Rng,
+    ) -> Result<WrappedKey, CryptoError> {
+        let data_key = envelope::unwrap(&self.bytes, self.id, wrapped, &place.wrap_context(self.id))?;
+        envelope::wrap(&next.bytes, next.id, data_key.as_slice(), &place.wrap_context(next.id), rng)
+    }
+
     /// Seals a value under a fresh data key, and the data key under this key.
     ///
     /// # Errors
@@ -320,6 +356,21 @@ mod tests {
     const PLACE: TokenPlace = TokenPlace { account: [1; 20], request: [2; 32] };
 
     #[test]
+    fn a_data_key_is_wrapped_anew_without_its_value() {
+        let (old, next) = (VaultKey::make(&SystemRng).unwrap(), VaultKey::make(&SystemRng).unwrap());
+        let place = ValuePlace { account: [1; 20], vault: [2; 20], secret: [3; 20], version: 1 };
+        let sealed = old.seal(&SecretValue::new(b"s3cret".to_vec()), &place, &SystemRng).unwrap();
+        let wrapped_key = old.rewrap(&sealed.wrapped_key, &place, &next, &SystemRng).unwrap();
+        assert_eq!(wrapped_key.wrapped_by(), Some(next.id()));
+        let rewrapped = SealedValue { wrapped_key, ciphertext: sealed.ciphertext.clone() };
+        assert_eq!(next.open(&rewrapped, &place).unwrap().expose_secret(), b"s3cret");
+        assert_eq!(old.open(&rewrapped, &place).err(), Some(CryptoError::Refused));
+        let elsewhere = ValuePlace { vault: [9; 20], ..place };
+        assert!(old.rewrap(&sealed.wrapped_key, &elsewhere, &next, &SystemRng).is_err());
+        assert!(next.rewrap(&sealed.wrapped_key, &place, &old, &SystemRng).is_err());
+    }
+
+    #[test]
     fn a_kept_token_opens_with_its_root_key_and_in_its_place_alone() {
         let (key, other) = (RootKey::make(&SystemRng).unwrap(), RootKey::make(&SystemRng).unwrap());
         let sealed = key.seal_token("key_token", &PLACE, &SystemRng).unwrap();
@@ -334,6 +385,10 @@ mod tests {
             altered.ciphertext[at] ^= 1;
             assert_eq!(key.open_token(&altered, &PLACE).err(), Some(CryptoError::Refused), "{at}");
         }
+        let wrapped_key = key.rewrap_token(&sealed.wrapped_key, &PLACE, &other, &SystemRng).unwrap();
+        let rewrapped = SealedValue { wrapped_key, ..sealed.clone() };
+        assert_eq!(other.open_token(&rewrapped, &PLACE).unwrap().expose_secret(), b"key_token");
+        assert_eq!(key.open_token(&rewrapped, &PLACE).err(), Some(CryptoError::Refused));
         let twice = key.seal_token("key_token", &PLACE, &SystemRng).unwrap();
         assert_ne!(sealed.wrapped_key, twice.wrapped_key, "each has a key of its own");
     }

@@ -152,6 +152,8 @@ impl Answer {
             last_updated_by,
             revision: 1,
             wrapped_key: WrappedKey::from_bytes(Vec::new()),
+            previous_key: None,
+            keyed_at: created_at,
             keep: VaultKeep::default(),
         })
     }

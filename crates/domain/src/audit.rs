@@ -61,6 +61,10 @@ pub enum Action {
     Expired,
     /// Its oldest part was removed.
     Pruned,
+    /// It is being replaced by another one.
+    RotationStarted,
+    /// It was replaced by another one, and nothing refers to it any more.
+    Rotated,
 }
 
 impl Action {
@@ -75,6 +79,8 @@ impl Action {
             Self::Expiring => "expiring",
             Self::Expired => "expired",
             Self::Pruned => "pruned",
+            Self::RotationStarted => "rotation_started",
+            Self::Rotated => "rotated",
         }
     }
 }
@@ -230,6 +236,27 @@ pub enum Object {
         keep_versions: Option<u32>,
         keep_versions_for: Option<u32>,
     },
+    /// The key of a vault, and the one before it, each by its id. `values` is how many were re-wrapped, once all are.
+    VaultKey {
+        id: VaultId,
+        name: String,
+        key: String,
+        previous: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        values: Option<u64>,
+    },
+    /// The root key, and the one before it, each by its id.
+    RootKey {
+        key: String,
+        previous: String,
+    },
+    /// The data keys of a vault. `values` is how many were sealed anew, once all are.
+    DataKeys {
+        id: VaultId,
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        values: Option<u64>,
+    },
     /// The audit log itself, of which the records up to one are gone: the tree over them had that root.
     AuditLog {
         upto: u64,
@@ -341,6 +368,9 @@ impl Object {
             Self::Secret { .. } | Self::Value { .. } => "secret",
             Self::ApiKey { .. } => "api_key",
             Self::ServiceUser { .. } => "service_user",
+            Self::VaultKey { .. } => "vault_key",
+            Self::RootKey { .. } => "root_key",
+            Self::DataKeys { .. } => "data_keys",
             Self::AuditLog { .. } => "audit_log",
             Self::Webhook { .. } => "webhook",
             Self::IpPolicy { .. } => "ip_policy",

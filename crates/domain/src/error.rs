@@ -363,6 +363,15 @@ pub enum Conflict {
     /// Something is to be brought back, and another one has its name.
     #[error("another {0} has its name")]
     NameTaken(Noun),
+    /// Keys of a vault are to be rotated, and are already.
+    #[error("keys of the vault {0} are being rotated")]
+    Rotating(VaultId),
+    /// The root key is to be rotated, and is already.
+    #[error("the root key is being rotated")]
+    RotatingRoot,
+    /// The root key is to be rotated, and cannot be kept where it is found.
+    #[error("a new root key cannot be written")]
+    RootKeyFile,
 }
 
 /// Why the feed of changes cannot be read on from a cursor.
@@ -437,6 +446,9 @@ pub enum Denial {
         /// The restriction.
         by: IpRestrictionId,
     },
+    /// Only an admin looks after the keys that seal values.
+    #[error("only an admin may look after vault keys")]
+    Keys,
     /// The named owner is not active.
     #[error("the owner of the API key is inactive")]
     OwnerInactive,

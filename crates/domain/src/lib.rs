@@ -22,6 +22,7 @@ pub mod keep;
 pub mod limits;
 pub mod page;
 pub mod principal;
+pub mod rotation;
 pub mod secret;
 pub mod stamp;
 pub mod store;
@@ -31,4 +32,4 @@ pub mod vault;
 pub mod webhook;
 
 pub use error::{Error, Result};
-pub use strongroom_crypto::{Digest, SecretValue, SigningSecret};
+pub use strongroom_crypto::{Digest, KeyId, RootKey, SecretValue, SigningSecret};

@@ -24,6 +24,8 @@ pub struct Limits {
     pub deleted: Retention,
     /// How long audit events are kept; `None` is without end.
     pub audit: Option<Retention>,
+    /// How old a vault's key gets before it is rotated; `None` is without end.
+    pub vault_keys: Option<Retention>,
 }
 
 impl Limits {
@@ -50,6 +52,7 @@ impl Default for Limits {
             keep: Keep::default(),
             deleted: Retention::default(),
             audit: None,
+            vault_keys: None,
         }
     }
 }

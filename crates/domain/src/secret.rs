@@ -78,12 +78,17 @@ impl Secret {
     /// What a version of its value is bound to.
     #[must_use]
     pub fn place(&self, account: AccountId, version: u32) -> ValuePlace {
-        ValuePlace {
-            account: *account.ksuid().as_bytes(),
-            vault: *self.vault_id.ksuid().as_bytes(),
-            secret: *self.id.ksuid().as_bytes(),
-            version,
-        }
+        place(account, self.vault_id, self.id, version)
+    }
+}
+
+/// What a version of a secret's value is bound to.
+pub(crate) fn place(account: AccountId, vault: VaultId, secret: SecretId, version: u32) -> ValuePlace {
+    ValuePlace {
+        account: *account.ksuid().as_bytes(),
+        vault: *vault.ksuid().as_bytes(),
+        secret: *secret.ksuid().as_bytes(),
+        version,
     }
 }
 

@@ -8,6 +8,7 @@
 //! happened.
 
 mod ip;
+mod rotations;
 mod webhooks;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::secret::{Detail, Due, Expiring, Kept, Resolved, Secret, Told, Version
 use crate::vault::Vault;
 
 pub use ip::IpStore;
+pub use rotations::RotationStore;
 pub use webhooks::WebhookStore;
 
 /// Sizes of batches that are told apart: up to 1, 2, 4 … 256 changes.
@@ -74,7 +76,7 @@ pub struct Counts {
 /// Every method can answer [`Error::Unavailable`](crate::Error::Unavailable) and
 /// [`Error::Internal`](crate::Error::Internal); the others it can answer are named at the method.
 #[async_trait]
-pub trait Store: WebhookStore + IpStore {
+pub trait Store: WebhookStore + IpStore + RotationStore {
     /// The account, once there is one.
     async fn account_find(&self) -> Result<Option<Account>>;
 
@@ -131,7 +133,7 @@ pub trait Store: WebhookStore + IpStore {
     /// Vaults, newest first.
     async fn vault_list(&self, account: AccountId, query: Query) -> Result<Listing<Vault>>;
 
-    /// Changes a vault. `NotUnique`, `Stale`.
+    /// Changes a vault, all but its keys. `NotUnique`, `Stale`.
     async fn vault_update(&self, account: AccountId, vault: Vault, event: Event) -> Result<()>;
 
     /// Removes a vault. With `keep` it is kept among the deleted ones, and also if deleted secrets of it are; otherwise its
@@ -176,7 +178,7 @@ pub trait Store: WebhookStore + IpStore {
         query: Query,
     ) -> Result<Arc<Listing<Arc<Secret>>>>;
 
-    /// Changes a secret; with a version, its value too. Of its versions the last ones stay, the new one included: as many as
+    /// Changes a secret; with a version, its value too, which must be sealed under the key that its vault has then. Of its versions the last ones stay, the new one included: as many as
     /// its vault says then, or else `keep`.
     /// `NotUnique`; `Stale`, also if its vault has another name by now than the record tells.
     async fn secret_update(

@@ -1,8 +1,10 @@
 //! A vault: a named container of secrets, with a key of its own.
 
 use jiff::Timestamp;
-use strongroom_crypto::context::VaultPlace;
-use strongroom_crypto::{Digest, WrappedKey, chain_digest};
+use strongroom_crypto::context::{ValuePlace, VaultPlace};
+use strongroom_crypto::{
+    CryptoError, Digest, RootKey, SealedValue, SecretValue, VaultKey, WrappedKey, chain_digest,
+};
 
 use crate::filter::{Field, Kind};
 use crate::ids::{AccountId, PrincipalId, VaultId};
@@ -32,8 +34,49 @@ pub struct Vault {
     pub revision: u64,
     /// Its key, wrapped by the root key.
     pub wrapped_key: WrappedKey,
+    /// The key before, wrapped too, while values are still under it: a rotation is under way.
+    pub previous_key: Option<WrappedKey>,
+    /// When its key was made.
+    pub keyed_at: Timestamp,
     /// How many values of its secrets it keeps, and how long.
     pub keep: VaultKeep,
+}
+
+/// A vault's key, and the one before it while a rotation is under way.
+pub struct VaultKeys {
+    current: VaultKey,
+    previous: Option<VaultKey>,
+}
+
+impl VaultKeys {
+    /// The key that new values are sealed under.
+    #[must_use]
+    pub fn current(&self) -> &VaultKey {
+        &self.current
+    }
+
+    /// The key before.
+    #[must_use]
+    pub fn previous(&self) -> Option<&VaultKey> {
+        self.previous.as_ref()
+    }
+
+    /// Opens a value with the key that it names.
+    ///
+    /// # Errors
+    /// [`CryptoError::Refused`].
+    pub fn open(&self, sealed: &SealedValue, place: &ValuePlace) -> Result<SecretValue, CryptoError> {
+        let by = sealed.wrapped_key.wrapped_by();
+        let previous = self.previous.as_ref().filter(|key| Some(key.id()) == by);
+        previous.unwrap_or(&self.current).open(sealed, place)
+    }
+
+    /// Whether these are the same keys.
+    #[must_use]
+    pub fn same_as(&self, other: &Self) -> bool {
+        let ids = |keys: &Self| (keys.current.id(), keys.previous.as_ref().map(VaultKey::id));
+        ids(self) == ids(other)
+    }
 }
 
 impl Vault {
@@ -61,6 +104,16 @@ impl Vault {
         self.updated_at = stamp.at;
         self.last_updated_by = by;
         self.revision += 1;
+    }
+
+    /// Opens its key, and the one before while there is one.
+    ///
+    /// # Errors
+    /// [`CryptoError::Refused`].
+    pub fn open_keys(&self, account: AccountId, root_key: &RootKey) -> Result<VaultKeys, CryptoError> {
+        let open = |wrapped: &WrappedKey| root_key.open_vault_key(wrapped, &self.place(account));
+        let previous = self.previous_key.as_ref().map(open).transpose()?;
+        Ok(VaultKeys { current: open(&self.wrapped_key)?, previous })
     }
 
     /// What its wrapped key is bound to.

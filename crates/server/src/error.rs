@@ -552,6 +552,21 @@ impl From<&Conflict> for Told {
                 1025,
                 format!("Another {noun} has that name by now. Give another one in 'name'."),
             ),
+            Conflict::RotatingRoot => {
+                own(CONFLICT, 1072, "The root key is being rotated already. Begin again when that is done.")
+            }
+            Conflict::RootKeyFile => own(
+                CONFLICT,
+                1073,
+                "The server cannot write a new root key beside the one in use. Let it write to that folder, or rotate where it can. Nothing was changed.",
+            ),
+            Conflict::Rotating(vault) => own(
+                CONFLICT,
+                1071,
+                format!(
+                    "Keys of the vault {vault} are being rotated already. Begin again when that is done: GET /strongroom/keys/{vault} tells how far it is."
+                ),
+            ),
         }
     }
 }
@@ -676,6 +691,7 @@ impl From<&Denial> for Told {
                      admin changes that from another address, or on the server itself with 'strongroom ip-restrictions disable'."
                 ),
             ),
+            Denial::Keys => own(FORBIDDEN, 1070, "You must be an admin to look after vault keys."),
             Denial::OwnerInactive => told(FORBIDDEN, 636, "The owner is inactive."),
             Denial::AdminGrants => own(
                 FORBIDDEN,

@@ -12,6 +12,8 @@ pub mod origin;
 pub mod parse;
 mod rate;
 mod rendered;
+pub mod root_key;
+pub mod rotator;
 pub mod routes;
 mod session;
 pub mod sweeper;
@@ -32,6 +34,8 @@ use metrics::Metrics;
 use origin::Origin;
 use rate::Rate;
 use rendered::Rendered;
+use root_key::{RootKeyPlace, RootRotator};
+use rotator::Rotator;
 
 /// What the server is told beside the house it serves.
 #[derive(Debug, Clone)]
@@ -74,6 +78,8 @@ pub struct Shared {
     pub(crate) rendered: Rendered,
     pub(crate) feed: Feed,
     pub(crate) deliveries: Deliveries,
+    pub(crate) rotator: Rotator,
+    pub(crate) root_rotator: RootRotator,
     /// The server's counters.
     pub metrics: Metrics,
 }
@@ -90,6 +96,11 @@ impl Shared {
         self.feed.stop();
     }
 
+    /// Says where the root key is kept, so that it can be rotated.
+    pub fn root_key_kept_at(&self, place: Arc<dyn RootKeyPlace>) {
+        self.root_rotator.kept_at(place);
+    }
+
     /// Puts a server together.
     #[must_use]
     pub fn new(app: App, settings: Settings) -> Arc<Self> {
@@ -97,6 +108,7 @@ impl Shared {
         let deliveries = Deliveries::new(settings.webhooks.clone());
         let (rendered, feed, metrics) =
             (Rendered::default(), Feed::new(settings.watchers), Metrics::default());
-        Arc::new(Self { app, settings, rate, rendered, feed, deliveries, metrics })
+        let (rotator, root_rotator) = (Rotator::default(), RootRotator::default());
+        Arc::new(Self { app, settings, rate, rendered, feed, deliveries, rotator, root_rotator, metrics })
     }
 }

@@ -43,6 +43,10 @@ pub struct Metrics {
     pub(crate) feed_records: Counter,
     deliveries: Family<Outcome, Counter>,
     restricted: Family<Outcome, Counter>,
+    /// Values that rotations of keys are done with.
+    pub(crate) rotated_values: Counter,
+    /// Rotations that failed and are tried again.
+    pub(crate) failed_rotations: Counter,
 }
 
 /// An enforced restriction kept a request out.
@@ -94,6 +98,11 @@ impl Default for Metrics {
         for outcome in [REFUSED, WARNED] {
             drop(restricted.get_or_create(&Outcome { outcome }));
         }
+        let (rotated_values, failed_rotations) = (Counter::default(), Counter::default());
+        let help = "Values in rotations of keys that came to their end";
+        registry.register("key_rotation_values", help, rotated_values.clone());
+        let help = "Rotations of keys that failed, and are tried again";
+        registry.register("key_rotation_failures", help, failed_rotations.clone());
         Self {
             registry,
             requests,
@@ -103,6 +112,8 @@ impl Default for Metrics {
             feed_records,
             deliveries,
             restricted,
+            rotated_values,
+            failed_rotations,
         }
     }
 }
@@ -131,6 +142,7 @@ impl Metrics {
         counts: &Counts,
         kept: &DeliveryCounts,
         deliveries: &Deliveries,
+        rotations: u64,
     ) -> Result<String, std::fmt::Error> {
         let mut out = String::with_capacity(16 << 10);
         text::encode_registry(&mut out, &self.registry)?;
@@ -143,6 +155,7 @@ impl Metrics {
             ("store_commits", "counter", "Commits since the start", counts.commits),
             ("store_changes", "counter", "Changes in those commits", counts.changes),
             ("webhook_waiting", "gauge", "Deliveries to webhooks that are tried again", kept.waiting),
+            ("key_rotations", "gauge", "Rotations of keys that are under way", rotations),
             ("webhook_dead", "gauge", "Deliveries to webhooks that were given up", kept.dead),
             ("webhook_held", "gauge", "Webhooks told nothing new, as too much waits", deliveries.held()),
             (

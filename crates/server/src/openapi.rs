@@ -270,6 +270,7 @@ pub(crate) enum Errors {
         routes::change_list, routes::audit_list, routes::audit_checkpoint, routes::audit_inclusion, routes::audit_consistency,
         routes::webhook_create, routes::webhook_list, routes::webhook_get, routes::webhook_update, routes::webhook_delete,
         routes::delivery_list, routes::delivery_retry, routes::webhook_test,
+        routes::key_list, routes::key_get, routes::key_rotate, routes::root_key_rotate,
         routes::root_get, routes::self_get, routes::health_get, routes::ready_get, routes::metrics_get, routes::openapi_get,
     ),
     security(("token" = [])),

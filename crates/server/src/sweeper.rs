@@ -58,6 +58,14 @@ pub async fn sweep(shared: &Shared, prunable: u64) {
         Ok(things) => tracing::info!(things, "deleted things were destroyed, as their time was over"),
         Err(error) => told(&error),
     }
+    match shared.app.vault_keys_sweep().await {
+        Ok(0) => {}
+        Ok(vaults) => {
+            tracing::info!(vaults, "vault keys are rotated, as they are as old as they are set to get");
+            shared.rotator.wake();
+        }
+        Err(error) => told(&error),
+    }
 }
 
 /// Prunes the audit log, but nothing that a webhook is still to be told of.

@@ -115,6 +115,9 @@ const ROWS: &[Row] = &[
     row("POST", "/strongroom/secrets/{id}/purge", [403, 204, 204], [403, 204, 403, 404, 404, 404, 404]),
     row("POST", "/strongroom/vaults/{id}/undelete", [403, 200, 200], [403, 200, 403, 404, 404, 404, 403]),
     row("POST", "/strongroom/vaults/{id}/purge", [403, 204, 204], [403, 204, 403, 404, 404, 404, 403]),
+    row("GET", "/strongroom/keys", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("GET", "/strongroom/keys/{id}", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("POST", "/strongroom/keys/{id}/rotate", [403, 403, 202], [403, 403, 403, 403, 202, 403, 403]),
     row("GET", "/strongroom/webhooks", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
     row("POST", "/strongroom/webhooks", [403, 403, 201], [403, 403, 403, 403, 201, 403, 403]),
     row("GET", "/strongroom/webhooks/{id}", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
@@ -123,6 +126,8 @@ const ROWS: &[Row] = &[
     row("GET", "/strongroom/webhooks/{id}/deliveries", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
     row("POST", "/strongroom/webhooks/{id}/retry", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
     row("POST", "/strongroom/webhooks/{id}/test", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    // The last one: what the harness itself wraps, it wraps by the root key before.
+    row("POST", "/strongroom/root_key/rotate", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
 ];
 
 const UNKNOWN: &str = "0000000000000000000000000xY_1111111111111111111111";
@@ -152,7 +157,7 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
         None => row.path.to_owned(),
         Some((before, after)) => {
             let target = match before {
-                "/vaults/" | "/strongroom/vaults/" => id(&vault().await).to_owned(),
+                "/vaults/" | "/strongroom/vaults/" | "/strongroom/keys/" => id(&vault().await).to_owned(),
                 "/vault_secrets/" | "/strongroom/secrets/" => {
                     let body = secret(&vault().await);
                     id(&make("/vault_secrets", body).await).to_owned()
@@ -214,6 +219,8 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
             Some(json!({"type": "api", "ip_policy_ids": [world.add_ip_policy().await.to_string()]}))
         }
         ("POST" | "PATCH", path) if path.starts_with("/ip_") => Some(json!({"description": name})),
+        ("POST", "/strongroom/keys/{id}/rotate") => Some(json!({"kind": "data"})),
+        ("POST", "/strongroom/root_key/rotate") => None,
         ("POST", path) if path.ends_with("/retry") || path.ends_with("/test") => None,
         ("PATCH", "/strongroom/webhooks/{id}") => Some(json!({"description": name})),
         ("POST" | "PATCH", _) => Some(json!({"name": name})),

@@ -5,6 +5,7 @@
 
 mod coherent;
 mod ip;
+mod rotations;
 mod webhooks;
 
 use std::collections::BTreeSet;
@@ -79,6 +80,12 @@ enum Replaced {
     SecretList,
     /// The vault, and with it the name that its secrets show.
     Vault(AccountId, VaultId),
+    /// The keys of a vault, and nothing else of it.
+    VaultKeys(AccountId, VaultId),
+    /// The keys of all vaults.
+    AllVaultKeys,
+    /// How versions of a secret are sealed, and nothing that is told of it.
+    Sealed(AccountId, SecretId),
     Key(ApiKeyId),
     Gate(AccountId),
     /// A service user, and with it all credentials that are its.
@@ -99,6 +106,9 @@ impl Caches {
                 self.secrets.begin_all();
                 self.pages.begin();
             }
+            Replaced::VaultKeys(account, id) => self.vaults.begin((account, id)),
+            Replaced::AllVaultKeys => self.vaults.begin_all(),
+            Replaced::Sealed(account, id) => self.versions.begin((account, id)),
             Replaced::Key(id) => self.credentials.begin(id),
             Replaced::Gate(account) => self.gates.begin(account),
             Replaced::ServiceUser => self.credentials.begin_all(),
@@ -118,6 +128,9 @@ impl Caches {
                 self.secrets.end_all();
                 self.vaults.end((account, id));
             }
+            Replaced::VaultKeys(account, id) => self.vaults.end((account, id)),
+            Replaced::AllVaultKeys => self.vaults.end_all(),
+            Replaced::Sealed(account, id) => self.versions.end((account, id)),
             Replaced::Key(id) => self.credentials.end(id),
             Replaced::Gate(account) => self.gates.end(account),
             Replaced::ServiceUser => self.credentials.end_all(),
@@ -162,20 +175,22 @@ impl CachedStore {
 
     /// Has a change done that replaces what may be cached. It runs to its end also when the caller goes away: otherwise
     /// nobody would know when the store is done with it.
-    async fn replacing<F>(&self, replaced: Replaced, change: impl FnOnce(Arc<dyn Store>) -> F) -> Result<()>
+    async fn replacing<T, F>(&self, replaced: Replaced, change: impl FnOnce(Arc<dyn Store>) -> F) -> Result<T>
     where
-        F: Future<Output = Result<()>> + Send + 'static,
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
     {
         self.replacing_all(vec![replaced], change).await
     }
 
-    async fn replacing_all<F>(
+    async fn replacing_all<T, F>(
         &self,
         replaced: Vec<Replaced>,
         change: impl FnOnce(Arc<dyn Store>) -> F,
-    ) -> Result<()>
+    ) -> Result<T>
     where
-        F: Future<Output = Result<()>> + Send + 'static,
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
     {
         let caches = self.caches.clone();
         let change = change(self.store.clone());

@@ -13,7 +13,7 @@ use conformance::{answers, deleted, values};
 use strongroom_domain::audit::{Action, Event, Object};
 use strongroom_domain::ids::SecretId;
 use strongroom_domain::secret::{Resolved, Secret};
-use strongroom_domain::store::Store;
+use strongroom_domain::store::{RotationStore, Store};
 use strongroom_domain::vault::Vault;
 use strongroom_store::cache::CachedStore;
 use strongroom_store::sqlite::SqliteStore;
@@ -261,6 +261,54 @@ async fn what_is_purged_leaves_no_copy_behind() {
         deleted::purge(&house, &victims.iter().collect::<Vec<_>>()).await.unwrap();
     }
     deleted::purge_vault(&house, &gone_vault).await.unwrap();
+    assert_eq!(found(&path, &marks), 0);
+    assert_eq!(std::fs::metadata(path.with_extension("db-wal")).unwrap().len(), 0, "the log is cut off");
+}
+
+/// A key that was rotated, and what was sealed under it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_rotated_leaves_no_copy_behind() {
+    use strongroom_crypto::{KeyId, SealedValue, WrappedKey};
+    use strongroom_domain::rotation::{Kind, NewKey, Rotation, Turned};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let house = House::build(&store).await;
+    let wrapped_key = WrappedKey::from_bytes(b"<the old key of the vault>".to_vec());
+    let vault = Vault { wrapped_key: wrapped_key.clone(), ..house.vault("vault") };
+    house.vault_insert(&vault).await.unwrap();
+    let mut marks = BTreeSet::from([wrapped_key.as_bytes().to_vec()]);
+    for number in 0..200_usize {
+        let secret = house.secret(&vault, &format!("s{number}"));
+        let mut version = house.version(&secret);
+        let mark = format!("<{number}:{}>", secret.id).into_bytes();
+        version.sealed.ciphertext = mark.repeat(1 + number * number % 97 * (number % 7));
+        marks.insert(mark);
+        let (vault, event) = (Arc::new(vault.clone()), house.event(&secret, Action::Created));
+        store.secret_insert(house.account, vault, secret, version, None, event.into()).await.unwrap();
+    }
+    assert_eq!(found(&path, &marks), marks.len(), "they are there to be found");
+    let id = KeyId::from_bytes(*b"new key ");
+    for kind in [Kind::DataKeys, Kind::VaultKey] {
+        let key = (kind == Kind::VaultKey).then(|| {
+            let wrapped = WrappedKey::from_bytes(b"the new key".to_vec());
+            NewKey { id, wrapped, replaces: wrapped_key.clone() }
+        });
+        let rotation = Rotation { vault: vault.id, kind, started_at: house.stamp().at, done: 0 };
+        let event = || house.event(Object::from(&vault), Action::Rotated);
+        store.rotation_begin(house.account, rotation, key, event()).await.unwrap();
+        let due = store.rotation_due(house.account, vault.id, kind, None, 1000).await.unwrap();
+        let turned = due.into_iter().map(|due| {
+            let key = if kind == Kind::VaultKey { "new" } else { "old" };
+            let text = format!("{key} key for {}", due.secret).into_bytes();
+            let ciphertext = vec![7; due.sealed.ciphertext.len()];
+            let sealed = SealedValue { wrapped_key: WrappedKey::from_bytes(text), ciphertext };
+            Turned { secret: due.secret, number: due.number, was: due.sealed.wrapped_key, sealed }
+        });
+        let done = store.rotation_step(house.account, vault.id, kind, turned.collect()).await.unwrap();
+        assert_eq!(done, 200);
+        store.rotation_end(house.account, vault.id, kind, event()).await.unwrap();
+    }
     assert_eq!(found(&path, &marks), 0);
     assert_eq!(std::fs::metadata(path.with_extension("db-wal")).unwrap().len(), 0, "the log is cut off");
 }

@@ -8,6 +8,7 @@ mod detail;
 mod error;
 mod explain;
 mod ip;
+mod key;
 mod log;
 mod root;
 mod secret;
@@ -29,6 +30,10 @@ pub use explain::{Explain, Explanation, Ruling};
 pub use ip::{
     IpPolicy, IpPolicyFields, IpPolicyList, IpPolicyRule, IpPolicyRuleCreate, IpPolicyRuleList,
     IpPolicyRuleUpdate, IpRestriction, IpRestrictionCreate, IpRestrictionList, IpRestrictionUpdate,
+};
+pub use key::{
+    KeyRotate, KeyRotation, RootKey, RootKeyRef, RootKeyRotate, RootKeyRotated, RotatedKey, VaultKey,
+    VaultKeyList,
 };
 pub use log::{AuditConsistency, AuditInclusion};
 pub use root::{Account, Root, SelfInfo};

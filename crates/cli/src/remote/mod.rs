@@ -14,6 +14,7 @@ pub(crate) mod find;
 mod grant;
 pub(crate) mod import;
 mod input;
+pub(crate) mod key;
 pub(crate) mod login;
 mod new_files;
 pub(crate) mod output;

@@ -264,7 +264,7 @@ fn is_unreachable(error: &Error) -> bool {
 }
 
 /// A span of time in its two largest units: `3h 12m`.
-fn age(seconds: i64) -> String {
+pub(super) fn age(seconds: i64) -> String {
     let seconds = seconds.max(0);
     let parts =
         [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];

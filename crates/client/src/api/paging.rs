@@ -38,6 +38,7 @@ pages! {
     wire::ApiKeyList, keys: wire::ApiKey, id;
     wire::ServiceUserList, service_users: wire::ServiceUser, id;
     wire::WebhookList, webhooks: wire::Webhook, id;
+    wire::VaultKeyList, keys: wire::VaultKey, vault.id;
 }
 
 /// A page of the list of deleted things, which is of two kinds in one order.

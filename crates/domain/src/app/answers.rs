@@ -48,7 +48,7 @@ impl App {
         let Some(to) = to else { return Ok(None) };
         // For the one who made the key, should the first answer be lost.
         let token = token.expose_secret();
-        Ok(Some(self.root_key.seal_token(token, &to.token_place(caller.account), &*self.rng)?))
+        Ok(Some(self.root_keys.current().seal_token(token, &to.token_place(caller.account), &*self.rng)?))
     }
 
     /// Forgets the answers that do not count any more, a few at a time; says how many.

@@ -141,7 +141,7 @@ impl App {
     fn api_key_made(&self, caller: &Caller, answer: Answer) -> Result<(ApiKey, Token)> {
         let place = answer.to.token_place(caller.account);
         let sealed = answer.token.as_ref().ok_or_else(|| Error::Internal(Box::new(TokenLost)))?;
-        let token = Token::kept(&self.root_key.open_token(sealed, &place)?);
+        let token = Token::kept(&self.root_keys.of(&sealed.wrapped_key).open_token(sealed, &place)?);
         let token = token.ok_or_else(|| Error::Internal(Box::new(TokenLost)))?;
         // Hashed, as the key has the hash of its token.
         let key = answer.into_api_key(self.token_key.hash(token.expose_secret()))?;

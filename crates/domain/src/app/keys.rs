@@ -44,7 +44,7 @@ pub async fn check(store: &dyn Store, account: &Account, root_key: &RootKey) -> 
         let query = Query { page: Page { before, limit: PageLimit::MAX }, filter: None, scope: None };
         let page = store.vault_list(account.id, query).await?;
         for vault in &page.items {
-            if root_key.open_vault_key(&vault.wrapped_key, &vault.place(account.id)).is_err() {
+            if vault.open_keys(account.id, root_key).is_err() {
                 return Ok(Err(Broken::VaultKey(vault.id)));
             }
         }
@@ -89,7 +89,7 @@ async fn check_deleted(
         let query = Query { page: Page { before, limit: PageLimit::MAX }, filter: None, scope: None };
         let page = store.deleted_list(account.id, query).await?;
         for vault in page.vaults.iter().map(|vault| &vault.was) {
-            if root_key.open_vault_key(&vault.wrapped_key, &vault.place(account.id)).is_err() {
+            if vault.open_keys(account.id, root_key).is_err() {
                 return Ok(Err(Broken::VaultKey(vault.id)));
             }
         }

@@ -16,6 +16,9 @@ mod install;
 mod ip_policies;
 mod ip_restrictions;
 pub mod keys;
+mod root_keys;
+mod root_rotation;
+mod rotations;
 mod secrets;
 mod service_users;
 mod session;
@@ -39,6 +42,7 @@ use crate::principal::Account;
 use crate::stamp::{Stamp, Stamper};
 use crate::store::{Counts, Store};
 
+use root_keys::RootKeys;
 use turns::Turns;
 
 pub use api_keys::{ApiKeyChange, ApiKeyDraft, Owner};
@@ -59,7 +63,7 @@ pub struct App {
     rng: Arc<dyn Rng>,
     clock: Arc<dyn Clock>,
     stamper: Stamper,
-    root_key: RootKey,
+    root_keys: RootKeys,
     token_key: TokenKey,
     log_key: LogKey,
     account: Account,
@@ -107,12 +111,13 @@ impl App {
             .map_err(Error::from)?;
         let log_key = log_key(&*store, &account, &root_key, &*rng).await?;
         let stamper = Stamper::new(clock.clone(), rng.clone());
+        let root_keys = RootKeys::new(root_key);
         Ok(Self {
             store,
             rng,
             clock,
             stamper,
-            root_key,
+            root_keys,
             token_key,
             log_key,
             account,

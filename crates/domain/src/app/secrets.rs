@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use strongroom_crypto::{SecretValue, VaultKey};
+use strongroom_crypto::SecretValue;
 
 use super::App;
 use super::vaults::{VaultRef, vault_missing};
@@ -18,7 +18,7 @@ use crate::limits::Limits;
 use crate::page::{Listing, Query};
 use crate::secret::{Secret, Version};
 use crate::text::{Description, Metadata, Name};
-use crate::vault::Vault;
+use crate::vault::{Vault, VaultKeys};
 
 /// A secret to be made.
 pub struct SecretDraft {
@@ -311,13 +311,13 @@ impl App {
         self.store.vault_find(caller.account, secret.vault_id).await?.ok_or(Error::Stale)
     }
 
-    pub(super) fn open_vault_key(&self, vault: &Vault) -> Result<VaultKey> {
-        Ok(self.root_key.open_vault_key(&vault.wrapped_key, &vault.place(self.account.id))?)
+    pub(super) fn open_vault_keys(&self, vault: &Vault) -> Result<VaultKeys> {
+        Ok(vault.open_keys(self.account.id, &self.root_keys.of(&vault.wrapped_key))?)
     }
 
     fn seal(&self, vault: &Vault, secret: &Secret, value: &SecretValue) -> Result<Version> {
         let place = secret.place(self.account.id, secret.version);
-        let sealed = self.open_vault_key(vault)?.seal(value, &place, &*self.rng)?;
+        let sealed = self.open_vault_keys(vault)?.current().seal(value, &place, &*self.rng)?;
         let (created_at, created_by) = (secret.updated_at, Some(secret.last_updated_by));
         Ok(Version { number: secret.version, created_at, created_by, sealed })
     }
@@ -336,26 +336,46 @@ impl App {
         version: &Version,
     ) -> Result<SecretValue> {
         let vault = self.vault_of_secret(caller, secret).await?;
-        self.open_with(caller, &self.open_vault_key(&vault)?, secret, version).await
+        self.open_with(caller, &self.open_vault_keys(&vault)?, secret, version).await
     }
 
-    /// What is in a version of a secret, opened with the key of its vault.
+    /// What is in a version of a secret, opened with the keys of its vault.
     ///
     /// # Errors
-    /// `Stale` when it does not open and the secret changed since it was read: it may have moved, and then each of its
-    /// versions is sealed for another vault.
+    /// `Stale` when it does not open and any of them changed since it was read: the secret may have moved, and then each of
+    /// its versions is sealed for another vault; or keys were rotated.
     pub(super) async fn open_with(
         &self,
         caller: &Caller,
-        key: &VaultKey,
+        keys: &VaultKeys,
         secret: &Secret,
         version: &Version,
     ) -> Result<SecretValue> {
-        let opened = key.open(&version.sealed, &secret.place(caller.account, version.number));
+        let opened = keys.open(&version.sealed, &secret.place(caller.account, version.number));
         let Err(error) = opened else { return Ok(opened?) };
-        let now = self.store.secret_find(caller.account, secret.id).await?;
-        let same = now.is_some_and(|now| now.revision == secret.revision);
+        let same = self.is_unchanged(caller, keys, secret, version).await?;
         Err(if same { error.into() } else { Error::Stale })
+    }
+
+    /// Whether a secret, a version of it and the keys of its vault are still what was read.
+    async fn is_unchanged(
+        &self,
+        caller: &Caller,
+        keys: &VaultKeys,
+        secret: &Secret,
+        version: &Version,
+    ) -> Result<bool> {
+        let (account, id) = (caller.account, secret.id);
+        let now = self.store.secret_find(account, id).await?;
+        if now.is_none_or(|now| now.revision != secret.revision) {
+            return Ok(false);
+        }
+        let now = self.store.version_find(account, id, version.number).await?;
+        if now.is_none_or(|now| now.sealed != version.sealed) {
+            return Ok(false);
+        }
+        let vault = self.vault_of_secret(caller, secret).await?;
+        Ok(self.open_vault_keys(&vault)?.same_as(keys))
     }
 
     /// A secret's current version.

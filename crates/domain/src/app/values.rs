@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use strongroom_crypto::{Digest, SecretValue, VaultKey, chain_digest};
+use strongroom_crypto::{Digest, SecretValue, chain_digest};
 
 use super::App;
 use super::turns::try_again;
@@ -15,7 +15,7 @@ use crate::grant::Action;
 use crate::ids::{SecretId, VaultId};
 use crate::page::{Page, PageLimit, Query};
 use crate::secret::{Secret, Version};
-use crate::vault::Vault;
+use crate::vault::{Vault, VaultKeys};
 
 /// References in one request.
 const REFERENCES_MAX: usize = 100;
@@ -254,9 +254,9 @@ impl App {
             let value = match opened.get(&(secret.id, version)) {
                 Some(value) => value.clone(),
                 None => {
-                    let key = vault_keys.get(&secret.vault_id).ok_or(Error::Stale)?;
+                    let keys = vault_keys.get(&secret.vault_id).ok_or(Error::Stale)?;
                     // Opened for the caller, who asked for it and has the grant.
-                    let value = Arc::new(self.open_with(caller, key, secret, sealed).await?);
+                    let value = Arc::new(self.open_with(caller, keys, secret, sealed).await?);
                     let (stamp, actor) = (self.stamper.stamp()?, Actor::from(caller));
                     let of = (&**secret, version);
                     events.push(Event::resolved(stamp, caller.account, actor, of, client.clone()));
@@ -300,14 +300,18 @@ impl App {
         Ok(versions)
     }
 
-    /// The key of each vault that a target is in.
-    async fn vault_keys_of(&self, caller: &Caller, targets: &[Found]) -> Result<BTreeMap<VaultId, VaultKey>> {
+    /// The keys of each vault that a target is in.
+    async fn vault_keys_of(
+        &self,
+        caller: &Caller,
+        targets: &[Found],
+    ) -> Result<BTreeMap<VaultId, VaultKeys>> {
         let vaults: BTreeMap<VaultId, &Secret> =
             targets.iter().map(|target| (target.secret.vault_id, &*target.secret)).collect();
         let mut keys = BTreeMap::new();
         for (id, secret) in vaults {
             let vault = self.vault_of_secret(caller, secret).await?;
-            keys.insert(id, self.open_vault_key(&vault)?);
+            keys.insert(id, self.open_vault_keys(&vault)?);
         }
         Ok(keys)
     }

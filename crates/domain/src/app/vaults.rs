@@ -119,10 +119,14 @@ impl App {
             last_updated_by: caller.principal,
             revision: 1,
             wrapped_key: strongroom_crypto::WrappedKey::from_bytes(Vec::new()),
+            previous_key: None,
+            // An id that is brought along may be old; the key is new.
+            keyed_at: if draft.id.is_some() { self.stamper.stamp()?.at } else { stamp.at },
             keep: VaultKeep::default(),
         };
         let key = VaultKey::make(&*self.rng)?;
-        vault.wrapped_key = self.root_key.wrap_vault_key(&key, &vault.place(caller.account), &*self.rng)?;
+        vault.wrapped_key =
+            self.root_keys.current().wrap_vault_key(&key, &vault.place(caller.account), &*self.rng)?;
         let creation = Creation::new(self.event(caller, &vault, Action::Created)?, to, None);
         self.store.vault_insert(caller.account, vault.clone(), self.limits.vaults, creation).await?;
         Ok(vault)

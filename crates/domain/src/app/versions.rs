@@ -105,14 +105,14 @@ impl App {
         let kept = self.store.version_kept(caller.account, old.id).await?;
         let kept = kept.iter().filter(|kept| keep.includes(kept.number, old.version));
         let which: Vec<_> = kept.map(|kept| (old.id, kept.number)).collect();
-        let (from_key, to_key) =
-            (self.open_vault_key(&*self.vault_of_secret(caller, old).await?)?, self.open_vault_key(vault)?);
+        let from_keys = self.open_vault_keys(&*self.vault_of_secret(caller, old).await?)?;
+        let to_keys = self.open_vault_keys(vault)?;
         let mut moved = Vec::with_capacity(which.len());
         for version in self.store.version_list(caller.account, which).await? {
             let version = version.ok_or(Error::Stale)?;
-            let value = self.open_with(caller, &from_key, old, &version).await?;
+            let value = self.open_with(caller, &from_keys, old, &version).await?;
             let place = secret.place(caller.account, version.number);
-            let sealed = to_key.seal(&value, &place, &*self.rng)?;
+            let sealed = to_keys.current().seal(&value, &place, &*self.rng)?;
             moved.push(Version { sealed, ..(*version).clone() });
         }
         // The current one is among them, or somebody else was here.

@@ -3,6 +3,7 @@
 use strongroom_crypto::SigningSecret;
 
 use super::App;
+use super::turns::try_again;
 use crate::audit::Action;
 use crate::caller::Caller;
 use crate::error::{Denial, Error, Missing, Noun, Result};
@@ -86,12 +87,19 @@ impl App {
             created_at: stamp.at,
             updated_at: stamp.at,
             revision: 1,
-            secret: self.wrap(caller, id, &secret)?,
+            // Wrapped below.
+            secret: strongroom_crypto::WrappedKey::from_bytes(Vec::new()),
             old_secret: None,
             position: 0,
         };
-        let event = self.event(caller, &webhook, Action::Created)?;
-        self.store.webhook_insert(caller.account, webhook.clone(), Webhook::MAX, event).await?;
+        // Wrapped again when the root key was rotated meanwhile.
+        let webhook = try_again(|| async {
+            let webhook = Webhook { secret: self.wrap(caller, id, &secret)?, ..webhook.clone() };
+            let event = self.event(caller, &webhook, Action::Created)?;
+            self.store.webhook_insert(caller.account, webhook.clone(), Webhook::MAX, event).await?;
+            Ok(webhook)
+        })
+        .await?;
         Ok((webhook, secret))
     }
 
@@ -102,7 +110,7 @@ impl App {
         secret: &SigningSecret,
     ) -> Result<strongroom_crypto::WrappedKey> {
         let (account, webhook) = webhook::place(&caller.account, &id);
-        Ok(self.root_key.wrap_signing_secret(secret, &account, &webhook, &*self.rng)?)
+        Ok(self.root_keys.current().wrap_signing_secret(secret, &account, &webhook, &*self.rng)?)
     }
 
     /// A webhook.

@@ -59,12 +59,15 @@ impl Object {
     /// Its id, as text.
     fn id(&self) -> String {
         match self {
-            Self::Vault { id, .. } | Self::VaultKeep { id, .. } => id.to_string(),
+            Self::Vault { id, .. }
+            | Self::VaultKeep { id, .. }
+            | Self::VaultKey { id, .. }
+            | Self::DataKeys { id, .. } => id.to_string(),
             Self::Secret { id, .. } | Self::Value { id, .. } => id.to_string(),
             Self::ApiKey { id, .. } => id.to_string(),
             Self::ServiceUser { id, .. } => id.to_string(),
-            // It has none.
-            Self::AuditLog { .. } => String::new(),
+            // They have none.
+            Self::AuditLog { .. } | Self::RootKey { .. } => String::new(),
             Self::Webhook { id, .. } => id.to_string(),
             Self::IpPolicy { id, .. } => id.to_string(),
             Self::IpPolicyRule { id, .. } => id.to_string(),

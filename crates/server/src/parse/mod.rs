@@ -24,6 +24,7 @@ use strongroom_domain::fingerprint::Fingerprint;
 use strongroom_domain::grant::{Action, BadGrant, Grant, Grants, Pattern, Target};
 use strongroom_domain::ids::ApiKeyId;
 use strongroom_domain::limits::Limits;
+use strongroom_domain::rotation;
 use strongroom_domain::text::{Description, DisplayName, Metadata, Name};
 
 use crate::error::{Problem, Protocol, short};
@@ -40,6 +41,8 @@ pub(crate) mod fields {
     pub(crate) const SECRET_UPDATE: &[&str] = &["name", "value", "description", "metadata", "expires_at"];
     pub(crate) const SECRET_MOVE: &[&str] = &["vault_id", "vault_name", "name"];
     pub(crate) const UNDELETE: &[&str] = &["name"];
+    pub(crate) const ROOT_KEY_ROTATE: &[&str] = &["keep_old"];
+    pub(crate) const KEY_ROTATE: &[&str] = &["kind"];
     pub(crate) const ROLLBACK: &[&str] = &["version"];
     pub(crate) const VAULT_KEEP: &[&str] = &["keep_versions", "keep_versions_for"];
     pub(crate) const API_KEY_CREATE: &[&str] =
@@ -245,6 +248,13 @@ pub(crate) fn secret_move(mut body: Fields, limits: &Limits) -> Result<(VaultRef
 /// Another name for what is brought back.
 pub(crate) fn undelete(mut body: Fields, noun: Noun, limits: &Limits) -> Result<Option<Name>> {
     given(body.non_empty("name")?, |text| Name::parse(noun, text, limits))
+}
+
+/// Which keys of a vault are to be rotated.
+pub(crate) fn key_rotate(mut body: Fields) -> Result<rotation::Kind> {
+    let kind = body.text("kind")?;
+    let kind = kind.map_or(Some(rotation::Kind::VaultKey), |text| rotation::Kind::parse(&text));
+    Ok(kind.ok_or(Rule::Parameter("kind"))?)
 }
 
 /// The number of the version that is to be current again.

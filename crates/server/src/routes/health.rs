@@ -38,9 +38,10 @@ pub(crate) async fn metrics_get(session: Session, _: Bare) -> Result<Response, P
 pub(crate) async fn metrics(shared: &Shared) -> Result<Response, Problem> {
     let counts = shared.app.counts().await?;
     let deliveries = shared.app.delivery_counts_of_all().await?;
+    let rotations = shared.app.rotations().await?.len() as u64;
     let text = shared
         .metrics
-        .view(&counts, &deliveries, &shared.deliveries)
+        .view(&counts, &deliveries, &shared.deliveries, rotations)
         .map_err(|error| strongroom_domain::Error::Internal(Box::new(error)))?;
     Ok((StatusCode::OK, [(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }

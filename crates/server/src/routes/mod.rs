@@ -10,6 +10,7 @@ mod health;
 mod ip_policies;
 mod ip_policy_rules;
 mod ip_restrictions;
+mod keys;
 mod root;
 mod secrets;
 mod service_users;
@@ -36,6 +37,7 @@ pub(crate) use health::*;
 pub(crate) use ip_policies::*;
 pub(crate) use ip_policy_rules::*;
 pub(crate) use ip_restrictions::*;
+pub(crate) use keys::*;
 pub(crate) use root::*;
 pub(crate) use secrets::*;
 pub(crate) use service_users::*;
@@ -111,6 +113,10 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/strongroom/webhooks/{id}/deliveries", methods: READ },
     Route { path: "/strongroom/webhooks/{id}/retry", methods: ACT },
     Route { path: "/strongroom/webhooks/{id}/test", methods: ACT },
+    Route { path: "/strongroom/keys", methods: READ },
+    Route { path: "/strongroom/keys/{id}", methods: READ },
+    Route { path: "/strongroom/keys/{id}/rotate", methods: ACT },
+    Route { path: "/strongroom/root_key/rotate", methods: ACT },
     Route { path: "/metrics", methods: READ },
 ];
 
@@ -186,6 +192,10 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/strongroom/webhooks/{id}/deliveries", get(delivery_list))
         .route("/strongroom/webhooks/{id}/retry", post(delivery_retry))
         .route("/strongroom/webhooks/{id}/test", post(webhook_test))
+        .route("/strongroom/keys", get(key_list))
+        .route("/strongroom/keys/{id}", get(key_get))
+        .route("/strongroom/keys/{id}/rotate", post(key_rotate))
+        .route("/strongroom/root_key/rotate", post(root_key_rotate))
         .route("/metrics", get(metrics_get))
         .route("/healthz", get(health_get))
         .route("/readyz", get(ready_get))

@@ -169,6 +169,33 @@ fn event_object(object: Object, origin: &Origin) -> strongroom_domain::Result<se
                 keep_versions_for,
             })
         }
+        Object::VaultKey { id, name, key, previous, values } => {
+            let (key, previous_key) = (Some(key), Some(previous));
+            let uri = format!("{origin}/vaults/{id}");
+            serde_json::to_value(wire::RotatedKey {
+                uri,
+                id: id.to_string(),
+                name,
+                key,
+                previous_key,
+                values,
+            })
+        }
+        Object::RootKey { key, previous } => {
+            serde_json::to_value(wire::RootKeyRef { id: key, previous_key: previous })
+        }
+        Object::DataKeys { id, name, values } => {
+            let (key, previous_key) = (None, None);
+            let uri = format!("{origin}/vaults/{id}");
+            serde_json::to_value(wire::RotatedKey {
+                uri,
+                id: id.to_string(),
+                name,
+                key,
+                previous_key,
+                values,
+            })
+        }
         Object::AuditLog { upto, root } => {
             serde_json::to_value(wire::PrunedLog { pruned_upto: upto, root: hex(&root) })
         }

@@ -219,6 +219,10 @@ impl House {
                 self.undo("POST", &format!("/strongroom/secrets/{id}/move"), Some(back)).await;
             }
             (Request::IpMake, 201) => self.world.clear_ip().await,
+            // To its end: another one may then begin.
+            (Request::VaultKeyRotate(_), 202) => {
+                strongroom_server::rotator::go_on(self.world.front.shared()).await;
+            }
             (Request::WebhookMake, 201) => self.world.delete_webhook(made().parse().unwrap()).await,
             (Request::KeyMake(_), 201) => self.world.delete_key(made().parse().unwrap()).await,
             (Request::KeyRemove(Whose::Sibling), 204) => {

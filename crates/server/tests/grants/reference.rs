@@ -141,7 +141,8 @@ impl Key {
                 first(&[(self.grants.is_some() && !admin && !self.allows("audit", |_| true), 403)], 200)
             }
             Request::Checkpoint => first(&[(!self.allows("audit", |_| true), 403)], 200),
-            Request::WebhookList | Request::IpList(_) => first(&[(!admin, 403)], 200),
+            Request::WebhookList | Request::VaultKeyList | Request::IpList(_) => first(&[(!admin, 403)], 200),
+            Request::VaultKeyRotate(_) => first(&[(!admin, 403)], 202),
             Request::WebhookMake | Request::IpMake => first(&[(!admin, 403)], 201),
             Request::VaultList => Expected(
                 200,

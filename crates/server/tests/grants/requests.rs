@@ -46,6 +46,8 @@ pub(crate) enum Request {
     /// Of policies, rules and restrictions.
     IpList(&'static str),
     IpMake,
+    VaultKeyList,
+    VaultKeyRotate(usize),
     VaultList,
     VaultGet(usize),
     VaultMake(&'static str),
@@ -132,7 +134,7 @@ impl House {
         let (some_vault_name, some_name) = (dice.some(vault_name), dice.some(name));
         let whose = dice.pick(&[Whose::Own, Whose::Sibling, Whose::Foreign]);
         let users = dice.pick(&COLLECTIONS);
-        match dice.below(70) {
+        match dice.below(72) {
             0 => Request::Root,
             1 => Request::Own,
             // Who may see one may as a rule see the other: one draw does for both.
@@ -190,6 +192,8 @@ impl House {
             67 => Request::WebhookMake,
             68 => Request::IpList(dice.pick(&IP_COLLECTIONS)),
             69 => Request::IpMake,
+            70 => Request::VaultKeyList,
+            71 => Request::VaultKeyRotate(vault),
             _ => dice.pick_owned([Request::UserChange(users), Request::UserRemove(users)]),
         }
     }
@@ -215,6 +219,11 @@ impl House {
                 let body =
                     json!({"url": "https://hooks.example.com/", "event_types": ["*"], "active": false});
                 ("POST", "/strongroom/webhooks".to_owned(), Some(body))
+            }
+            Request::VaultKeyList => get("/strongroom/keys".to_owned()),
+            Request::VaultKeyRotate(of) => {
+                let id = &self.vaults[*of].id;
+                ("POST", format!("/strongroom/keys/{id}/rotate"), Some(json!({"kind": "vault"})))
             }
             Request::VaultList => get("/vaults?limit=4".to_owned()),
             Request::VaultGet(of) => get(vault(of)),

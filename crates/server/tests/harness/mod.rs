@@ -13,7 +13,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use strongroom_crypto::{CryptoError, LogKey, Rng, RootKey, SigningSecret, TokenKey, WrappedKey};
+use strongroom_crypto::{CryptoError, KeyId, LogKey, Rng, RootKey, SigningSecret, TokenKey, WrappedKey};
 use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::app::App;
 use strongroom_domain::audit::{Action, Actor, Event};
@@ -61,6 +61,19 @@ impl Rng for Counting {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), CryptoError> {
         bytes.fill_with(|| self.0.fetch_add(1, Ordering::Relaxed));
         Ok(())
+    }
+}
+
+/// A place for root keys that keeps none.
+struct Drawer(Counting);
+
+impl strongroom_server::root_key::RootKeyPlace for Drawer {
+    fn next(&self, _: KeyId) -> std::io::Result<RootKey> {
+        RootKey::make(&self.0).map_err(std::io::Error::other)
+    }
+
+    fn settle(&self, _: KeyId, keep_old: Option<KeyId>) -> std::io::Result<Option<String>> {
+        Ok(keep_old.map(|old| format!("root.key.{old}")))
     }
 }
 
@@ -120,7 +133,9 @@ impl World {
         let same_root_key = RootKey::make(&Counting::default()).unwrap();
         assert_eq!(same_root_key.id(), root_key.id());
         let app = App::open(store.clone(), root_key, limits, clock.clone(), rng.clone()).await.unwrap();
-        let front = Front::new(Shared::new(app, settings));
+        let shared = Shared::new(app, settings);
+        shared.root_key_kept_at(Arc::new(Drawer(Counting(AtomicU8::new(100)))));
+        let front = Front::new(shared);
         let first_user = PrincipalId::User(user);
         Self {
             front,

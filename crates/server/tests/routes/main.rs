@@ -12,6 +12,7 @@ mod harness;
 mod health;
 mod if_match;
 mod ip;
+mod keys;
 mod protocol;
 mod repeats;
 mod root;

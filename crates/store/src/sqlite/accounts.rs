@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 use strongroom_crypto::{KeyId, WrappedKey};
 use strongroom_domain::api_key::ApiKey;
@@ -30,6 +31,29 @@ pub(super) fn find(connection: &Connection) -> rusqlite::Result<Option<(i64, Acc
             Ok((row.get(0)?, account))
         })
         .optional()
+}
+
+/// When the root key was made.
+pub(super) fn root_keyed_at(connection: &Connection, account: i64) -> rusqlite::Result<Timestamp> {
+    connection
+        .prepare_cached("SELECT coalesce(root_keyed_at, created_at) FROM account WHERE number = ?1")?
+        .query_row([account], |row| get(row, 0))
+}
+
+/// What is to be stored must not be wrapped by the root key before; else `Stale`.
+pub(super) fn check_root_key<'w>(
+    step: &Step<'_>,
+    account: i64,
+    wrapped: impl IntoIterator<Item = &'w WrappedKey>,
+) -> Result<()> {
+    let retired: Option<[u8; KeyId::LENGTH]> = step
+        .connection
+        .prepare_cached("SELECT retired_root_key FROM account WHERE number = ?1")
+        .and_then(|mut select| select.query_row([account], |row| row.get(0)))
+        .map_err(error::plain)?;
+    let Some(retired) = retired.map(KeyId::from_bytes) else { return Ok(()) };
+    let late = wrapped.into_iter().any(|wrapped| wrapped.wrapped_by() == Some(retired));
+    if late { Err(Error::Stale) } else { Ok(()) }
 }
 
 pub(super) fn insert(step: &mut Step<'_>, account: &Account, user: &User, key: &ApiKey) -> Result<i64> {

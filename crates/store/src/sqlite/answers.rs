@@ -6,6 +6,7 @@ use strongroom_crypto::{Digest, SealedValue, WrappedKey};
 use strongroom_domain::answer::{Answer, Repeatable};
 use strongroom_domain::{Error, Result};
 
+use super::accounts;
 use super::error::{self, Corrupt};
 use super::row::get;
 use super::writer::Step;
@@ -44,6 +45,8 @@ pub(super) fn with(
     if before.is_some_and(|at| at > Answer::over_by(answer.at).as_second()) {
         return Err(Error::Stale);
     }
+    let token = answer.token.iter().map(|token| &token.wrapped_key);
+    accounts::check_root_key(step, account, token)?;
     make(step)?;
     keep(step, account, answer)?;
     if before.is_some() {

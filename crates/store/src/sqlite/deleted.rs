@@ -14,7 +14,7 @@ use strongroom_domain::{Error, Result};
 use super::list::{self, Select};
 use super::row::get;
 use super::writer::Step;
-use super::{error, secrets, vaults, versions};
+use super::{error, rotations, secrets, vaults, versions};
 
 const SECRETS: &str = "SELECT deleted_secret.id, deleted_secret.vault, coalesce(vault.name, deleted_vault.name), \
      deleted_secret.name, deleted_secret.description, deleted_secret.metadata, deleted_secret.created_at, \
@@ -24,7 +24,8 @@ const SECRETS: &str = "SELECT deleted_secret.id, deleted_secret.vault, coalesce(
      LEFT JOIN deleted_vault ON deleted_vault.account = deleted_secret.account AND deleted_vault.id = deleted_secret.vault";
 
 const VAULTS: &str = "SELECT id, name, description, metadata, created_at, created_by, updated_at, last_updated_by, revision, \
-                      wrapped_key, keep_versions, keep_versions_for, deleted_at, deleted_by FROM deleted_vault";
+                      wrapped_key, keep_versions, keep_versions_for, previous_key, coalesce(keyed_at, created_at), deleted_at, \
+                      deleted_by FROM deleted_vault";
 
 /// The columns that the tables of live and deleted secrets share.
 const SECRET_COLUMNS: &str = "account, id, vault, name, description, metadata, created_at, created_by, updated_at, \
@@ -32,14 +33,14 @@ const SECRET_COLUMNS: &str = "account, id, vault, name, description, metadata, c
 
 /// The columns that the tables of live and deleted vaults share.
 const VAULT_COLUMNS: &str = "account, id, name, description, metadata, created_at, created_by, updated_at, last_updated_by, \
-                             revision, wrapped_key, keep_versions, keep_versions_for";
+                             revision, wrapped_key, keep_versions, keep_versions_for, key_id, previous_key, keyed_at, generation";
 
 fn view_secret(row: &Row<'_>) -> rusqlite::Result<Deleted<Secret>> {
     Ok(Deleted { was: secrets::view(row)?, deletion: Deletion { at: get(row, 13)?, by: get(row, 14)? } })
 }
 
 fn view_vault(row: &Row<'_>) -> rusqlite::Result<Deleted<Vault>> {
-    Ok(Deleted { was: vaults::view(row)?, deletion: Deletion { at: get(row, 12)?, by: get(row, 13)? } })
+    Ok(Deleted { was: vaults::view(row)?, deletion: Deletion { at: get(row, 14)?, by: get(row, 15)? } })
 }
 
 /// Takes a row from its table to that of the deleted ones; `Stale` if it has another revision by now.
@@ -266,6 +267,7 @@ pub(super) fn purge_vault(step: &mut Step<'_>, account: i64, id: VaultId, revisi
     }
     let sql = "DELETE FROM deleted_vault WHERE account = ?1 AND id = ?2 AND revision = ?3";
     take(step, account, sql, (id.ksuid(), revision))?;
+    rotations::forget(step, account, id)?;
     step.erase();
     Ok(())
 }

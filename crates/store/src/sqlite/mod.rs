@@ -19,6 +19,8 @@ mod list;
 mod log_tree;
 mod readers;
 mod resolved;
+mod root_key;
+mod rotations;
 mod row;
 mod schema;
 mod secrets;

@@ -19,6 +19,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration::sql(include_str!("../../migrations/0007_webhooks.sql")),
     Migration::sql(include_str!("../../migrations/0008_ip_restrictions.sql")),
     Migration::sql(include_str!("../../migrations/0009_client_certificates.sql")),
+    Migration::sql(include_str!("../../migrations/0010_key_rotation.sql")),
 ];
 
 /// From one shape of the file to the next.

@@ -60,7 +60,7 @@ pub(super) fn insert(
         return Err(Rule::Parameter("id").into());
     }
     add(step, account, vault, secret, max)?;
-    versions::insert(step, account, secret.id, version)
+    versions::insert(step, account, (secret.id, vault.id), version)
 }
 
 /// Brings a deleted secret back; its versions are where they were.
@@ -315,7 +315,7 @@ pub(super) fn relocate(
     if moved == 0 {
         return Err(Error::Stale);
     }
-    versions::reseal(step, account, secret.id, versions)
+    versions::reseal(step, account, (secret.id, vault.id), versions)
 }
 
 /// The secret's vault must still be called as the secret says: what was allowed, and is told, goes by that name.

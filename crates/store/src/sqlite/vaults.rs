@@ -16,10 +16,11 @@ use strongroom_domain::{Error, Result};
 use super::list::{self, Select};
 use super::row::get;
 use super::writer::Step;
-use super::{deleted, error};
+use super::{accounts, deleted, error, rotations};
 
 const SELECT: &str = "SELECT id, name, description, metadata, created_at, created_by, updated_at, last_updated_by, \
-                      revision, wrapped_key, keep_versions, keep_versions_for FROM vault";
+                      revision, wrapped_key, keep_versions, keep_versions_for, previous_key, \
+                      coalesce(keyed_at, created_at) FROM vault";
 
 pub(super) fn view(row: &Row<'_>) -> rusqlite::Result<Vault> {
     Ok(Vault {
@@ -33,6 +34,8 @@ pub(super) fn view(row: &Row<'_>) -> rusqlite::Result<Vault> {
         last_updated_by: get(row, 7)?,
         revision: row.get(8)?,
         wrapped_key: WrappedKey::from_bytes(row.get(9)?),
+        previous_key: row.get::<_, Option<_>>(12)?.map(WrappedKey::from_bytes),
+        keyed_at: get(row, 13)?,
         keep: VaultKeep { versions: row.get(10)?, versions_for: row.get(11)? },
     })
 }
@@ -41,6 +44,7 @@ pub(super) fn insert(step: &mut Step<'_>, account: i64, vault: &Vault, max: Opti
     if deleted::has_id(step, account, Noun::Vault, vault.id.ksuid())? {
         return Err(Rule::Parameter("id").into());
     }
+    accounts::check_root_key(step, account, [&vault.wrapped_key])?;
     add(step, account, vault, max)
 }
 
@@ -49,6 +53,7 @@ pub(super) fn undelete(step: &mut Step<'_>, account: i64, vault: &Vault, max: Op
     // All checks come before the first change: what is refused has then written nothing.
     deleted::check_vault(step, account, vault)?;
     add(step, account, vault, max)?;
+    rotations::keep_keys(step, account, vault.id)?;
     deleted::take_vault(step, account, vault)
 }
 
@@ -61,8 +66,8 @@ fn add(step: &mut Step<'_>, account: i64, vault: &Vault, max: Option<u64>) -> Re
     step.connection
         .prepare_cached(
             "INSERT INTO vault (account, id, name, description, metadata, created_at, created_by, updated_at, \
-             last_updated_by, revision, wrapped_key, keep_versions, keep_versions_for) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+             last_updated_by, revision, wrapped_key, keep_versions, keep_versions_for, keyed_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )
         .and_then(|mut insert| {
             insert.execute((
@@ -79,6 +84,7 @@ fn add(step: &mut Step<'_>, account: i64, vault: &Vault, max: Option<u64>) -> Re
                 vault.wrapped_key.as_bytes(),
                 vault.keep.versions,
                 vault.keep.versions_for,
+                vault.keyed_at.as_second(),
             ))
         })
         .map_err(error::writing(Noun::Vault))?;
@@ -135,7 +141,7 @@ pub(super) fn update(step: &mut Step<'_>, account: i64, vault: &Vault) -> Result
         .connection
         .prepare_cached(
             "UPDATE vault SET name = ?4, description = ?5, metadata = ?6, updated_at = ?7, last_updated_by = ?8, \
-             wrapped_key = ?9, keep_versions = ?10, keep_versions_for = ?11, revision = ?3 \
+             keep_versions = ?9, keep_versions_for = ?10, revision = ?3 \
              WHERE account = ?1 AND id = ?2 AND revision = ?3 - 1",
         )
         .and_then(|mut update| {
@@ -148,7 +154,6 @@ pub(super) fn update(step: &mut Step<'_>, account: i64, vault: &Vault) -> Result
                 &vault.metadata,
                 vault.updated_at.as_second(),
                 vault.last_updated_by.to_bytes(),
-                vault.wrapped_key.as_bytes(),
                 vault.keep.versions,
                 vault.keep.versions_for,
             ))
@@ -177,6 +182,7 @@ pub(super) fn delete(
     if keep || deleted::has_secrets_of(step, account, id)? {
         deleted::put_vault(step, account, vault, deletion)?;
     } else {
+        rotations::forget(step, account, id)?;
         step.erase();
     }
     let deleted = step

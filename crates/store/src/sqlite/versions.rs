@@ -12,11 +12,19 @@ use super::error;
 use super::row::get;
 use super::writer::Step;
 
-pub(super) fn insert(step: &Step<'_>, account: i64, secret: SecretId, version: &Version) -> Result<()> {
-    step.connection
+/// Adds a version; `Stale` if it was sealed under another key than its vault has now.
+pub(super) fn insert(
+    step: &Step<'_>,
+    account: i64,
+    (secret, vault): (SecretId, VaultId),
+    version: &Version,
+) -> Result<()> {
+    let added = step
+        .connection
         .prepare_cached(
-            "INSERT INTO version (account, secret, number, created_at, wrapped_key, ciphertext, created_by) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO version (account, secret, number, created_at, wrapped_key, ciphertext, created_by, generation) \
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, generation FROM vault WHERE account = ?1 AND id = ?8 \
+             AND (key_id IS NULL OR key_id = substr(?5, 1, 8))",
         )
         .and_then(|mut insert| {
             insert.execute((
@@ -27,10 +35,11 @@ pub(super) fn insert(step: &Step<'_>, account: i64, secret: SecretId, version: &
                 version.sealed.wrapped_key.as_bytes(),
                 &version.sealed.ciphertext,
                 version.created_by.map(|by| by.to_bytes()),
+                vault.ksuid().as_bytes(),
             ))
         })
         .map_err(error::plain)?;
-    Ok(())
+    if added == 1 { Ok(()) } else { Err(Error::Stale) }
 }
 
 /// Adds a version in place of those before it, of which as many stay as make up with it what the vault keeps; `keep` is what
@@ -59,23 +68,32 @@ pub(super) fn replace(
             update.execute((account, secret.ksuid().as_bytes(), version.number, at))
         })
         .map_err(error::plain)?;
-    insert(step, account, secret, version)
+    insert(step, account, (secret, vault), version)
 }
 
 /// Puts versions that were sealed anew, newest first, in the place of those that there are; the others go.
-pub(super) fn reseal(step: &Step<'_>, account: i64, secret: SecretId, versions: &[Version]) -> Result<()> {
+/// `Stale` if they were sealed under another key than the vault has now.
+pub(super) fn reseal(
+    step: &Step<'_>,
+    account: i64,
+    (secret, vault): (SecretId, VaultId),
+    versions: &[Version],
+) -> Result<()> {
     let oldest = versions.last().map_or(0, |version| version.number);
     delete_upto(step, account, secret, i64::from(oldest) - 1)?;
     let mut update = step
         .connection
         .prepare_cached(
-            "UPDATE version SET wrapped_key = ?4, ciphertext = ?5 WHERE account = ?1 AND secret = ?2 AND number = ?3",
+            "UPDATE version SET wrapped_key = ?4, ciphertext = ?5, generation = vault.generation FROM vault \
+             WHERE version.account = ?1 AND version.secret = ?2 AND version.number = ?3 \
+             AND vault.account = ?1 AND vault.id = ?6 AND (vault.key_id IS NULL OR vault.key_id = substr(?4, 1, 8))",
         )
         .map_err(error::plain)?;
     for version in versions {
         let (wrapped_key, ciphertext) = (version.sealed.wrapped_key.as_bytes(), &version.sealed.ciphertext);
-        let changed =
-            update.execute((account, secret.ksuid().as_bytes(), version.number, wrapped_key, ciphertext));
+        let (secret, vault, number) = (secret.ksuid(), vault.ksuid(), version.number);
+        let ids = (secret.as_bytes(), vault.as_bytes());
+        let changed = update.execute((account, ids.0, number, wrapped_key, ciphertext, ids.1));
         if changed.map_err(error::plain)? == 0 {
             return Err(Error::Stale);
         }

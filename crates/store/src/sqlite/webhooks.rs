@@ -19,7 +19,7 @@ use super::list::{self, Select};
 use super::readers::Lane;
 use super::row::get;
 use super::writer::Step;
-use super::{SqliteStore, deliveries, error};
+use super::{SqliteStore, accounts, deliveries, error};
 
 #[async_trait]
 impl WebhookStore for SqliteStore {
@@ -170,6 +170,7 @@ fn view(row: &Row<'_>) -> rusqlite::Result<Webhook> {
 }
 
 fn insert(step: &mut Step<'_>, account: i64, webhook: &Webhook, max: u64) -> Result<()> {
+    accounts::check_root_key(step, account, [&webhook.secret])?;
     let there: u64 = step
         .connection
         .prepare_cached("SELECT count(*) FROM webhook WHERE account = ?1")
@@ -232,6 +233,8 @@ fn active(connection: &Connection, account: i64) -> rusqlite::Result<Vec<Webhook
 }
 
 fn update(step: &mut Step<'_>, account: i64, webhook: &Webhook) -> Result<()> {
+    let old = webhook.old_secret.iter().map(|(secret, _)| secret);
+    accounts::check_root_key(step, account, old.chain([&webhook.secret]))?;
     // One that was not active has missed what happened, its own event included.
     let position = step.log_size() + 1;
     let (old, until) = webhook

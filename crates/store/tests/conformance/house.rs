@@ -114,6 +114,8 @@ impl<'a> House<'a> {
             last_updated_by: self.user,
             revision: 1,
             wrapped_key: WrappedKey::from_bytes(name.as_bytes().to_vec()),
+            previous_key: None,
+            keyed_at: at,
             keep: VaultKeep::default(),
         }
     }

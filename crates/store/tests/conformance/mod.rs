@@ -13,6 +13,7 @@ pub(crate) mod deleted;
 mod expiry;
 pub(crate) mod house;
 mod ip;
+mod rotations;
 mod secrets;
 mod service_users;
 pub(crate) mod values;
@@ -61,6 +62,7 @@ pub(crate) fn every_case() -> impl Iterator<Item = &'static Case> {
         audit::CASES,
         concurrency::CASES,
         coherence::CASES,
+        rotations::CASES,
     ]
     .into_iter()
     .flatten()

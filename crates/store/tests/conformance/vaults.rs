@@ -1,6 +1,5 @@
 //! Vaults.
 
-use strongroom_crypto::WrappedKey;
 use strongroom_domain::Error;
 use strongroom_domain::audit::Action;
 use strongroom_domain::error::Noun;
@@ -92,7 +91,6 @@ async fn an_update_replaces_all_but_the_origin(store: &dyn Store) {
         metadata: "{}".to_owned(),
         updated_at: at,
         last_updated_by: strongroom_domain::ids::PrincipalId::ServiceUser(user.id),
-        wrapped_key: WrappedKey::from_bytes(vec![1, 2, 3]),
         revision: 2,
         ..old.clone()
     };

@@ -140,8 +140,8 @@ impl Source {
         let vault = self.vault(&found.secret).await?;
         let altered = || Failure::new(format!("{found} does not open: the backup was altered"));
         let (version, vault) = version.zip(vault).ok_or_else(altered)?;
-        let key = self.root_key.open_vault_key(&vault.wrapped_key, &vault.place(account));
-        let opened = key.and_then(|key| key.open(&version.sealed, &found.secret.place(account, number)));
+        let keys = vault.open_keys(account, &self.root_key);
+        let opened = keys.and_then(|keys| keys.open(&version.sealed, &found.secret.place(account, number)));
         let value = opened.map_err(|error| altered().because(error))?;
         // To be sent to the server is what it was opened for.
         let text = String::from_utf8(value.expose_secret().to_vec());
@@ -168,7 +168,7 @@ fn unreadable(error: strongroom_domain::Error) -> Failure {
 
 fn root_key(file: &Path, account: &Account) -> Result<RootKey, Failure> {
     let (shown, needed) = (file.display(), account.root_key);
-    let key = folder::root_key_read(file)?;
+    let key = folder::root_key_of(file, needed)?;
     let what = match key {
         Some(key) if key.id() == needed => return Ok(key),
         Some(key) => format!("the backup needs root key {needed}, and {shown} holds {}", key.id()),

@@ -1,0 +1,97 @@
+//! The rotation of the root key: all that it wraps is wrapped by another one in one commit. Where the keys are kept is the
+//! caller's to see to, before and after.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use strongroom_crypto::context::{TokenPlace, VaultPlace};
+use strongroom_crypto::{KeyId, Rng, RootKey, WrappedKey};
+
+use super::App;
+use crate::audit::{Action, Object};
+use crate::caller::Caller;
+use crate::error::{Denial, Error, Result};
+use crate::ids::AccountId;
+use crate::rotation::{NewRootKey, UnderRoot};
+use crate::webhook;
+
+impl App {
+    /// The root key's id and age.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub async fn root_key(&self, caller: &Caller) -> Result<(KeyId, Timestamp)> {
+        caller.must_be_admin(Denial::Keys)?;
+        Ok((self.stored_root_key().await?, self.store.root_keyed_at(caller.account).await?))
+    }
+
+    async fn stored_root_key(&self) -> Result<KeyId> {
+        let account = self.store.account_find().await?;
+        // It was there when the house was opened, and is never removed.
+        Ok(account.ok_or(Error::Stale)?.root_key)
+    }
+
+    /// Puts another root key in the place of the one before; says which that was, and how much was wrapped anew. The key must be
+    /// where a start finds it. Whatever happened, [`App::root_key`] tells which one the store is under.
+    ///
+    /// # Errors
+    /// `Forbidden`; `Internal` if something does not open: then nothing was changed.
+    pub async fn root_key_rotate(&self, caller: &Caller, next: RootKey) -> Result<(KeyId, u64)> {
+        caller.must_be_admin(Denial::Keys)?;
+        // A try before may have been done after its answer was due.
+        self.root_keys.promote(self.stored_root_key().await?);
+        let (old, next) = (self.root_keys.current(), Arc::new(next));
+        // From the commit on, there is something that the next key alone opens.
+        self.root_keys.add(next.clone());
+        let stamp = self.stamper.stamp()?;
+        let object = Object::RootKey { key: next.id().to_string(), previous: old.id().to_string() };
+        let (at, event) = (stamp.at, self.event(caller, object, Action::Rotated)?);
+        let (account, rng) = (self.account.id, self.rng.clone());
+        let new = NewRootKey {
+            id: next.id(),
+            replaces: old.id(),
+            made_at: at,
+            rewrap: {
+                let (old, next) = (old.clone(), next.clone());
+                Arc::new(move |what, wrapped| rewrap(account, (&old, &next), what, wrapped, &*rng))
+            },
+        };
+        let replaced = self.store.root_key_replace(account, new, event).await;
+        // Where the answer came too late, the store tells whether it was done.
+        if self.stored_root_key().await? == next.id() {
+            self.root_keys.promote(next.id());
+        }
+        Ok((old.id(), replaced?))
+    }
+
+    /// Forgets a root key that was rotated: who still had something at hand that it wrapped is done with that.
+    pub fn root_key_forget(&self, id: KeyId) {
+        self.root_keys.forget(id);
+    }
+}
+
+fn rewrap(
+    account: AccountId,
+    (old, next): (&RootKey, &RootKey),
+    what: &UnderRoot,
+    wrapped: &WrappedKey,
+    rng: &dyn Rng,
+) -> Result<WrappedKey> {
+    let place = *account.ksuid().as_bytes();
+    Ok(match what {
+        UnderRoot::TokenKey => next.wrap_token_key(&old.open_token_key(wrapped, &place)?, &place, rng)?,
+        UnderRoot::LogKey => next.wrap_log_key(&old.open_log_key(wrapped, &place)?, &place, rng)?,
+        UnderRoot::VaultKey(vault) => {
+            let place = VaultPlace { account: place, vault: *vault.ksuid().as_bytes() };
+            next.wrap_vault_key(&old.open_vault_key(wrapped, &place)?, &place, rng)?
+        }
+        UnderRoot::SigningSecret(id) => {
+            let (account, webhook) = webhook::place(&account, id);
+            let secret = old.open_signing_secret(wrapped, &account, &webhook)?;
+            next.wrap_signing_secret(&secret, &account, &webhook, rng)?
+        }
+        UnderRoot::KeptToken(request) => {
+            old.rewrap_token(wrapped, &TokenPlace { account: place, request: *request }, next, rng)?
+        }
+    })
+}
