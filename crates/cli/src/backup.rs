@@ -49,6 +49,13 @@ impl Backup {
         copy_store(&store, &self.file, progress())
             .map_err(|error| Failure::new("the backup failed").because(error))?;
         let key = expected_key(&self.file)?;
+        if expected_key(&store)? != key {
+            return Err(Failure::new(format!(
+                "the root key was rotated meanwhile: {} needs root key {key}, the one before",
+                self.file.display()
+            ))
+            .todo("remove that file, and make the backup again"));
+        }
         crate::out(&format!(
             "{} holds the store, sealed. To use it, root key {key} is needed: keep a copy of {} in another place.\n",
             self.file.display(),

@@ -21,11 +21,14 @@ pub(crate) struct House {
     pub(crate) app: App,
     /// The first API key's token, when this was the first start.
     pub(crate) first_token: Option<Token>,
+    /// The root key's file, which nobody else changes for as long as this is there.
+    pub(crate) root_key_file: RootKeyFile,
 }
 
 /// Opens the house; the first time, makes it. The caller has taken the folder.
 pub(crate) async fn open(settings: &Settings) -> Result<House, Failure> {
     let path = folder::store_path(&settings.data_dir);
+    let file = RootKeyFile::take(&settings.root_key_file)?;
     let needed = if path.exists() { needed_key(&path).await? } else { None };
     let known_key = match needed {
         Some(needed) => folder::root_key_of(&settings.root_key_file, needed)?,
@@ -45,10 +48,11 @@ pub(crate) async fn open(settings: &Settings) -> Result<House, Failure> {
         None => Some(install(settings, &root_key, &*store).await?),
     };
     hygiene::lock(&root_key);
-    let file = RootKeyFile(settings.root_key_file.clone());
-    file.recover(root_key.id()).map_err(|error| {
-        Failure::new("a rotation of the root key was cut off, and cannot be ended").because(error)
-    })?;
+    if needed.is_some()
+        && let Err(error) = file.recover(root_key.id())
+    {
+        tracing::warn!(%error, "a rotation of the root key was cut off, and cannot be ended yet; the next start tries again");
+    }
     let app = App::open(store, root_key, settings.limits, Arc::new(SystemClock), Arc::new(SystemRng)).await;
     let app = app.map_err(|error| Failure::new("the store cannot be opened").because(error))?;
     if app.audit_key_was_lost().await.map_err(failed)? {
@@ -57,7 +61,7 @@ pub(crate) async fn open(settings: &Settings) -> Result<House, Failure> {
              checkpoints that were kept before are of the old one"
         );
     }
-    Ok(House { app, first_token })
+    Ok(House { app, first_token, root_key_file: file })
 }
 
 /// The root key that a store is under, if it has an account. Asked before anything is opened for writing, which may already

@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::failure::Failure;
-use crate::folder::{Folder, RootKeyFile};
+use crate::folder::Folder;
 use crate::second_place::SecondPlace;
 use crate::settings::Settings;
 use crate::{folder, house, hygiene, logging, self_signed};
@@ -68,7 +68,7 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     let metrics_url = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let metrics_url = metrics_url.map(|address| format!("http://{address}/metrics"));
     let shared = Shared::new(house.app, settings.server.clone());
-    shared.root_key_kept_at(Arc::new(RootKeyFile(settings.root_key_file.clone())));
+    shared.root_key_kept_at(Arc::new(house.root_key_file));
     let front = Arc::new(Front::new(shared.clone()));
 
     let certificate = tls.as_ref().map(Tls::certificate);

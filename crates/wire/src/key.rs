@@ -121,6 +121,8 @@ pub struct RootKeyRotated {
     /// The name of the file that the key before is kept in, beside the root key's; null when it is destroyed.
     #[schema(required)]
     pub kept_in: Option<String>,
+    /// Whether the root key's file holds it. If not, the next start puts it there, from a file beside it that must stay until then.
+    pub settled: bool,
 }
 
 /// A root key as an audit event tells of it.

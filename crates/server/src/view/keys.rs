@@ -53,5 +53,6 @@ pub(crate) fn root_key_rotated(rotated: &Rotated) -> wire::RootKeyRotated {
         previous_key: rotated.previous.to_string(),
         wrapped: rotated.wrapped,
         kept_in: rotated.kept.clone(),
+        settled: rotated.settled,
     }
 }

@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 
 use axum::body::Body;
 use http::{Request, Response};
@@ -65,15 +65,23 @@ impl Rng for Counting {
 }
 
 /// A place for root keys that keeps none.
-struct Drawer(Counting);
+struct Drawer {
+    rng: Counting,
+    keeps: AtomicBool,
+}
 
 impl strongroom_server::root_key::RootKeyPlace for Drawer {
-    fn next(&self, _: KeyId) -> std::io::Result<RootKey> {
-        RootKey::make(&self.0).map_err(std::io::Error::other)
+    fn next(&self, _: KeyId, keep: bool) -> std::io::Result<RootKey> {
+        self.keeps.store(keep, Ordering::Relaxed);
+        RootKey::make(&self.rng).map_err(std::io::Error::other)
     }
 
-    fn settle(&self, _: KeyId, keep_old: Option<KeyId>) -> std::io::Result<Option<String>> {
-        Ok(keep_old.map(|old| format!("root.key.{old}")))
+    fn settle(&self, _: KeyId) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn kept(&self, old: KeyId) -> Option<String> {
+        self.keeps.load(Ordering::Relaxed).then(|| format!("root.key.{old}"))
     }
 }
 
@@ -134,7 +142,10 @@ impl World {
         assert_eq!(same_root_key.id(), root_key.id());
         let app = App::open(store.clone(), root_key, limits, clock.clone(), rng.clone()).await.unwrap();
         let shared = Shared::new(app, settings);
-        shared.root_key_kept_at(Arc::new(Drawer(Counting(AtomicU8::new(100)))));
+        shared.root_key_kept_at(Arc::new(Drawer {
+            rng: Counting(AtomicU8::new(100)),
+            keeps: AtomicBool::new(false),
+        }));
         let front = Front::new(shared);
         let first_user = PrincipalId::User(user);
         Self {
