@@ -157,7 +157,16 @@ fn a_bound_key_works_with_its_certificate_alone() {
     // A key that is not bound works with any certificate.
     assert_eq!(world.status(&world.token, Some(&web)), Some(200));
 
+    // Who sends a body is looked at once more after it, with the certificate that the connection showed.
+    let by_itself = |method: &str, path: &str, body: &Value| {
+        world.dial(Some(&web)).unwrap().exchange(&Request::new(method, path).token(&token).json(body))
+    };
+    by_itself("POST", "/vaults", &json!({"name": "bound"})).expect_status(201);
+
     let path = format!("/api_keys/{id}");
+    let elsewhere = by_itself("PATCH", &path, &json!({"client_certificate": other.fingerprint()}));
+    let refused = elsewhere.expect_status(409).json();
+    assert_eq!(field(&refused, "error_code"), "ERR_STRONGROOM_1081", "it would lock itself out");
     let shown = world.call("GET", &path, &Value::Null);
     assert_eq!(shown.status, 400, "a GET has no body");
     let changed =

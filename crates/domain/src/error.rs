@@ -360,6 +360,9 @@ pub enum Conflict {
     /// The caller's own address would not get in any more.
     #[error("{0} would not get in any more")]
     LockOut(IpAddr),
+    /// The key that is used would be bound to a certificate that its own connection did not show.
+    #[error("the API key would not work on this connection any more")]
+    OtherCertificate,
     /// Something is to be brought back, and another one has its name.
     #[error("another {0} has its name")]
     NameTaken(Noun),

@@ -547,6 +547,12 @@ impl From<&Conflict> for Told {
                      comes from. Allow that address first, or repeat the request with ?confirm_lockout=true."
                 ),
             ),
+            Conflict::OtherCertificate => own(
+                CONFLICT,
+                1081,
+                "Nothing was changed: this request did not come with that certificate, so its own API key would not work any more. \
+                 Show the certificate, or change the key with another one.",
+            ),
             Conflict::NameTaken(noun) => own(
                 CONFLICT,
                 1025,

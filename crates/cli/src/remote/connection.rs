@@ -90,13 +90,17 @@ impl Remote {
         set(&self.flags.url)
     }
 
-    /// The file of authorities that a flag or variable names.
+    /// The file of authorities that a flag or variable names, in the same order as the URL.
     pub(super) fn ca_setting(&self) -> Option<PathBuf> {
-        self.flags.ca_cert.as_ref().filter(|ca| !ca.is_empty()).map(PathBuf::from)
+        let counts = self.typed.ca_cert || !self.typed.profile;
+        self.flags.ca_cert.as_ref().filter(|ca| counts && !ca.is_empty()).map(PathBuf::from)
     }
 
-    /// The certificate that flags or variables name, and its key.
+    /// The certificate that flags or variables name, and its key, in the same order.
     pub(super) fn identity_setting(&self) -> Result<Option<Identity>, Failure> {
+        if self.typed.profile && !self.typed.identity {
+            return Ok(None);
+        }
         let named =
             |file: &Option<OsString>| file.as_ref().filter(|file| !file.is_empty()).map(PathBuf::from);
         match (named(&self.flags.client_cert), named(&self.flags.client_key)) {
@@ -276,6 +280,32 @@ mod tests {
             remote.typed.api_key = true;
         };
         assert_chosen(typed_key, "https://b", "own");
+    }
+
+    /// The files of another server's variables would show it a certificate, or have it believed by its authorities.
+    #[test]
+    fn a_typed_profile_goes_before_the_files_of_variables() {
+        let variables = |remote: &mut Remote| {
+            remote.flags.ca_cert = Some("/c.pem".into());
+            remote.flags.client_cert = Some("/c-cert.pem".into());
+            remote.flags.client_key = Some("/c-key.pem".into());
+        };
+        assert_eq!(chosen(variables).unwrap().2, Some("/c.pem".into()));
+        let typed_profile = |remote: &mut Remote| {
+            variables(remote);
+            remote.flags.profile = some("a");
+            remote.typed.profile = true;
+        };
+        assert_eq!(chosen(typed_profile).unwrap().2, Some("/a.pem".into()));
+        let identity = |typed: Typed| {
+            let flags = Flags { profile: some("a"), ..Flags::default() };
+            let mut remote = Remote { flags, config: None, typed };
+            variables(&mut remote);
+            remote.identity_setting().unwrap().map(|identity| identity.certificate)
+        };
+        assert_eq!(identity(Typed { profile: true, ..Typed::default() }), None);
+        let both = Typed { profile: true, identity: true, ..Typed::default() };
+        assert_eq!(identity(both), Some("/c-cert.pem".into()));
     }
 
     #[test]

@@ -152,6 +152,9 @@ struct Typed {
     url: bool,
     api_key: bool,
     profile: bool,
+    ca_cert: bool,
+    /// The client's certificate or its key.
+    identity: bool,
 }
 
 impl FromArgMatches for Remote {
@@ -199,7 +202,13 @@ impl Args for Beside {
 impl Remote {
     fn with_config(matches: &ArgMatches, config: Option<OsString>) -> Result<Self, clap::Error> {
         let is = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
-        let typed = Typed { url: is("url"), api_key: is("api_key"), profile: is("profile") };
+        let typed = Typed {
+            url: is("url"),
+            api_key: is("api_key"),
+            profile: is("profile"),
+            ca_cert: is("ca_cert"),
+            identity: is("client_cert") || is("client_key"),
+        };
         Ok(Self { flags: Flags::from_arg_matches(matches)?, config, typed })
     }
 

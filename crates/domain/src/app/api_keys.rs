@@ -7,7 +7,7 @@ use crate::answer::{Answer, Creation, Made, Repeatable};
 use crate::api_key::ApiKey;
 use crate::audit::Action;
 use crate::caller::Caller;
-use crate::error::{Denial, Error, Missing, Noun, Result, Rule};
+use crate::error::{Conflict, Denial, Error, Missing, Noun, Result, Rule};
 use crate::fingerprint::Fingerprint;
 use crate::grant::{Grant, Grants};
 use crate::ids::{ApiKeyId, PrincipalId};
@@ -177,7 +177,7 @@ impl App {
     /// Changes a key. A change that changes nothing leaves no trace.
     ///
     /// # Errors
-    /// `Forbidden`, `NotFound`.
+    /// `Forbidden`, `NotFound`; `Conflict` if the caller's own key would be bound to a certificate that was not shown.
     pub async fn api_key_change(
         &self,
         caller: &Caller,
@@ -198,6 +198,11 @@ impl App {
             if bounds(&key) != bounds(&old) {
                 // What an admin gave and bounded, nobody else prolongs or alters.
                 must_give(caller, old.grants.as_ref())?;
+            }
+            // It would be the last thing that the key does, and there may be no other.
+            let binds = key.client_certificate != old.client_certificate && key.client_certificate.is_some();
+            if binds && caller.key == Some(id) && key.client_certificate != caller.certificate {
+                return Err(Error::Conflict(Conflict::OtherCertificate));
             }
             key.revision += 1;
             let event = self.event(caller, &key, Action::Updated)?;
