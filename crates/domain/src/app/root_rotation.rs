@@ -25,7 +25,8 @@ impl App {
         Ok((self.stored_root_key().await?, self.store.root_keyed_at(caller.account).await?))
     }
 
-    async fn stored_root_key(&self) -> Result<KeyId> {
+    /// The root key that the store is under.
+    pub(super) async fn stored_root_key(&self) -> Result<KeyId> {
         let account = self.store.account_find().await?;
         // It was there when the house was opened, and is never removed.
         Ok(account.ok_or(Error::Stale)?.root_key)
