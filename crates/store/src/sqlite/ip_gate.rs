@@ -46,6 +46,23 @@ pub(super) fn must_fit(step: &Step<'_>, account: i64, noun: Noun, table: &str, m
     if there < max { Ok(()) } else { Err(Error::LimitReached { noun, max, vault: None }) }
 }
 
+impl SqliteStore {
+    /// Makes a change after which an address still gets in, if there is one that has to.
+    async fn change_and_stay(
+        &self,
+        number: i64,
+        stay: Option<IpAddr>,
+        event: Event,
+        mut work: impl FnMut(&mut Step<'_>) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        self.change(vec![event], move |step| {
+            work(step)?;
+            must_stay(step, number, stay)
+        })
+        .await
+    }
+}
+
 #[async_trait]
 impl IpStore for SqliteStore {
     async fn ip_gate(&self, account: AccountId) -> Result<Arc<Gate>> {
@@ -127,11 +144,7 @@ impl IpStore for SqliteStore {
         event: Event,
     ) -> Result<()> {
         let number = self.number(account)?;
-        self.change(vec![event], move |step| {
-            ip_rules::update(step, number, &rule)?;
-            must_stay(step, number, stay)
-        })
-        .await
+        self.change_and_stay(number, stay, event, move |step| ip_rules::update(step, number, &rule)).await
     }
 
     async fn ip_rule_delete(
@@ -143,11 +156,8 @@ impl IpStore for SqliteStore {
         event: Event,
     ) -> Result<()> {
         let number = self.number(account)?;
-        self.change(vec![event], move |step| {
-            ip_rules::delete(step, number, id, revision)?;
-            must_stay(step, number, stay)
-        })
-        .await
+        self.change_and_stay(number, stay, event, move |step| ip_rules::delete(step, number, id, revision))
+            .await
     }
 
     async fn ip_restriction_insert(
@@ -189,9 +199,8 @@ impl IpStore for SqliteStore {
         event: Event,
     ) -> Result<()> {
         let number = self.number(account)?;
-        self.change(vec![event], move |step| {
-            ip_restrictions::update(step, number, &restriction)?;
-            must_stay(step, number, stay)
+        self.change_and_stay(number, stay, event, move |step| {
+            ip_restrictions::update(step, number, &restriction)
         })
         .await
     }
@@ -205,9 +214,8 @@ impl IpStore for SqliteStore {
         event: Event,
     ) -> Result<()> {
         let number = self.number(account)?;
-        self.change(vec![event], move |step| {
-            ip_restrictions::delete(step, number, id, revision)?;
-            must_stay(step, number, stay)
+        self.change_and_stay(number, stay, event, move |step| {
+            ip_restrictions::delete(step, number, id, revision)
         })
         .await
     }

@@ -174,7 +174,7 @@ impl SqliteStore {
     /// [`Error::Unavailable`], [`Error::Internal`].
     pub fn deleted_version_kept(&self, account: AccountId, secret: SecretId) -> Result<Vec<Kept>> {
         let number = self.number(account)?;
-        self.readers.lookup(|connection| versions::kept_deleted(connection, number, secret))
+        self.readers.lookup(|connection| versions::kept(connection, versions::Of::Deleted, number, secret))
     }
 
     /// One version of a deleted secret, for a backup too.
@@ -188,7 +188,8 @@ impl SqliteStore {
         number: u32,
     ) -> Result<Option<Version>> {
         let account = self.number(account)?;
-        self.readers.lookup(|connection| versions::find_deleted(connection, account, secret, number))
+        self.readers
+            .lookup(|connection| versions::find(connection, versions::Of::Deleted, account, secret, number))
     }
 
     /// The number of an account. Another account's things are not found: they have another number.
@@ -589,7 +590,8 @@ impl Store for SqliteStore {
         number: u32,
     ) -> Result<Option<Version>> {
         let account = self.number(account)?;
-        self.readers.lookup(|connection| versions::find(connection, account, secret, number))
+        self.readers
+            .lookup(|connection| versions::find(connection, versions::Of::Live, account, secret, number))
     }
 
     async fn version_list(
@@ -600,7 +602,8 @@ impl Store for SqliteStore {
         let account = self.number(account)?;
         let few = which.len() <= LOOKUPS_IN_PLACE;
         let read = move |connection: &Connection| {
-            let find = |(secret, number)| versions::find(connection, account, secret, number);
+            let find =
+                |(secret, number)| versions::find(connection, versions::Of::Live, account, secret, number);
             which.iter().map(|which| Ok(find(*which)?.map(Arc::new))).collect()
         };
         if few {
@@ -611,7 +614,7 @@ impl Store for SqliteStore {
 
     async fn version_kept(&self, account: AccountId, secret: SecretId) -> Result<Vec<Kept>> {
         let number = self.number(account)?;
-        self.readers.lookup(|connection| versions::kept(connection, number, secret))
+        self.readers.lookup(|connection| versions::kept(connection, versions::Of::Live, number, secret))
     }
 
     async fn version_due(

@@ -119,19 +119,41 @@ pub(super) fn delete(step: &Step<'_>, account: i64, secret: SecretId) -> Result<
     delete_upto(step, account, secret, i64::MAX)
 }
 
-/// A version of a secret that is not deleted.
+/// Whose versions are looked for.
+#[derive(Clone, Copy)]
+pub(super) enum Of {
+    /// A secret that is there.
+    Live,
+    /// One that is deleted: for a store that is only read, such as a backup.
+    Deleted,
+}
+
+impl Of {
+    /// The condition that a version's secret is one of these.
+    fn sql(self) -> &'static str {
+        match self {
+            Self::Live => "EXISTS (SELECT 1 FROM secret WHERE secret.account = ?1 AND secret.id = ?2)",
+            Self::Deleted => {
+                "EXISTS (SELECT 1 FROM deleted_secret AS secret WHERE secret.account = ?1 AND secret.id = ?2)"
+            }
+        }
+    }
+}
+
+/// A version of a secret.
 pub(super) fn find(
     connection: &Connection,
+    of: Of,
     account: i64,
     secret: SecretId,
     number: u32,
 ) -> rusqlite::Result<Option<Version>> {
     connection
-        .prepare_cached(
+        .prepare_cached(&format!(
             "SELECT number, created_at, wrapped_key, ciphertext, created_by FROM version \
-             WHERE account = ?1 AND secret = ?2 AND number = ?3 \
-             AND EXISTS (SELECT 1 FROM secret WHERE secret.account = ?1 AND secret.id = ?2)",
-        )?
+             WHERE account = ?1 AND secret = ?2 AND number = ?3 AND {}",
+            of.sql()
+        ))?
         .query_row((account, secret.ksuid().as_bytes(), number), view)
         .optional()
 }
@@ -143,13 +165,18 @@ fn view(row: &Row<'_>) -> rusqlite::Result<Version> {
 }
 
 /// What is kept of a secret's values, newest first.
-pub(super) fn kept(connection: &Connection, account: i64, secret: SecretId) -> rusqlite::Result<Vec<Kept>> {
+pub(super) fn kept(
+    connection: &Connection,
+    of: Of,
+    account: i64,
+    secret: SecretId,
+) -> rusqlite::Result<Vec<Kept>> {
     connection
-        .prepare_cached(
+        .prepare_cached(&format!(
             "SELECT number, created_at, created_by, replaced_at FROM version \
-             WHERE account = ?1 AND secret = ?2 \
-             AND EXISTS (SELECT 1 FROM secret WHERE secret.account = ?1 AND secret.id = ?2) ORDER BY number DESC",
-        )?
+             WHERE account = ?1 AND secret = ?2 AND {} ORDER BY number DESC",
+            of.sql()
+        ))?
         .query_map((account, secret.ksuid().as_bytes()), view_kept)?
         .collect()
 }
@@ -161,40 +188,6 @@ fn view_kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
         created_by: get(row, 2)?,
         replaced_at: get(row, 3)?,
     })
-}
-
-/// A version of a secret that is deleted: for a store that is only read, such as a backup.
-pub(super) fn find_deleted(
-    connection: &Connection,
-    account: i64,
-    secret: SecretId,
-    number: u32,
-) -> rusqlite::Result<Option<Version>> {
-    connection
-        .prepare_cached(
-            "SELECT number, created_at, wrapped_key, ciphertext, created_by FROM version \
-             WHERE account = ?1 AND secret = ?2 AND number = ?3 \
-             AND EXISTS (SELECT 1 FROM deleted_secret AS secret WHERE secret.account = ?1 AND secret.id = ?2)",
-        )?
-        .query_row((account, secret.ksuid().as_bytes(), number), view)
-        .optional()
-}
-
-/// What is kept of a deleted secret's values, newest first.
-pub(super) fn kept_deleted(
-    connection: &Connection,
-    account: i64,
-    secret: SecretId,
-) -> rusqlite::Result<Vec<Kept>> {
-    connection
-        .prepare_cached(
-            "SELECT number, created_at, created_by, replaced_at FROM version \
-             WHERE account = ?1 AND secret = ?2 \
-             AND EXISTS (SELECT 1 FROM deleted_secret AS secret WHERE secret.account = ?1 AND secret.id = ?2) \
-             ORDER BY number DESC",
-        )?
-        .query_map((account, secret.ksuid().as_bytes()), view_kept)?
-        .collect()
 }
 
 /// Walks on through the values that were replaced, and finds those that are not to be kept any longer. Those of a deleted

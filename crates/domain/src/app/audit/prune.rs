@@ -29,12 +29,12 @@ impl App {
         let Some(retention) = self.limits.audit else { return Ok(Ok(0)) };
         let believed = self.newest().await?.checked_add(BELIEVED).unwrap_or(Timestamp::MAX);
         let by = retention.before(believed.min(self.clock.now()));
-        let (start, mut pruned) = (self.store.audit_pruned().await?, None);
+        let start = self.store.audit_pruned().await?;
         if let Err(broken) = start_is_told(&*self.store, start).await? {
             return Ok(Err(broken));
         }
+        let mut from = start;
         loop {
-            let from = pruned.unwrap_or(start);
             let due = match due(&*self.store, from, upto, by).await? {
                 Ok(due) => due,
                 Err(broken) => return Ok(Err(broken)),
@@ -47,12 +47,10 @@ impl App {
             let stamp = self.stamper.stamp()?;
             let event = Event::new(stamp, self.account.id, actor, object, Action::Pruned);
             self.store.audit_prune(from, due, event).await?;
-            pruned = Some(due);
+            from = due;
         }
     }
-}
 
-impl App {
     /// When the newest record was made, if it can be read.
     async fn newest(&self) -> Result<Timestamp> {
         let last = self.store.audit_head().await?.sequence;
