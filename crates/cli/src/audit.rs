@@ -19,9 +19,9 @@ use strongroom_server::view;
 use strongroom_store::sqlite::SqliteStore;
 
 use crate::failure::Failure;
-use crate::folder;
 use crate::remote;
 use crate::settings::{Place, Settings};
+use crate::{folder, root_key};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -135,18 +135,7 @@ impl ReadHouse {
     async fn open(place: Place) -> Result<Self, Failure> {
         let settings = place.resolve()?;
         let store = open_store(&settings)?;
-        let account = store.account_find().await.map_err(unreadable)?;
-        let account = account.ok_or_else(|| Failure::new("the store is empty"))?;
-        let file = settings.root_key_file.display();
-        let root_key = folder::root_key_of(&settings.root_key_file, account.root_key)?
-            .filter(|key| key.id() == account.root_key)
-            .ok_or_else(|| {
-                Failure::new(format!(
-                    "{file} is not there or not the store's root key, which is {}",
-                    account.root_key
-                ))
-                .todo("name the right file with --root-key-file")
-            })?;
+        let (account, root_key) = root_key::of_store(&store, &settings.root_key_file).await?;
         let wrapped = store.log_key_find(account.id).await.map_err(unreadable)?.ok_or_else(|| {
             Failure::new("the store has no key for checkpoints yet").todo("start the server on it once")
         })?;

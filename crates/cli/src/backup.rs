@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use strongroom_domain::store::Store;
 use strongroom_store::sqlite::{SqliteStore, copy_store};
 
 use crate::audit::block_on;
 use crate::failure::Failure;
 use crate::folder::{self, Folder};
 use crate::remote;
+use crate::root_key::{ByFile, Ways};
 use crate::settings::{Place, Settings};
 
 #[derive(Args)]
@@ -48,16 +48,9 @@ impl Backup {
         }
         copy_store(&store, &self.file, progress())
             .map_err(|error| Failure::new("the backup failed").because(error))?;
-        let key = expected_key(&self.file)?;
-        if expected_key(&store)? != key {
-            return Err(Failure::new(format!(
-                "the root key was rotated meanwhile: {} needs root key {key}, the one before",
-                self.file.display()
-            ))
-            .todo("remove that file, and make the backup again"));
-        }
+        let needed = ways_of(&self.file)?.expected();
         crate::out(&format!(
-            "{} holds the store, sealed. To use it, root key {key} is needed: keep a copy of {} in another place.\n",
+            "{} holds the store, sealed, with the key slots that it has now. To use it without a person, key {needed} is needed: keep a copy of {} in another place.\n",
             self.file.display(),
             settings.root_key_file.display()
         ))
@@ -84,17 +77,18 @@ fn whole(file: &Path, settings: &Settings) -> Result<ExitCode, Failure> {
     let store = folder::store_path(&settings.data_dir);
     copy_store(file, &store, progress())
         .map_err(|error| Failure::new("the restore failed").because(error))?;
-    let expected = expected_key(&store)?;
-    let found = folder::root_key_read(&settings.root_key_file)?.map(|key| key.id().to_string());
-    let file = settings.root_key_file.display();
-    let next = match found {
-        Some(found) if found == expected => {
-            format!("Its root key is in {file}: start it with strongroom serve.")
+    let ways = ways_of(&store)?;
+    let found = folder::key_file_read(&settings.root_key_file)?;
+    let (shown, expected) = (settings.root_key_file.display(), ways.expected());
+    let next = match ways.by_file(found.as_ref()) {
+        ByFile::Opens(_) => format!("The key in {shown} opens it: start it with strongroom serve."),
+        ByFile::Missing => format!("It needs key {expected}: put its file at {shown}, mode 0600."),
+        ByFile::Other(found) => {
+            format!("It needs key {expected}, and {shown} holds {found}: put the right one there.")
         }
-        Some(found) => {
-            format!("It needs root key {expected}, and {file} holds {found}: put the right one there.")
+        ByFile::Altered(slot) => {
+            format!("The key in {shown} does not open its key slot '{slot}', which was altered.")
         }
-        None => format!("It needs root key {expected}: put its file at {file}, mode 0600."),
     };
     crate::out(&format!("The store is restored into {}. {next}\n", settings.data_dir.display()))
 }
@@ -112,11 +106,11 @@ fn refuse_occupied(settings: &Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-fn expected_key(store: &Path) -> Result<String, Failure> {
+fn ways_of(store: &Path) -> Result<Ways, Failure> {
     let failed = || Failure::new(format!("{} cannot be read", store.display()));
     let opened = SqliteStore::open_to_read(store).map_err(|error| failed().because(error))?;
-    let account = block_on(async { opened.account_find().await.map_err(|error| failed().because(error)) })?;
-    Ok(account.ok_or_else(|| failed().because("it holds no account"))?.root_key.to_string())
+    let ways = block_on(async { Ways::of(&opened).await.map_err(|error| failed().because(error)) })?;
+    ways.ok_or_else(|| failed().because("it holds no account"))
 }
 
 #[expect(clippy::print_stderr, reason = "progress belongs on the terminal")]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use rustix::process::{Resource, getrlimit};
-use strongroom_crypto::RootKey;
+use strongroom_crypto::KeyFile;
 use strongroom_domain::app::{audit, keys};
 use strongroom_domain::clock::{Clock, SystemClock};
 use strongroom_domain::store::Store;
@@ -15,6 +15,7 @@ use crate::audit::{block_on, events};
 use crate::failure::Failure;
 use crate::folder::{self, others};
 use crate::hygiene;
+use crate::root_key::{ByFile, Ways};
 use crate::self_signed::ends_soon;
 use crate::settings::{Settings, TlsSetting};
 
@@ -39,9 +40,14 @@ pub(crate) fn run(settings: &Settings) -> Result<ExitCode, Failure> {
             .todo("name it with --data-dir; strongroom serve makes a new one"));
     }
     let mut findings = vec![folder_access(&settings.data_dir)];
-    let (key, found) = root_key(&settings.root_key_file);
-    findings.push(found);
-    findings.extend(block_on(async { Ok(store(settings, key.as_ref()).await) })?);
+    let file = match key_file(&settings.root_key_file) {
+        Ok(file) => file,
+        Err(found) => {
+            findings.push(found);
+            None
+        }
+    };
+    findings.extend(block_on(async { Ok(store(settings, file.as_ref()).await) })?);
     findings.push(first_key(&settings.data_dir));
     findings.push(free_space(&settings.data_dir));
     findings.push(locked_memory());
@@ -82,26 +88,15 @@ fn folder_access(path: &Path) -> Finding {
     }
 }
 
-fn root_key(path: &Path) -> (Option<RootKey>, Finding) {
-    let shown = path.display();
-    match folder::root_key_read(path) {
-        Ok(Some(key)) => {
-            let told = format!("the root key file {shown} holds key {}", key.id());
-            (Some(key), Good(told))
-        }
-        Ok(None) => {
-            let todo = "put a copy of the file back, or name it with --root-key-file";
-            (None, Bad(format!("there is no root key file {shown}"), todo.into()))
-        }
-        Err(failure) => {
-            let told = failure.to_string();
-            let (what, todo) = told.split_once("\n  ").unwrap_or((&told, "see above"));
-            (None, Bad(what.to_owned(), todo.to_owned()))
-        }
-    }
+fn key_file(path: &Path) -> Result<Option<KeyFile>, Finding> {
+    folder::key_file_read(path).map_err(|failure| {
+        let told = failure.to_string();
+        let (what, todo) = told.split_once("\n  ").unwrap_or((&told, "see above"));
+        Bad(what.to_owned(), todo.to_owned())
+    })
 }
 
-async fn store(settings: &Settings, key: Option<&RootKey>) -> Vec<Finding> {
+async fn store(settings: &Settings, file: Option<&KeyFile>) -> Vec<Finding> {
     let path = folder::store_path(&settings.data_dir);
     if !path.exists() {
         return vec![Bad(
@@ -118,7 +113,9 @@ async fn store(settings: &Settings, key: Option<&RootKey>) -> Vec<Finding> {
         Ok(Some(damage)) => Bad(format!("the store is damaged: {damage}"), FROM_BACKUP.into()),
         Err(error) => unreadable("the store", error),
     };
-    let mut findings = vec![undamaged, keys(&store, key).await, log(&store).await];
+    let mut findings = vec![undamaged];
+    findings.extend(keys(&store, settings, file).await);
+    findings.push(log(&store).await);
     findings.extend(log_key(&store).await);
     findings
 }
@@ -151,35 +148,61 @@ fn unreadable(what: &str, error: impl Into<Box<dyn std::error::Error + Send + Sy
     Bad(told, "run this as the server's user; if it still cannot be read, restore a backup".into())
 }
 
-/// Opens every key in the store, not only compares their names.
-async fn keys(store: &SqliteStore, key: Option<&RootKey>) -> Finding {
-    let account = match store.account_find().await {
-        Ok(Some(account)) => account,
+/// Opens every key in the store, not only compares their names, and tells of the slots.
+async fn keys(store: &SqliteStore, settings: &Settings, file: Option<&KeyFile>) -> Vec<Finding> {
+    let ways = match Ways::of(store).await {
+        Ok(Some(ways)) => ways,
         Ok(None) => {
-            return Warning("the store is empty".into(), "strongroom serve makes the first API key".into());
+            return vec![Warning(
+                "the store is empty".into(),
+                "strongroom serve makes the first API key".into(),
+            )];
         }
-        Err(error) => return unreadable("the store", error),
+        Err(error) => return vec![unreadable("the store", error)],
     };
-    let Some(key) = key else {
-        let what = format!("the store needs root key {}", account.root_key);
-        return Bad(what, "see the root key file above".into());
+    let by = ways.by_file(file);
+    let ByFile::Opens(key) = &by else {
+        return vec![not_opened(&ways, &by, &settings.root_key_file)];
     };
-    if account.root_key != key.id() {
-        return Bad(
-            format!(
-                "the root key is not the store's: expected key {}, found key {}",
-                account.root_key,
-                key.id()
-            ),
-            "name the right file with --root-key-file".into(),
-        );
-    }
-    match keys::check(store, &account, key).await {
+    let shown = settings.root_key_file.display();
+    let mut findings =
+        vec![Good(format!("the key in {shown} opens the root key {}", key.id())), slots(&ways)];
+    findings.push(match keys::check(store, &ways.account, key).await {
         Ok(Ok(vaults)) => {
             Good(format!("the root key opens the store's keys, those of {vaults} vaults among them"))
         }
         Ok(Err(broken)) => Bad(broken.to_string(), FROM_BACKUP.into()),
         Err(error) => unreadable("the store", error),
+    });
+    findings
+}
+
+/// The key file does not open the store, which may be meant.
+fn not_opened(ways: &Ways, by: &ByFile, file: &Path) -> Finding {
+    let told = ways.refused(by, file).map_or_else(String::new, |failure| failure.to_string());
+    let (what, todo) = told.split_once("\n  ").unwrap_or((&told, "see above"));
+    if ways.has_others() && matches!(by, ByFile::Missing) {
+        let what = format!("there is no key file {}: its keys were not looked at", file.display());
+        return Warning(what, "that is as it should be if the server is unsealed by another key slot".into());
+    }
+    Bad(what.to_owned(), todo.to_owned())
+}
+
+/// Whether one thing that is lost loses all.
+fn slots(ways: &Ways) -> Finding {
+    match &ways.slots[..] {
+        [] => Warning(
+            "the store has no key slots yet".into(),
+            "the next start of this version makes one of the root key file".into(),
+        ),
+        [one] => Warning(
+            format!("there is one key slot, '{}': whoever loses it loses every value", one.name),
+            "add another one: strongroom key slot add recovery".into(),
+        ),
+        several => {
+            let names: Vec<&str> = several.iter().map(|slot| slot.name.as_str()).collect();
+            Good(format!("any of {} key slots opens the root key: {}", several.len(), names.join(", ")))
+        }
     }
 }
 

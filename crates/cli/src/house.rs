@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use strongroom_crypto::{KeyId, RootKey, SystemRng};
+use strongroom_crypto::{KeyFile, RootKey, SystemRng};
 use strongroom_domain::app::App;
 use strongroom_domain::clock::SystemClock;
 use strongroom_domain::store::Store;
@@ -12,95 +12,140 @@ use strongroom_store::cache::CachedStore;
 use strongroom_store::sqlite::SqliteStore;
 
 use crate::failure::Failure;
-use crate::folder::{self, RootKeyFile};
-use crate::hygiene;
+use crate::root_key::{ByFile, Ways};
 use crate::settings::Settings;
+use crate::{folder, hygiene};
 
 /// An opened house.
 pub(crate) struct House {
+    /// The house: sealed, or with its keys and nobody let in yet.
     pub(crate) app: App,
     /// The first API key's token, when this was the first start.
     pub(crate) first_token: Option<Token>,
-    /// The root key's file, which nobody else changes for as long as this is there.
-    pub(crate) root_key_file: RootKeyFile,
+}
+
+impl House {
+    /// Refuses a house without keys, for a command that needs them and cannot wait for who unseals it.
+    pub(crate) fn with_keys(self) -> Result<Self, Failure> {
+        if self.app.audit_key().is_ok() {
+            return Ok(self);
+        }
+        Err(Failure::new("no key slot opens the store without a person, and this command can ask nobody")
+            .todo("name a key file with --root-key-file, or do the same over a server that is unsealed"))
+    }
 }
 
 /// Opens the house; the first time, makes it. The caller has taken the folder.
 pub(crate) async fn open(settings: &Settings) -> Result<House, Failure> {
     let path = folder::store_path(&settings.data_dir);
-    let file = RootKeyFile::take(&settings.root_key_file)?;
-    let needed = if path.exists() { needed_key(&path).await? } else { None };
-    let known_key = match needed {
-        Some(needed) => folder::root_key_of(&settings.root_key_file, needed)?,
-        None => folder::root_key_read(&settings.root_key_file)?,
+    let file = folder::key_file_read(&settings.root_key_file)?;
+    let ways = if path.exists() { ways_of(&path).await? } else { None };
+    let root_key = match &ways {
+        Some(ways) => root_key(settings, ways, file.as_ref()).await?,
+        None => None,
     };
-    if let Some(needed) = needed {
-        check_root_key(settings, needed, known_key.as_ref())?;
-    }
     let store = SqliteStore::open(&path)
         .map_err(|error| Failure::new("the store cannot be opened").because(error))?;
     let store: Arc<dyn Store> = Arc::new(CachedStore::new(Arc::new(store)));
-    let failed = |error: strongroom_domain::Error| Failure::new("the store cannot be read").because(error);
-    let account = store.account_find().await.map_err(failed)?;
-    let root_key = known_key.map_or_else(|| folder::root_key_make(&settings.root_key_file), Ok)?;
-    let first_token = match account {
-        Some(_) => None,
-        None => Some(install(settings, &root_key, &*store).await?),
+    let (first_token, root_key) = match &ways {
+        Some(_) => (None, root_key),
+        None => {
+            let (token, root_key) = install(settings, file.as_ref(), &*store).await?;
+            (Some(token), Some(root_key))
+        }
     };
-    hygiene::lock(&root_key);
-    if needed.is_some()
-        && let Err(error) = file.recover(root_key.id())
-    {
-        tracing::warn!(%error, "a rotation of the root key was cut off, and cannot be ended yet; the next start tries again");
-    }
-    let app = App::open(store, root_key, settings.limits, Arc::new(SystemClock), Arc::new(SystemRng)).await;
+    let app = App::closed(store, settings.limits, Arc::new(SystemClock), Arc::new(SystemRng)).await;
     let app = app.map_err(|error| Failure::new("the store cannot be opened").because(error))?;
-    if app.audit_key_was_lost().await.map_err(failed)? {
+    if let Some(root_key) = root_key {
+        unseal(&app, root_key).await?;
+        adopt(&app, ways.as_ref(), file.as_ref()).await?;
+    }
+    Ok(House { app, first_token })
+}
+
+/// Gives the house its keys.
+async fn unseal(app: &App, root_key: RootKey) -> Result<(), Failure> {
+    hygiene::lock(&root_key);
+    let unsealed = app.unseal_house(root_key).await;
+    unsealed.map_err(|error| Failure::new("the store cannot be opened").because(error))?;
+    warn_of_lost_log_key(app).await.map_err(|error| Failure::new("the store cannot be read").because(error))
+}
+
+/// Tells loudly of a key for checkpoints that was not there.
+pub(crate) async fn warn_of_lost_log_key(app: &App) -> strongroom_domain::Result<()> {
+    if app.audit_key_was_lost().await? {
         tracing::warn!(
             "THE KEY OF THE AUDIT LOG'S CHECKPOINTS WAS MISSING, and another was made: somebody may have removed it; \
              checkpoints that were kept before are of the old one"
         );
     }
-    Ok(House { app, first_token, root_key_file: file })
+    Ok(())
 }
 
-/// The root key that a store is under, if it has an account. Asked before anything is opened for writing, which may already
-/// change the store.
-async fn needed_key(path: &Path) -> Result<Option<KeyId>, Failure> {
+/// A store of before there were key slots gets one: that of the file which holds its root key.
+async fn adopt(app: &App, ways: Option<&Ways>, file: Option<&KeyFile>) -> Result<(), Failure> {
+    let of_before = ways.is_some_and(|ways| ways.slots.is_empty());
+    let Some(file) = file.filter(|_| of_before) else { return Ok(()) };
+    let adopted = app.key_file_adopt(&file.slot_key).await;
+    adopted.map_err(|error| Failure::new("the store cannot be written").because(error))
+}
+
+/// The account and the key slots of a store, if it has an account. Asked before anything is opened for writing, which may
+/// already change the store.
+async fn ways_of(path: &Path) -> Result<Option<Ways>, Failure> {
     let unreadable = || Failure::new("the store cannot be read");
     let store = SqliteStore::open_to_read(path).map_err(|error| unreadable().because(error))?;
     // A first start that was cut off leaves a file with nothing in it.
     if store.is_blank().map_err(|error| unreadable().because(error))? {
         return Ok(None);
     }
-    let account = store.account_find().await.map_err(|error| unreadable().because(error))?;
-    Ok(account.map(|account| account.root_key))
+    Ways::of(&store).await.map_err(|error| unreadable().because(error))
 }
 
-fn check_root_key(settings: &Settings, needed: KeyId, key: Option<&RootKey>) -> Result<(), Failure> {
-    let file = settings.root_key_file.display();
-    match key {
-        None => Err(Failure::new(format!(
-            "the root key file {file} is missing: the store needs root key {needed}"
-        ))
-        .todo("put a copy of the file back, or name it with --root-key-file")),
-        Some(key) if key.id() != needed => Err(Failure::new(format!(
-            "the root key file {file} holds another key than the store was sealed under: expected key {needed}, found key {}; \
-             nothing was changed",
-            key.id()
-        ))
-        .todo("name the right file with --root-key-file")),
-        Some(_) => Ok(()),
+/// The root key, by whatever opens it without a person. `None` where only a person can.
+async fn root_key(
+    settings: &Settings,
+    ways: &Ways,
+    file: Option<&KeyFile>,
+) -> Result<Option<RootKey>, Failure> {
+    let by = ways.by_file(file);
+    let refused = ways.refused(&by, &settings.root_key_file);
+    match (by, refused) {
+        (ByFile::Opens(key), _) => Ok(Some(key)),
+        // Without the only file that opens it, there is nothing that a sealed server could wait for.
+        (_, Some(failure)) if !ways.has_others() => Err(failure),
+        (by, Some(failure)) => {
+            if !matches!(by, ByFile::Missing) {
+                tracing::warn!(%failure, "the root key file does not open the store; other key slots are tried");
+            }
+            Ok(None)
+        }
+        (_, None) => Ok(None),
     }
 }
 
-async fn install(settings: &Settings, key: &RootKey, store: &dyn Store) -> Result<Token, Failure> {
+/// Makes the account, under a root key that is nowhere in clear: a key in a file opens it.
+async fn install(
+    settings: &Settings,
+    file: Option<&KeyFile>,
+    store: &dyn Store,
+) -> Result<(Token, RootKey), Failure> {
     let failed = || Failure::new("the first start failed");
-    let installed = App::install(key, Arc::new(SystemClock), Arc::new(SystemRng));
+    let made = match file {
+        // One that was cut off before has made it, or somebody brought it.
+        Some(_) => None,
+        None => Some(folder::key_file_make(&settings.root_key_file)?),
+    };
+    let slot_key = file.map(|file| &file.slot_key).or(made.as_ref()).ok_or_else(failed)?;
+    let root_key = RootKey::make(&SystemRng).map_err(|error| failed().because(error))?;
+    let (clock, rng) = (Arc::new(SystemClock), Arc::new(SystemRng));
+    let installed = App::install(&root_key, clock.clone(), rng.clone())
+        .and_then(|installed| installed.with_key_file(&root_key, slot_key, clock, rng));
     let installed = installed.map_err(|error| failed().because(error))?;
     // The token is on disk before its hash is: a crash in between makes another, one after it loses nothing.
     let path = folder::first_key_path(&settings.data_dir);
     let text = zeroize::Zeroizing::new(format!("{}\n", installed.token().expose_secret()));
     folder::write_private(&path, &text).map_err(|error| failed().because(error))?;
-    installed.commit(store).await.map_err(|error| failed().because(error))
+    let token = installed.commit(store).await.map_err(|error| failed().because(error))?;
+    Ok((token, root_key))
 }

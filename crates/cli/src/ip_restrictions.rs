@@ -38,7 +38,7 @@ impl Command {
 
 async fn disable(settings: &Settings) -> Result<ExitCode, Failure> {
     let failed = |error| Failure::new("the restrictions could not be changed").because(error);
-    let app = house::open(settings).await?.app;
+    let app = house::open(settings).await?.with_keys()?.app;
     let caller = app.operator().await.map_err(failed)?;
     let lifted = app.ip_restrictions_lift(&caller).await.map_err(failed)?;
     if lifted.is_empty() {

@@ -11,6 +11,7 @@ mod hygiene;
 mod ip_restrictions;
 mod logging;
 mod remote;
+mod root_key;
 mod second_place;
 mod seed;
 mod self_signed;

@@ -177,7 +177,9 @@ impl SecondPlace {
     async fn read(&self, app: &App) -> Result<Option<Head>, NotOurs> {
         let to = self.to.clone();
         let note = aside(move || to.read()).await.map_err(NotOurs::Unreadable)??;
-        Ok(note.map(|note| app.audit_key().open(&note)).transpose()?)
+        let Some(note) = note else { return Ok(None) };
+        let key = app.audit_key().map_err(|error| NotOurs::Unreadable(Box::new(error)))?;
+        Ok(Some(key.open(&note)?))
     }
 
     /// Writes a checkpoint now and then, as long as the log grows.
@@ -186,6 +188,8 @@ impl SecondPlace {
         loop {
             let due = async {
                 tokio::time::sleep(self.every).await;
+                // Without keys nothing is signed.
+                app.unsealed().await;
                 if !matches!(app.audit_head().await, Ok(head) if self.last() == Some(head)) {
                     self.write_last(app).await;
                 }

@@ -75,7 +75,7 @@ impl Seed {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         runtime.map_err(|error| Failure::new("the runtime cannot be started").because(error))?.block_on(
             async {
-                let house = house::open(&settings).await?;
+                let house = house::open(&settings).await?.with_keys()?;
                 if house.first_token.is_some() {
                     let file = folder::first_key_path(&settings.data_dir);
                     crate::out(&format!("A new store; its first API key is in {}\n", file.display()))?;

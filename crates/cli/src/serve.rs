@@ -57,9 +57,11 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     };
     let second_place = settings.second_place.as_ref().map(SecondPlace::new).transpose()?.map(Arc::new);
     let house = house::open(&settings).await?;
-    if let Some(place) = &second_place {
+    let has_keys = house.app.audit_key().is_ok();
+    if let Some(place) = second_place.as_ref().filter(|_| has_keys) {
         place.open(&house.app, settings.allow_rolled_back_log).await?;
     }
+    house.app.serve();
     let address =
         listener.local_addr().map_err(|error| Failure::new("the address is unknown").because(error))?;
     let external = settings.server.external_url.as_ref().map(ToString::to_string);
@@ -68,7 +70,6 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     let metrics_url = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let metrics_url = metrics_url.map(|address| format!("http://{address}/metrics"));
     let shared = Shared::new(house.app, settings.server.clone());
-    shared.root_key_kept_at(Arc::new(house.root_key_file));
     let front = Arc::new(Front::new(shared.clone()));
 
     let certificate = tls.as_ref().map(Tls::certificate);

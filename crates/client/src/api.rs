@@ -8,6 +8,7 @@ mod calls;
 mod error;
 mod keys;
 mod paging;
+mod service;
 mod text_at;
 mod token;
 mod webhooks;
@@ -30,6 +31,7 @@ use address::Address;
 pub use calls::name_filter;
 pub use error::{Error, Refusal};
 pub use paging::Page;
+pub use service::Service;
 pub use text_at::{TextAt, origin};
 pub use token::Token;
 

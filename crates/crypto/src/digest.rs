@@ -48,6 +48,13 @@ pub fn certificate_digest(der: &[u8]) -> Digest {
     sha256(&[der])
 }
 
+/// The digest of a share of a slot key, which tells whether it is the one that was made: shares are random, so it gives away
+/// nothing of one.
+#[must_use]
+pub fn share_digest(share: &[u8]) -> Digest {
+    sha256(&[b"strongroom key share v1", share])
+}
+
 /// The root of a tree without leaves.
 #[must_use]
 pub fn empty_digest() -> Digest {

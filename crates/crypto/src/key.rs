@@ -32,7 +32,7 @@ impl KeyId {
         &self.0
     }
 
-    fn derive_from(key: &[u8]) -> Self {
+    pub(crate) fn derive_from(key: &[u8]) -> Self {
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), b"strongroom key id v1");
         let mut id = [0; Self::LENGTH];
         id.copy_from_slice(&tag.as_ref()[..Self::LENGTH]);
@@ -113,6 +113,18 @@ impl RootKey {
 
     pub(crate) fn as_slice(&self) -> &[u8] {
         self.bytes.as_slice()
+    }
+
+    pub(crate) fn bytes(&self) -> &KeyBytes {
+        &self.bytes
+    }
+
+    /// The same key once more, where one is taken from who has it.
+    #[must_use]
+    pub fn same(&self) -> Self {
+        let mut bytes = KeyBytes(Box::new([0; KEY_LENGTH]));
+        bytes.0.copy_from_slice(self.bytes.as_slice());
+        Self { bytes, id: self.id }
     }
 
     /// What this key is called.

@@ -4,22 +4,30 @@ mod cache;
 pub mod context;
 mod digest;
 mod envelope;
+mod hpke;
 mod key;
 mod rng;
-mod root_key_file;
 mod signing;
+mod slot;
+mod slot_key_file;
 mod token;
 mod value;
 mod webhook;
 mod wiping;
 
 pub use cache::CachePlace;
-pub use digest::{Digest, certificate_digest, chain_digest, empty_digest, leaf_digest, node_digest};
+pub use digest::{
+    Digest, certificate_digest, chain_digest, empty_digest, leaf_digest, node_digest, share_digest,
+};
 pub use envelope::{SealedValue, WrappedKey};
 pub use key::{KeyId, MemoryLock, RootKey, VaultKey};
 pub use rng::{Rng, SystemRng};
-pub use root_key_file::{RootKeyFileError, parse_root_key_file, view_root_key_file};
 pub use signing::{LogKey, PublicKey, Signature, is_signed, note_key_id};
+pub use slot::{
+    SealedRootKey, SlotEnrolment, SlotKek, SlotKey, SlotKind, SlotPlace, SlotPublicKey, slot_key_context,
+    slot_key_id,
+};
+pub use slot_key_file::{KeyFile, KeyFileError, parse_key_file, view_key_file};
 pub use token::{TokenHash, TokenKey};
 pub use value::SecretValue;
 pub use webhook::SigningSecret;

@@ -26,11 +26,12 @@ use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::grant::Grants;
 use crate::ids::{
-    AccountId, ApiKeyId, EventId, IpPolicyId, IpPolicyRuleId, IpRestrictionId, PrincipalId, SecretId,
-    ServiceUserId, VaultId, WebhookId,
+    AccountId, ApiKeyId, EventId, IpPolicyId, IpPolicyRuleId, IpRestrictionId, KeySlotId, PrincipalId,
+    SecretId, ServiceUserId, VaultId, WebhookId,
 };
 use crate::ip_policy::{IpPolicy, IpPolicyRule, IpRestriction, RestrictionType, RuleAction};
 use crate::keep::VaultKeep;
+use crate::key_slot::KeySlot;
 use crate::principal::ServiceUser;
 use crate::secret::{Resolved, Secret};
 use crate::stamp::Stamp;
@@ -65,6 +66,10 @@ pub enum Action {
     RotationStarted,
     /// It was replaced by another one, and nothing refers to it any more.
     Rotated,
+    /// It forgot its keys.
+    Sealed,
+    /// It got its keys.
+    Unsealed,
 }
 
 impl Action {
@@ -81,6 +86,8 @@ impl Action {
             Self::Pruned => "pruned",
             Self::RotationStarted => "rotation_started",
             Self::Rotated => "rotated",
+            Self::Sealed => "sealed",
+            Self::Unsealed => "unsealed",
         }
     }
 }
@@ -250,6 +257,19 @@ pub enum Object {
         key: String,
         previous: String,
     },
+    /// A way to the root key.
+    KeySlot {
+        id: KeySlotId,
+        created_at: Timestamp,
+        name: String,
+        kind: String,
+        key: String,
+    },
+    /// The server itself, and the slot that it was unsealed by.
+    Server {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slot: Option<KeySlotId>,
+    },
     /// The data keys of a vault. `values` is how many were sealed anew, once all are.
     DataKeys {
         id: VaultId,
@@ -370,6 +390,8 @@ impl Object {
             Self::ServiceUser { .. } => "service_user",
             Self::VaultKey { .. } => "vault_key",
             Self::RootKey { .. } => "root_key",
+            Self::KeySlot { .. } => "key_slot",
+            Self::Server { .. } => "server",
             Self::DataKeys { .. } => "data_keys",
             Self::AuditLog { .. } => "audit_log",
             Self::Webhook { .. } => "webhook",
@@ -453,6 +475,18 @@ impl From<&Webhook> for Object {
             description: webhook.description.clone(),
             metadata: webhook.metadata.clone(),
             active: webhook.active,
+        }
+    }
+}
+
+impl From<&KeySlot> for Object {
+    fn from(slot: &KeySlot) -> Self {
+        Self::KeySlot {
+            id: slot.id,
+            created_at: slot.created_at,
+            name: slot.name.clone(),
+            kind: slot.kind.as_str().to_owned(),
+            key: slot.key_id().to_string(),
         }
     }
 }

@@ -227,7 +227,8 @@ impl Noted {
         let of_keys = match event.object {
             Object::ApiKey { .. } | Object::ServiceUser { .. } => !event.kind.ends_with("_created.v0"),
             // What is new keeps out too.
-            Object::IpPolicyRule { .. } | Object::IpRestriction { .. } => true,
+            // A server that is sealed lets nobody wait.
+            Object::IpPolicyRule { .. } | Object::IpRestriction { .. } | Object::Server { .. } => true,
             _ => false,
         };
         Self { cursor, change: Change::of(event, cursor).map(Box::new), of_keys }

@@ -39,6 +39,8 @@ pub enum Noun {
     IpPolicyRule,
     /// An IP restriction.
     IpRestriction,
+    /// A key slot.
+    KeySlot,
 }
 
 impl fmt::Display for Noun {
@@ -54,6 +56,7 @@ impl fmt::Display for Noun {
             Self::IpPolicy => "IP Policy",
             Self::IpPolicyRule => "IP Policy Rule",
             Self::IpRestriction => "IP Restriction",
+            Self::KeySlot => "Key Slot",
         })
     }
 }
@@ -112,6 +115,9 @@ pub enum Error {
     /// The thing changed since it was read. Use cases try again; callers do not see this.
     #[error("changed in the meantime")]
     Stale,
+    /// The server has no keys: it waits to be unsealed.
+    #[error("the server is sealed")]
+    Sealed,
     /// The store cannot answer now: disk full, database away, shutting down.
     #[error("the store is not available")]
     Unavailable(#[source] Cause),
@@ -372,9 +378,9 @@ pub enum Conflict {
     /// The root key is to be rotated, and is already.
     #[error("the root key is being rotated")]
     RotatingRoot,
-    /// The root key is to be rotated, and cannot be kept where it is found.
-    #[error("a new root key cannot be written")]
-    RootKeyFile,
+    /// The only way to the root key is to be removed.
+    #[error("it is the last key slot")]
+    LastKeySlot,
 }
 
 /// Why the feed of changes cannot be read on from a cursor.

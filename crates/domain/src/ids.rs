@@ -252,6 +252,10 @@ id!(
     IpRestrictionId, "ipx_"
 );
 id!(
+    /// The id of a key slot.
+    KeySlotId, "ks_"
+);
+id!(
     /// The id of one request.
     OperationId, "op_"
 );

@@ -19,6 +19,7 @@ pub mod grant;
 pub mod ids;
 pub mod ip_policy;
 pub mod keep;
+pub mod key_slot;
 pub mod limits;
 pub mod page;
 pub mod principal;
@@ -32,4 +33,4 @@ pub mod vault;
 pub mod webhook;
 
 pub use error::{Error, Result};
-pub use strongroom_crypto::{Digest, KeyId, RootKey, SecretValue, SigningSecret};
+pub use strongroom_crypto::{Digest, KeyId, MemoryLock, RootKey, SecretValue, SigningSecret};

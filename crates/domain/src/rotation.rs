@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use strongroom_crypto::{Digest, KeyId, SealedValue, WrappedKey};
+use strongroom_crypto::{Digest, KeyId, SealedRootKey, SealedValue, WrappedKey};
 
 use crate::error::Result;
 use crate::ids::{SecretId, VaultId, WebhookId};
+use crate::key_slot::KeySlot;
 use crate::vault::Vault;
 
 /// Which keys are rotated.
@@ -80,6 +81,9 @@ pub enum UnderRoot {
 /// Wraps something by the new root key that the old one wrapped.
 pub type Rewrap = Arc<dyn Fn(&UnderRoot, &WrappedKey) -> Result<WrappedKey> + Send + Sync>;
 
+/// Seals the new root key to a slot that the old one is sealed to.
+pub type Reseal = Arc<dyn Fn(&KeySlot) -> Result<SealedRootKey> + Send + Sync>;
+
 /// The root key that comes in the place of another one.
 #[derive(Clone)]
 pub struct NewRootKey {
@@ -91,6 +95,8 @@ pub struct NewRootKey {
     pub made_at: Timestamp,
     /// How things get from one to the other.
     pub rewrap: Rewrap,
+    /// How it gets into the slots.
+    pub reseal: Reseal,
 }
 
 /// A vault's key, and what it is used for.

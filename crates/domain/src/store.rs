@@ -8,6 +8,7 @@
 //! happened.
 
 mod ip;
+mod key_slots;
 mod rotations;
 mod webhooks;
 
@@ -26,12 +27,14 @@ use crate::deleted::{Deleted, Deletion, Leftovers};
 use crate::error::Result;
 use crate::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
 use crate::keep::Keep;
+use crate::key_slot::KeySlot;
 use crate::page::{Listing, Query};
 use crate::principal::{Account, ServiceUser, User};
 use crate::secret::{Detail, Due, Expiring, Kept, Resolved, Secret, Told, Version, Walked};
 use crate::vault::Vault;
 
 pub use ip::IpStore;
+pub use key_slots::KeySlotStore;
 pub use rotations::RotationStore;
 pub use webhooks::WebhookStore;
 
@@ -76,16 +79,18 @@ pub struct Counts {
 /// Every method can answer [`Error::Unavailable`](crate::Error::Unavailable) and
 /// [`Error::Internal`](crate::Error::Internal); the others it can answer are named at the method.
 #[async_trait]
-pub trait Store: WebhookStore + IpStore + RotationStore {
+pub trait Store: WebhookStore + IpStore + RotationStore + KeySlotStore {
     /// The account, once there is one.
     async fn account_find(&self) -> Result<Option<Account>>;
 
-    /// Makes the account, its first user and that user's first key. `Stale` if there is an account already.
+    /// Makes the account, its first user, that user's first key, and the slots that its root key is opened by. `Stale` if there
+    /// is an account already.
     async fn account_insert(
         &self,
         account: Account,
         user: User,
         key: ApiKey,
+        slots: Vec<KeySlot>,
         events: Vec<Event>,
     ) -> Result<()>;
 

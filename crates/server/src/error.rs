@@ -299,6 +299,9 @@ impl From<&Error> for Told {
                 1063,
                 format!("There are {max} IP restrictions, and no more may be. Delete one first."),
             ),
+            Error::LimitReached { max, noun: Noun::KeySlot, .. } => {
+                own(BAD, 1092, format!("There are {max} key slots, and no more may be. Remove one first."))
+            }
             Error::LimitReached { max, .. } => told(
                 BAD,
                 23005,
@@ -312,6 +315,11 @@ impl From<&Error> for Told {
                 StatusCode::TOO_MANY_REQUESTS,
                 226,
                 format!("Your account is rate limited to {max} API requests per minute."),
+            ),
+            Error::Sealed => own(
+                StatusCode::SERVICE_UNAVAILABLE,
+                1090,
+                "The server is sealed: it has no keys, and answers nothing that needs them. An operator unseals it with \"strongroom unseal\".",
             ),
             Error::Unavailable(_) => told(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -561,10 +569,10 @@ impl From<&Conflict> for Told {
             Conflict::RotatingRoot => {
                 own(CONFLICT, 1072, "The root key is being rotated already. Begin again when that is done.")
             }
-            Conflict::RootKeyFile => own(
+            Conflict::LastKeySlot => own(
                 CONFLICT,
-                1073,
-                "The server cannot write a new root key beside the one in use. Let it write to that folder, or rotate where it can. Nothing was changed.",
+                1091,
+                "This is the last key slot: without it nobody could open the store any more. Add another one first.",
             ),
             Conflict::Rotating(vault) => own(
                 CONFLICT,

@@ -34,7 +34,7 @@ use metrics::Metrics;
 use origin::Origin;
 use rate::Rate;
 use rendered::Rendered;
-use root_key::{RootKeyPlace, RootRotator};
+use root_key::RootRotator;
 use rotator::Rotator;
 
 /// What the server is told beside the house it serves.
@@ -94,11 +94,6 @@ impl Shared {
     /// Ends what only waits for something to happen: the server stops.
     pub fn stop_waiting(&self) {
         self.feed.stop();
-    }
-
-    /// Says where the root key is kept, so that it can be rotated.
-    pub fn root_key_kept_at(&self, place: Arc<dyn RootKeyPlace>) {
-        self.root_rotator.kept_at(place);
     }
 
     /// Puts a server together.

@@ -49,6 +49,7 @@ impl Rotator {
 /// Rotates until it is dropped. What is not done then is gone on with after the next start.
 pub async fn run(shared: Arc<Shared>) {
     loop {
+        shared.app.unsealed().await;
         go_on(&shared).await;
         // Not to be woken is the rule: then it is looked whether one is left.
         let _ = tokio::time::timeout(PAUSE, shared.rotator.begun.notified()).await;

@@ -132,8 +132,9 @@ impl Session {
         let key = idempotency_key::of(request.headers())?;
         let (bytes, query) = self.read(request, parameters).await?;
         let fields = Fields::parse(&bytes, supported, self.shared.settings.lenient)?;
-        let repeatable = key.and_then(|key| self.app().repeatable(&self.caller, route, &key, &bytes));
-        Ok((fields, query, repeatable))
+        let app = self.app();
+        let repeatable = key.map(|key| app.repeatable(&self.caller, route, &key, &bytes)).transpose()?;
+        Ok((fields, query, repeatable.flatten()))
     }
 
     /// The same where a request without a body is one without fields.

@@ -15,6 +15,7 @@ const PAUSE: Duration = Duration::from_secs(60 * 60);
 /// up to which event the audit log may be pruned.
 pub async fn run(shared: Arc<Shared>, prunable: impl Fn() -> u64 + Send) {
     loop {
+        shared.app.unsealed().await;
         sweep(&shared, prunable()).await;
         tokio::time::sleep(PAUSE).await;
     }

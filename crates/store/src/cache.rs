@@ -5,6 +5,7 @@
 
 mod coherent;
 mod ip;
+mod key_slots;
 mod rotations;
 mod webhooks;
 
@@ -25,6 +26,7 @@ use strongroom_domain::filter::Filter;
 use strongroom_domain::gate::Gate;
 use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
 use strongroom_domain::keep::Keep;
+use strongroom_domain::key_slot::KeySlot;
 use strongroom_domain::page::{Listing, Query};
 use strongroom_domain::principal::{Account, ServiceUser, User};
 use strongroom_domain::secret::{Detail, Due, Expiring, Kept, Resolved, Secret, Told, Version, Walked};
@@ -240,9 +242,10 @@ impl Store for CachedStore {
         account: Account,
         user: User,
         key: ApiKey,
+        slots: Vec<KeySlot>,
         events: Vec<Event>,
     ) -> Result<()> {
-        self.store.account_insert(account, user, key, events).await
+        self.store.account_insert(account, user, key, slots, events).await
     }
 
     async fn log_key_find(&self, account: AccountId) -> Result<Option<WrappedKey>> {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use strongroom_crypto::{RootKey, SystemRng, parse_root_key_file, view_root_key_file};
+use strongroom_crypto::{RootKey, SystemRng};
 use strongroom_domain::SecretValue;
 use strongroom_domain::app::{App, SecretChange, SecretDraft, VaultDraft, VaultRef};
 use strongroom_domain::caller::Caller;
@@ -32,7 +32,7 @@ use tempfile::TempDir;
 struct House {
     app: App,
     caller: Caller,
-    root_key: String,
+    root_key: RootKey,
     folder: TempDir,
 }
 
@@ -41,7 +41,7 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(&folder.path().join("store.db")).unwrap());
         let root_key = RootKey::make(&SystemRng).unwrap();
-        let text = view_root_key_file(&root_key).to_string();
+        let same = root_key.same();
         App::install(&root_key, Arc::new(SystemClock), Arc::new(SystemRng))
             .unwrap()
             .commit(&*store)
@@ -50,7 +50,7 @@ impl House {
         let app = App::open(store, root_key, Limits::default(), Arc::new(SystemClock), Arc::new(SystemRng));
         let app = app.await.unwrap();
         let caller = app.operator().await.unwrap();
-        Self { app, caller, root_key: text, folder }
+        Self { app, caller, root_key: same, folder }
     }
 
     fn path(&self) -> PathBuf {
@@ -67,7 +67,7 @@ impl House {
 
     /// Opens the same file again, as the next start of the server does.
     async fn reopened(&self) -> Result<App, strongroom_domain::app::OpenError> {
-        let root_key = parse_root_key_file(&self.root_key).unwrap();
+        let root_key = self.root_key.same();
         let store = Arc::new(SqliteStore::open_to_read(&self.path()).unwrap());
         App::open(store, root_key, Limits::default(), Arc::new(SystemClock), Arc::new(SystemRng)).await
     }

@@ -100,29 +100,15 @@ pub struct RootKey {
     pub created_at: String,
 }
 
-/// How the root key is to be rotated.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(example = json!({"keep_old": false}))]
-pub struct RootKeyRotate {
-    /// Whether the file of the key before is kept beside the new one: backups made before need it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub keep_old: Option<bool>,
-}
-
 /// A root key that was rotated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RootKeyRotated {
     /// The id of the root key.
     pub id: String,
-    /// The id of the one before. Backups made before need it.
+    /// The id of the one before. Backups made before hold it, sealed to the slots of then.
     pub previous_key: String,
     /// Keys that were wrapped anew; the one before wraps none any more.
     pub wrapped: u64,
-    /// The name of the file that the key before is kept in, beside the root key's; null when it is destroyed.
-    #[schema(required)]
-    pub kept_in: Option<String>,
-    /// Whether the root key's file holds it. If not, the next start puts it there, from a file beside it that must stay until then.
-    pub settled: bool,
 }
 
 /// A root key as an audit event tells of it.

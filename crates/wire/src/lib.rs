@@ -9,6 +9,7 @@ mod error;
 mod explain;
 mod ip;
 mod key;
+mod key_slot;
 mod log;
 mod root;
 mod secret;
@@ -32,8 +33,10 @@ pub use ip::{
     IpPolicyRuleUpdate, IpRestriction, IpRestrictionCreate, IpRestrictionList, IpRestrictionUpdate,
 };
 pub use key::{
-    KeyRotate, KeyRotation, RootKey, RootKeyRef, RootKeyRotate, RootKeyRotated, RotatedKey, VaultKey,
-    VaultKeyList,
+    KeyRotate, KeyRotation, RootKey, RootKeyRef, RootKeyRotated, RotatedKey, VaultKey, VaultKeyList,
+};
+pub use key_slot::{
+    KeySlot, KeySlotCreate, KeySlotList, KeySlotRef, KeySlotTested, Seal, ServerSealing, SharesGiven, Unseal,
 };
 pub use log::{AuditConsistency, AuditInclusion};
 pub use root::{Account, Root, SelfInfo};

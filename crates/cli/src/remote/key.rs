@@ -53,7 +53,7 @@ enum Rotate {
     Vault(Vaults),
     /// Give the server a new root key, and destroy the old one
     #[command(
-        after_help = "Examples:\n  strongroom key rotate root\n  strongroom key rotate root --keep-old --yes\n\nThe server writes the new key beside its root key file, wraps all that the old one wraps by it, and puts it in the place of the\nold one. Backups made before open with the old root key alone: keep its copy for as long as you keep them, and make a backup and a\ncopy of the new file at once."
+        after_help = "Example:\n  strongroom key rotate root --yes\n\nThe server makes a new root key, wraps all that the old one wraps by it, and seals it to every key slot, in one commit. Nobody is\nasked for a passphrase, and no key file changes. Who has an old root key, or the key of a slot that was removed, opens nothing with\nit from then on, but for backups that were made before."
     )]
     Root(Root),
     /// Seal every value of vaults anew under fresh data keys
@@ -65,9 +65,6 @@ enum Rotate {
 
 #[derive(Args)]
 struct Root {
-    /// Keep the old key's file beside the new one, as root.key.ID: backups made before need it
-    #[arg(long)]
-    keep_old: bool,
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
@@ -152,30 +149,19 @@ struct Begun {
 impl Root {
     fn rotate(&self, client: &Client, output: Output) -> Result<ExitCode, Failure> {
         let old = client.root_key()?.id;
-        let fate = if self.keep_old { "stays on the server" } else { "is destroyed" };
         let question = format!(
-            "Rotate the root key? BACKUPS MADE BEFORE OPEN WITH THE OLD KEY {old} ALONE, which {fate}: keep a copy of it with them."
+            "Rotate the root key? The old one, {old}, is destroyed; every key slot opens the new one."
         );
         input::confirm(&question, self.yes)?;
-        let how = wire::RootKeyRotate { keep_old: self.keep_old.then_some(true) };
-        let rotated = client.root_key_rotate(&how)?;
-        let printed = output.print(&rotated, || {
-            let wire::RootKeyRotated { id, previous_key, wrapped, kept_in, .. } = &rotated;
-            let fate = kept_in.as_ref().map_or_else(
-                || "which is destroyed".to_owned(),
-                |file| format!("which is kept in {file} beside it"),
-            );
+        let rotated = client.root_key_rotate()?;
+        output.print(&rotated, || {
+            let wire::RootKeyRotated { id, previous_key, wrapped } = &rotated;
             format!(
-                "The root key is now {id}. {wrapped} keys were wrapped by it, and none is by the old key {previous_key}, {fate}.\n\
-                 Copy the server's root key file to another place now: without it no value can be read.\n\
-                 BACKUPS MADE BEFORE NEED THE OLD KEY {previous_key}: keep its copy with them, and make a new backup.\n"
+                "The root key is now {id}, and every key slot opens it. {wrapped} keys were wrapped by it; none is by the old key \
+                 {previous_key}, which is destroyed.\n\
+                 Backups made before hold the old one, and open with the key slots that they had then.\n"
             )
-        })?;
-        if rotated.settled {
-            return Ok(printed);
-        }
-        Err(Failure::new("the server could not put the new root key into its file: that still holds the old one")
-            .todo("leave the file beside it that ends in .next where it is, mend what the server's log tells, and start the server again"))
+        })
     }
 }
 

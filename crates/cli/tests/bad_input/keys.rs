@@ -20,10 +20,10 @@ pub(crate) fn keys(world: &World) -> Vec<Case> {
         case("a rotation of no vault", world.post(&format!("{unknown}/rotate"), &json!({})), 404, &[""]),
         case("the key of a secret", world.get(&format!("{PATH}/{}", world.secret)), 404, &["ERR_NGROK_222"]),
         case(
-            "a text for a flag",
+            "a field of none",
             world.post("/strongroom/root_key/rotate", &json!({"keep_old": "yes"})),
             400,
-            &["ERR_NGROK_215"],
+            &["ERR_NGROK_214"],
         ),
         case(
             "the root key by a service user",

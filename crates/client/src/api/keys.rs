@@ -27,8 +27,8 @@ impl Client {
     ///
     /// # Errors
     /// Those of [`Client::call`].
-    pub fn root_key_rotate(&self, how: &wire::RootKeyRotate) -> Result<wire::RootKeyRotated, Error> {
-        self.send(Method::Post, "/strongroom/root_key/rotate", &[], Some(how))?.json()
+    pub fn root_key_rotate(&self) -> Result<wire::RootKeyRotated, Error> {
+        self.send::<()>(Method::Post, "/strongroom/root_key/rotate", &[], None)?.json()
     }
 
     /// The key of a vault, by the vault's id.

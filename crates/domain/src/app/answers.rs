@@ -14,13 +14,23 @@ const STEP: usize = 500;
 impl App {
     /// Knows a request again, by the key that its sender gave it: who asks, where, and what. None for somebody who works on the
     /// machine itself, and is asked by nobody again.
-    #[must_use]
-    pub fn repeatable(&self, caller: &Caller, route: &str, key: &str, body: &[u8]) -> Option<Repeatable> {
-        let of = caller.key?.ksuid();
+    ///
+    /// # Errors
+    /// `Sealed`.
+    pub fn repeatable(
+        &self,
+        caller: &Caller,
+        route: &str,
+        key: &str,
+        body: &[u8],
+    ) -> Result<Option<Repeatable>> {
+        let Some(of) = caller.key else { return Ok(None) };
+        let of = of.ksuid();
         let (of, route) = (of.as_bytes(), route.as_bytes());
-        let mark = self.token_key.mark(b"idempotency key", &[of, route, key.as_bytes()]);
-        let request = self.token_key.mark(b"repeatable request", &[of, route, key.as_bytes(), body]);
-        Some(Repeatable { mark, request })
+        let keys = self.keyring.keys()?;
+        let mark = keys.token.mark(b"idempotency key", &[of, route, key.as_bytes()]);
+        let request = keys.token.mark(b"repeatable request", &[of, route, key.as_bytes(), body]);
+        Ok(Some(Repeatable { mark, request }))
     }
 
     /// The first answer, if the request was made before and not too long ago.
@@ -48,7 +58,11 @@ impl App {
         let Some(to) = to else { return Ok(None) };
         // For the one who made the key, should the first answer be lost.
         let token = token.expose_secret();
-        Ok(Some(self.root_keys.current().seal_token(token, &to.token_place(caller.account), &*self.rng)?))
+        Ok(Some(self.keyring.keys()?.root.current().seal_token(
+            token,
+            &to.token_place(caller.account),
+            &*self.rng,
+        )?))
     }
 
     /// Forgets the answers that do not count any more, a few at a time; says how many.

@@ -129,7 +129,7 @@ impl App {
             client_certificate: draft.client_certificate,
             revision: 1,
             // Hashed to be stored in place of the token.
-            hash: self.token_key.hash(token.expose_secret()),
+            hash: self.keyring.keys()?.token.hash(token.expose_secret()),
         };
         let kept = self.token_kept(caller, &token, to)?;
         let creation = Creation::new(self.event(caller, &key, Action::Created)?, to, kept);
@@ -141,10 +141,11 @@ impl App {
     fn api_key_made(&self, caller: &Caller, answer: Answer) -> Result<(ApiKey, Token)> {
         let place = answer.to.token_place(caller.account);
         let sealed = answer.token.as_ref().ok_or_else(|| Error::Internal(Box::new(TokenLost)))?;
-        let token = Token::kept(&self.root_keys.of(&sealed.wrapped_key).open_token(sealed, &place)?);
+        let token =
+            Token::kept(&self.keyring.keys()?.root.of(&sealed.wrapped_key).open_token(sealed, &place)?);
         let token = token.ok_or_else(|| Error::Internal(Box::new(TokenLost)))?;
         // Hashed, as the key has the hash of its token.
-        let key = answer.into_api_key(self.token_key.hash(token.expose_secret()))?;
+        let key = answer.into_api_key(self.keyring.keys()?.token.hash(token.expose_secret()))?;
         if key.owner != caller.principal {
             caller.must_be_admin(Denial::OtherOwner)?;
         }

@@ -7,6 +7,7 @@ mod walk;
 use strongroom_crypto::LogKey;
 
 use super::App;
+use super::keyring::Keys;
 use crate::Digest;
 use crate::audit::checkpoint::{self, LogPublicKey};
 use crate::audit::proof::{self, Range};
@@ -70,7 +71,8 @@ impl App {
     /// `Forbidden` for who may not read the log.
     pub async fn audit_checkpoint(&self, caller: &Caller) -> Result<String> {
         caller.must_audit()?;
-        Ok(self.log().checkpoint(&self.store.audit_head().await?))
+        let keys = self.keyring.keys()?;
+        Ok(self.log(&keys).checkpoint(&self.store.audit_head().await?))
     }
 
     /// Shows that a record is in the log as it was when it had `size` records, or as it is now.
@@ -84,7 +86,8 @@ impl App {
         size: Option<u64>,
     ) -> Result<Inclusion> {
         caller.must_audit()?;
-        self.log().inclusion(sequence, size).await
+        let keys = self.keyring.keys()?;
+        self.log(&keys).inclusion(sequence, size).await
     }
 
     /// Shows that the log as it was when it had `from` records is the start of the log when it had `size`, or as it is now.
@@ -98,7 +101,8 @@ impl App {
         size: Option<u64>,
     ) -> Result<Consistency> {
         caller.must_audit()?;
-        self.log().consistency(from, size).await
+        let keys = self.keyring.keys()?;
+        self.log(&keys).consistency(from, size).await
     }
 
     /// Whether the key that signs the log's checkpoints was missing, and another was made in its place: none that was kept before
@@ -111,9 +115,11 @@ impl App {
     }
 
     /// The key that the log's checkpoints are checked with; it is for everybody.
-    #[must_use]
-    pub fn audit_key(&self) -> LogPublicKey {
-        self.log().public_key()
+    ///
+    /// # Errors
+    /// `Sealed`.
+    pub fn audit_key(&self) -> Result<LogPublicKey> {
+        Ok(self.log(&*self.keyring.keys()?).public_key())
     }
 
     /// The end of the log, for the one who runs the server.
@@ -130,7 +136,8 @@ impl App {
     /// # Errors
     /// Those of the store. What is wrong with the log is in the value; then nothing is signed.
     pub async fn audit_checkpoint_past(&self, last: Option<&Head>) -> Result<Result<(Head, String), Broken>> {
-        let log = self.log();
+        let keys = self.keyring.keys()?;
+        let log = self.log(&keys);
         let head = self.store.audit_head().await?;
         // The head is a row of its own: it is signed only if the tree is the one that it tells of.
         if root_over(&*self.store, 0..head.sequence).await? != head.root {
@@ -144,8 +151,8 @@ impl App {
         Ok(Ok((head, log.checkpoint(&head))))
     }
 
-    fn log(&self) -> Log<'_> {
-        Log { store: &*self.store, account: self.account.id, key: &self.log_key }
+    fn log<'a>(&'a self, keys: &'a Keys) -> Log<'a> {
+        Log { store: &*self.store, account: self.account.id, key: &keys.log }
     }
 }
 

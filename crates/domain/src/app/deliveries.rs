@@ -129,7 +129,7 @@ impl App {
         wrapped: &WrappedKey,
     ) -> Result<SigningSecret> {
         let (account, webhook) = webhook::place(&self.account.id, &webhook.id);
-        Ok(self.root_keys.of(wrapped).open_signing_secret(wrapped, &account, &webhook)?)
+        Ok(self.keyring.keys()?.root.of(wrapped).open_signing_secret(wrapped, &account, &webhook)?)
     }
 
     /// Has a webhook told nothing more, as its target says that it is gone for good.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strongroom_crypto::{Rng, RootKey, TokenKey};
+use strongroom_crypto::{Rng, RootKey, SlotKey, SlotKind, TokenKey};
 
 use super::App;
 use crate::api_key::ApiKey;
@@ -10,7 +10,8 @@ use crate::audit::{Action, Actor, Event};
 use crate::caller::Role;
 use crate::clock::Clock;
 use crate::error::Result;
-use crate::ids::{AccountId, ApiKeyId, PrincipalId, UserId};
+use crate::ids::{AccountId, ApiKeyId, KeySlotId, PrincipalId, UserId};
+use crate::key_slot::{self, KeySlot};
 use crate::principal::{Account, User};
 use crate::stamp::Stamper;
 use crate::store::Store;
@@ -25,10 +26,31 @@ pub struct Installed {
     user: User,
     key: ApiKey,
     token: Token,
+    slots: Vec<KeySlot>,
     events: Vec<Event>,
 }
 
 impl Installed {
+    /// Has the root key, which the account is made under, opened by a key in a file.
+    ///
+    /// # Errors
+    /// `Internal` when there is no randomness.
+    pub fn with_key_file(
+        mut self,
+        root_key: &RootKey,
+        slot_key: &SlotKey,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+    ) -> Result<Self> {
+        let stamper = Stamper::new(clock, rng.clone());
+        let slot = file_slot((self.account.id, self.key.owner), root_key, slot_key, &stamper, &*rng)?;
+        let actor = Actor::on_machine(self.key.owner, self.user.email.clone());
+        let event = Event::new(stamper.stamp()?, self.account.id, actor, &slot, Action::Created);
+        self.slots.push(slot);
+        self.events.push(event);
+        Ok(self)
+    }
+
     /// The token of the first API key.
     #[must_use]
     pub fn token(&self) -> &Token {
@@ -40,7 +62,7 @@ impl Installed {
     /// # Errors
     /// [`Error::Stale`](crate::Error::Stale) when somebody else was first.
     pub async fn commit(self, store: &dyn Store) -> Result<Token> {
-        store.account_insert(self.account, self.user, self.key, self.events).await?;
+        store.account_insert(self.account, self.user, self.key, self.slots, self.events).await?;
         Ok(self.token)
     }
 }
@@ -82,6 +104,27 @@ impl App {
         };
         let actor = Actor::on_machine(key.owner, user.email.clone());
         let events = vec![Event::new(stamper.stamp()?, id, actor, &key, Action::Created)];
-        Ok(Installed { account, user, key, token, events })
+        Ok(Installed { account, user, key, token, slots: Vec::new(), events })
     }
+}
+
+/// The slot of the key in a file.
+pub(super) fn file_slot(
+    (account, by): (AccountId, PrincipalId),
+    root_key: &RootKey,
+    slot_key: &SlotKey,
+    stamper: &Stamper,
+    rng: &dyn Rng,
+) -> Result<KeySlot> {
+    let (stamp, kind) = (stamper.stamp()?, SlotKind::File);
+    let id = KeySlotId::new(stamp.ksuid);
+    Ok(KeySlot {
+        id,
+        name: kind.as_str().to_owned(),
+        kind,
+        opener: "{}".to_owned(),
+        sealed: root_key.seal_to(&slot_key.enrolment(), &key_slot::place(account, id, kind), rng)?,
+        created_at: stamp.at,
+        created_by: by,
+    })
 }

@@ -15,6 +15,8 @@ mod explain;
 mod install;
 mod ip_policies;
 mod ip_restrictions;
+pub mod key_slots;
+mod keyring;
 pub mod keys;
 mod root_keys;
 mod root_rotation;
@@ -30,7 +32,7 @@ mod webhooks;
 
 use std::sync::Arc;
 
-use strongroom_crypto::{KeyId, LogKey, Rng, RootKey, TokenKey};
+use strongroom_crypto::{KeyId, LogKey, Rng, RootKey};
 
 use crate::audit::{Action, Actor, Event, Object};
 use crate::caller::Caller;
@@ -42,7 +44,7 @@ use crate::principal::Account;
 use crate::stamp::{Stamp, Stamper};
 use crate::store::{Counts, Store};
 
-use root_keys::RootKeys;
+use keyring::Keyring;
 use turns::Turns;
 
 pub use api_keys::{ApiKeyChange, ApiKeyDraft, Owner};
@@ -50,6 +52,7 @@ pub use explain::Explanation;
 pub use install::Installed;
 pub use ip_policies::{IpPolicyChange, IpPolicyDraft, IpPolicyRuleChange, IpPolicyRuleDraft, LockOut};
 pub use ip_restrictions::{IpPolicyIds, IpRestrictionChange, IpRestrictionDraft};
+pub use root_rotation::RootRotated;
 pub use secrets::{SecretChange, SecretDraft};
 pub use service_users::{ServiceUserChange, ServiceUserDraft};
 pub use values::{Resolution, Value, ValueRef};
@@ -63,9 +66,7 @@ pub struct App {
     rng: Arc<dyn Rng>,
     clock: Arc<dyn Clock>,
     stamper: Stamper,
-    root_keys: RootKeys,
-    token_key: TokenKey,
-    log_key: LogKey,
+    keyring: Keyring,
     account: Account,
     limits: Limits,
     turns: Turns,
@@ -91,7 +92,8 @@ pub enum OpenError {
 }
 
 impl App {
-    /// Opens the house over a store that has an account. The first time, it gets the key that signs the log's checkpoints.
+    /// Opens the house over a store that has an account, and lets callers in. The first time, it gets the key that signs the
+    /// log's checkpoints.
     ///
     /// # Errors
     /// [`OpenError`]; the store is not touched then.
@@ -102,28 +104,26 @@ impl App {
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
     ) -> Result<Self, OpenError> {
+        let app = Self::closed(store, limits, clock, rng).await?;
+        app.unseal_house(root_key).await?;
+        app.serve();
+        Ok(app)
+    }
+
+    /// The house over a store that has an account, sealed.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn closed(
+        store: Arc<dyn Store>,
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+    ) -> Result<Self, OpenError> {
         let account = store.account_find().await?.ok_or(OpenError::NotInstalled)?;
-        if account.root_key != root_key.id() {
-            return Err(OpenError::WrongRootKey { expected: account.root_key, found: root_key.id() });
-        }
-        let token_key = root_key
-            .open_token_key(&account.wrapped_token_key, account.id.ksuid().as_bytes())
-            .map_err(Error::from)?;
-        let log_key = log_key(&*store, &account, &root_key, &*rng).await?;
         let stamper = Stamper::new(clock.clone(), rng.clone());
-        let root_keys = RootKeys::new(root_key);
-        Ok(Self {
-            store,
-            rng,
-            clock,
-            stamper,
-            root_keys,
-            token_key,
-            log_key,
-            account,
-            limits,
-            turns: Turns::default(),
-        })
+        let (keyring, turns) = (Keyring::sealed(), Turns::default());
+        Ok(Self { store, rng, clock, stamper, keyring, account, limits, turns })
     }
 
     /// The limits in force.

@@ -1,19 +1,33 @@
-//! The rotation of the root key: all that it wraps is wrapped by another one in one commit. Where the keys are kept is the
-//! caller's to see to, before and after.
+//! The rotation of the root key: all that it wraps is wrapped by another one, and that is sealed to the slots, in one commit. No
+//! root key is anywhere else than in memory and, sealed, in the store.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use strongroom_crypto::context::{TokenPlace, VaultPlace};
-use strongroom_crypto::{KeyId, Rng, RootKey, WrappedKey};
+use strongroom_crypto::{KeyId, MemoryLock, Rng, RootKey, WrappedKey};
 
 use super::App;
+use super::key_slots::reseal;
 use crate::audit::{Action, Object};
 use crate::caller::Caller;
 use crate::error::{Denial, Error, Result};
 use crate::ids::AccountId;
 use crate::rotation::{NewRootKey, UnderRoot};
 use crate::webhook;
+
+/// A root key that came in the place of another one.
+#[derive(Debug, Clone, Copy)]
+pub struct RootRotated {
+    /// What it is called.
+    pub key: KeyId,
+    /// What the one before is called, which is in memory until [`App::root_key_forget`].
+    pub previous: KeyId,
+    /// Keys that were wrapped anew.
+    pub wrapped: u64,
+    /// Whether it is kept out of swap.
+    pub memory: MemoryLock,
+}
 
 impl App {
     /// The root key's id and age.
@@ -32,18 +46,20 @@ impl App {
         Ok(account.ok_or(Error::Stale)?.root_key)
     }
 
-    /// Puts another root key in the place of the one before; says which that was, and how much was wrapped anew. The key must be
-    /// where a start finds it. Whatever happened, [`App::root_key`] tells which one the store is under.
+    /// Puts another root key in the place of the one before. Whatever happened, [`App::root_key`] tells which one the store is
+    /// under.
     ///
     /// # Errors
-    /// `Forbidden`; `Internal` if something does not open: then nothing was changed.
-    pub async fn root_key_rotate(&self, caller: &Caller, next: RootKey) -> Result<(KeyId, u64)> {
+    /// `Forbidden`, `Sealed`; `Internal` if something does not open, a slot included: then nothing was changed.
+    pub async fn root_key_rotate(&self, caller: &Caller) -> Result<RootRotated> {
         caller.must_be_admin(Denial::Keys)?;
+        let keys = self.keyring.keys()?;
         // A try before may have been done after its answer was due.
-        self.root_keys.promote(self.stored_root_key().await?);
-        let (old, next) = (self.root_keys.current(), Arc::new(next));
+        keys.root.promote(self.stored_root_key().await?);
+        let (old, next) = (keys.root.current(), Arc::new(RootKey::make(&*self.rng)?));
+        let memory = next.lock_memory();
         // From the commit on, there is something that the next key alone opens.
-        self.root_keys.add(next.clone());
+        keys.root.add(next.clone());
         let stamp = self.stamper.stamp()?;
         let object = Object::RootKey { key: next.id().to_string(), previous: old.id().to_string() };
         let (at, event) = (stamp.at, self.event(caller, object, Action::Rotated)?);
@@ -56,18 +72,22 @@ impl App {
                 let (old, next) = (old.clone(), next.clone());
                 Arc::new(move |what, wrapped| rewrap(account, (&old, &next), what, wrapped, &*rng))
             },
+            reseal: reseal(&self.account, (old.clone(), next.clone()), self.rng.clone()),
         };
         let replaced = self.store.root_key_replace(account, new, event).await;
         // Where the answer came too late, the store tells whether it was done.
         if self.stored_root_key().await? == next.id() {
-            self.root_keys.promote(next.id());
+            keys.root.promote(next.id());
         }
-        Ok((old.id(), replaced?))
+        Ok(RootRotated { key: next.id(), previous: old.id(), wrapped: replaced?, memory })
     }
 
     /// Forgets a root key that was rotated: who still had something at hand that it wrapped is done with that.
     pub fn root_key_forget(&self, id: KeyId) {
-        self.root_keys.forget(id);
+        // Sealed, it is forgotten already.
+        if let Ok(keys) = self.keyring.keys() {
+            keys.root.forget(id);
+        }
     }
 }
 

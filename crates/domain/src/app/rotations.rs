@@ -78,8 +78,11 @@ impl App {
             let (object, key) = match kind {
                 Kind::VaultKey => {
                     let (old, new) = (self.open_vault_keys(&vault)?, VaultKey::make(&*self.rng)?);
-                    let wrapped =
-                        self.root_keys.current().wrap_vault_key(&new, &vault.place(account), &*self.rng)?;
+                    let wrapped = self.keyring.keys()?.root.current().wrap_vault_key(
+                        &new,
+                        &vault.place(account),
+                        &*self.rng,
+                    )?;
                     let key = NewKey { id: new.id(), wrapped, replaces: vault.wrapped_key.clone() };
                     (vault_key(&vault, &new, old.current(), None), Some(key))
                 }

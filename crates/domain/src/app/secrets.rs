@@ -312,7 +312,7 @@ impl App {
     }
 
     pub(super) fn open_vault_keys(&self, vault: &Vault) -> Result<VaultKeys> {
-        Ok(vault.open_keys(self.account.id, &self.root_keys.of(&vault.wrapped_key))?)
+        Ok(vault.open_keys(self.account.id, &self.keyring.keys()?.root.of(&vault.wrapped_key))?)
     }
 
     fn seal(&self, vault: &Vault, secret: &Secret, value: &SecretValue) -> Result<Version> {

@@ -25,8 +25,9 @@ impl App {
         shown: Option<Fingerprint>,
     ) -> Result<Caller> {
         let id = Token::parse_key_id(token).map_err(Error::Unauthenticated)?;
+        // Before anything is looked up: without keys nobody is told anything.
+        let hash = self.keyring.keys_for_callers()?.token.hash(token);
         let found = self.store.credential_find(id).await?;
-        let hash = self.token_key.hash(token);
         match found {
             Some(credential) if credential.key.hash.same_as(&hash) => {
                 credential.must_count(shown, || self.clock.now())?;
@@ -43,6 +44,8 @@ impl App {
     /// [`Error::Unauthenticated`] when the key opens nothing any more, [`Error::Forbidden`] when a restriction keeps the address
     /// out by now.
     pub async fn refreshed(&self, caller: &Caller) -> Result<Caller> {
+        // What is open when the house is sealed ends.
+        self.keyring.keys_for_callers()?;
         let (Some(id), Some(from)) = (caller.key, caller.address) else { return Ok(caller.clone()) };
         let found = self.store.credential_find(id).await?;
         let credential = found.ok_or(Error::Unauthenticated(BadCredential::Unknown))?;

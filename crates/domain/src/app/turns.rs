@@ -67,7 +67,7 @@ impl App {
                 return Err(Error::Unavailable(Box::new(OtherRights)));
             }
             // What came between may have been the rotation of the root key, which goes on after its commit.
-            self.root_keys.promote(self.stored_root_key().await?);
+            self.keyring.keys()?.root.promote(self.stored_root_key().await?);
             try_again(attempt).await
         };
         // One whose attempt is cut off here is told the same as one whose commit takes too long.

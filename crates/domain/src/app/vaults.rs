@@ -125,8 +125,11 @@ impl App {
             keep: VaultKeep::default(),
         };
         let key = VaultKey::make(&*self.rng)?;
-        vault.wrapped_key =
-            self.root_keys.current().wrap_vault_key(&key, &vault.place(caller.account), &*self.rng)?;
+        vault.wrapped_key = self.keyring.keys()?.root.current().wrap_vault_key(
+            &key,
+            &vault.place(caller.account),
+            &*self.rng,
+        )?;
         let creation = Creation::new(self.event(caller, &vault, Action::Created)?, to, None);
         self.store.vault_insert(caller.account, vault.clone(), self.limits.vaults, creation).await?;
         Ok(vault)

@@ -110,7 +110,7 @@ impl App {
         secret: &SigningSecret,
     ) -> Result<strongroom_crypto::WrappedKey> {
         let (account, webhook) = webhook::place(&caller.account, &id);
-        Ok(self.root_keys.current().wrap_signing_secret(secret, &account, &webhook, &*self.rng)?)
+        Ok(self.keyring.keys()?.root.current().wrap_signing_secret(secret, &account, &webhook, &*self.rng)?)
     }
 
     /// A webhook.

@@ -3,8 +3,8 @@
 use super::{Event, Object};
 use crate::filter::{Field, Filter, Kind, Value};
 use crate::ids::{
-    ApiKeyId, EventId, IpPolicyId, IpPolicyRuleId, IpRestrictionId, PrincipalId, SecretId, ServiceUserId,
-    VaultId, WebhookId,
+    ApiKeyId, EventId, IpPolicyId, IpPolicyRuleId, IpRestrictionId, KeySlotId, PrincipalId, SecretId,
+    ServiceUserId, VaultId, WebhookId,
 };
 use crate::page::PageLimit;
 
@@ -67,7 +67,8 @@ impl Object {
             Self::ApiKey { id, .. } => id.to_string(),
             Self::ServiceUser { id, .. } => id.to_string(),
             // They have none.
-            Self::AuditLog { .. } | Self::RootKey { .. } => String::new(),
+            Self::AuditLog { .. } | Self::RootKey { .. } | Self::Server { .. } => String::new(),
+            Self::KeySlot { id, .. } => id.to_string(),
             Self::Webhook { id, .. } => id.to_string(),
             Self::IpPolicy { id, .. } => id.to_string(),
             Self::IpPolicyRule { id, .. } => id.to_string(),
@@ -87,6 +88,7 @@ fn object_id(text: &str) -> Option<Vec<u8>> {
     let rule = || text.parse::<IpPolicyRuleId>().map(|id| id.to_string());
     let restriction = || text.parse::<IpRestrictionId>().map(|id| id.to_string());
     let id = vault().or_else(|_| secret()).or_else(|_| key()).or_else(|_| user()).or_else(|_| webhook());
-    let id = id.or_else(|_| policy()).or_else(|_| rule()).or_else(|_| restriction());
+    let slot = || text.parse::<KeySlotId>().map(|id| id.to_string());
+    let id = id.or_else(|_| policy()).or_else(|_| rule()).or_else(|_| restriction()).or_else(|_| slot());
     id.ok().map(String::into_bytes)
 }

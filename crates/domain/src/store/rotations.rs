@@ -56,8 +56,9 @@ pub trait RotationStore: Send + Sync {
     /// `NotEmpty` if a value still refers to an old key; `Stale` if no such rotation is under way any more.
     async fn rotation_end(&self, account: AccountId, vault: VaultId, kind: Kind, event: Event) -> Result<()>;
 
-    /// Wraps all that the root key wraps by another one, in one step, and destroys what was; says how much that was. From then
-    /// on nothing is stored that the one before wrapped. `Stale` if the root key is another one by now; what `rewrap` fails with.
+    /// Wraps all that the root key wraps by another one, and seals that to every slot, in one step, and destroys what was; says
+    /// how much was wrapped. From then
+    /// on nothing is stored that the one before wrapped. `Stale` if the root key is another one by now; what `rewrap` and `reseal` fail with.
     async fn root_key_replace(&self, account: AccountId, new: NewRootKey, event: Event) -> Result<u64>;
 
     /// When the root key was made.

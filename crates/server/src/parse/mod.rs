@@ -41,7 +41,6 @@ pub(crate) mod fields {
     pub(crate) const SECRET_UPDATE: &[&str] = &["name", "value", "description", "metadata", "expires_at"];
     pub(crate) const SECRET_MOVE: &[&str] = &["vault_id", "vault_name", "name"];
     pub(crate) const UNDELETE: &[&str] = &["name"];
-    pub(crate) const ROOT_KEY_ROTATE: &[&str] = &["keep_old"];
     pub(crate) const KEY_ROTATE: &[&str] = &["kind"];
     pub(crate) const ROLLBACK: &[&str] = &["version"];
     pub(crate) const VAULT_KEEP: &[&str] = &["keep_versions", "keep_versions_for"];

@@ -16,11 +16,14 @@ pub(crate) async fn health_get() -> &'static str {
     "ok\n"
 }
 
-/// Whether the server can answer: the store can be read
+/// Whether the server can answer: it is not sealed, and the store can be read
 #[utoipa::path(get, path = "/readyz", tag = "Health", operation_id = "ReadyGet", security(()),
     responses((status = 200, description = "It can", body = String, content_type = "text/plain"),
         (status = 503, description = "It cannot", body = strongroom_wire::Error)))]
 pub(crate) async fn ready_get(State(shared): State<Arc<Shared>>) -> Result<&'static str, Problem> {
+    if shared.app.is_sealed() {
+        return Err(strongroom_domain::Error::Sealed.into());
+    }
     shared.app.counts().await?;
     Ok("ready\n")
 }

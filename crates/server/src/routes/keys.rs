@@ -53,11 +53,10 @@ pub(crate) async fn key_rotate(
 
 /// Rotate the root key: all that it wraps is wrapped by a new one, and it is destroyed
 #[utoipa::path(post, path = "/strongroom/root_key/rotate", tag = "Keys", operation_id = "RootKeyRotate",
-    params(crate::openapi::Version), request_body = Option<strongroom_wire::RootKeyRotate>,
+    params(crate::openapi::Version),
     responses((status = 200, description = "What became of it", body = strongroom_wire::RootKeyRotated), crate::openapi::Errors))]
 pub(crate) async fn root_key_rotate(mut session: Session, request: Request) -> Result<Response, Problem> {
-    let mut body = session.fields_if_any(request, fields::ROOT_KEY_ROTATE).await?;
-    let keep_old = body.flag("keep_old")?.unwrap_or(false);
-    let rotated = root_key::rotate(session.shared(), &session.caller, keep_old).await?;
+    session.fields_if_any(request, &[]).await?;
+    let rotated = root_key::rotate(session.shared(), &session.caller).await?;
     Ok(json(StatusCode::OK, &view::root_key_rotated(&rotated)))
 }

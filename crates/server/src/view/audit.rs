@@ -184,6 +184,17 @@ fn event_object(object: Object, origin: &Origin) -> strongroom_domain::Result<se
         Object::RootKey { key, previous } => {
             serde_json::to_value(wire::RootKeyRef { id: key, previous_key: previous })
         }
+        Object::KeySlot { id, created_at, name, kind, key } => serde_json::to_value(wire::KeySlotRef {
+            uri: format!("{origin}/strongroom/key_slots/{id}"),
+            id: id.to_string(),
+            name,
+            kind,
+            key_id: key,
+            created_at: time(created_at),
+        }),
+        Object::Server { slot } => {
+            serde_json::to_value(wire::ServerSealing { key_slot: slot.map(|id| id.to_string()) })
+        }
         Object::DataKeys { id, name, values } => {
             let (key, previous_key) = (None, None);
             let uri = format!("{origin}/vaults/{id}");

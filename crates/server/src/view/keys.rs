@@ -2,13 +2,13 @@
 
 use jiff::Timestamp;
 use strongroom_domain::KeyId;
+use strongroom_domain::app::RootRotated;
 use strongroom_domain::page::Listing;
 use strongroom_domain::rotation::KeyUse;
 use strongroom_wire as wire;
 
 use super::{Next, following, time, vault_ref};
 use crate::origin::Origin;
-use crate::root_key::Rotated;
 
 /// A vault's key. `failing` is whether the last try to go on with its rotation failed.
 #[must_use]
@@ -47,12 +47,10 @@ pub fn vault_keys(
 }
 
 /// A root key that was rotated.
-pub(crate) fn root_key_rotated(rotated: &Rotated) -> wire::RootKeyRotated {
+pub(crate) fn root_key_rotated(rotated: &RootRotated) -> wire::RootKeyRotated {
     wire::RootKeyRotated {
         id: rotated.key.to_string(),
         previous_key: rotated.previous.to_string(),
         wrapped: rotated.wrapped,
-        kept_in: rotated.kept.clone(),
-        settled: rotated.settled,
     }
 }

@@ -6,14 +6,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 
 use axum::body::Body;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use strongroom_crypto::{CryptoError, KeyId, LogKey, Rng, RootKey, SigningSecret, TokenKey, WrappedKey};
+use strongroom_crypto::{CryptoError, LogKey, Rng, RootKey, SigningSecret, TokenKey, WrappedKey};
 use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::app::App;
 use strongroom_domain::audit::{Action, Actor, Event};
@@ -61,27 +61,6 @@ impl Rng for Counting {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), CryptoError> {
         bytes.fill_with(|| self.0.fetch_add(1, Ordering::Relaxed));
         Ok(())
-    }
-}
-
-/// A place for root keys that keeps none.
-struct Drawer {
-    rng: Counting,
-    keeps: AtomicBool,
-}
-
-impl strongroom_server::root_key::RootKeyPlace for Drawer {
-    fn next(&self, _: KeyId, keep: bool) -> std::io::Result<RootKey> {
-        self.keeps.store(keep, Ordering::Relaxed);
-        RootKey::make(&self.rng).map_err(std::io::Error::other)
-    }
-
-    fn settle(&self, _: KeyId) -> std::io::Result<()> {
-        Ok(())
-    }
-
-    fn kept(&self, old: KeyId) -> Option<String> {
-        self.keeps.load(Ordering::Relaxed).then(|| format!("root.key.{old}"))
     }
 }
 
@@ -133,7 +112,7 @@ impl World {
         let email = "admin@localhost".to_owned();
         let (key, token) = new_key(&stamper, &*rng, &token_key, PrincipalId::User(user));
         let first = User { id: user, email, role, created_at: stamp.at };
-        store.account_insert(account, first, key, Vec::new()).await.unwrap();
+        store.account_insert(account, first, key, Vec::new(), Vec::new()).await.unwrap();
         // With randomness of its own, so that what else is drawn does not hang on it.
         let (log_key, apart) = (LogKey::make(&Counting::default()).unwrap(), Counting::default());
         let wrapped = root_key.wrap_log_key(&log_key, id.ksuid().as_bytes(), &apart).unwrap();
@@ -142,10 +121,6 @@ impl World {
         assert_eq!(same_root_key.id(), root_key.id());
         let app = App::open(store.clone(), root_key, limits, clock.clone(), rng.clone()).await.unwrap();
         let shared = Shared::new(app, settings);
-        shared.root_key_kept_at(Arc::new(Drawer {
-            rng: Counting(AtomicU8::new(100)),
-            keeps: AtomicBool::new(false),
-        }));
         let front = Front::new(shared);
         let first_user = PrincipalId::User(user);
         Self {

@@ -4,7 +4,7 @@ use std::io::{BufRead, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use strongroom_crypto::{MemoryLock, parse_root_key_file};
+use strongroom_crypto::{MemoryLock, RootKey, parse_key_file};
 use strongroom_domain::app::App;
 use strongroom_domain::clock::SystemClock;
 use strongroom_domain::limits::Limits;
@@ -47,9 +47,13 @@ async fn serve(folder: &Path, draws: Arc<Draws>) -> String {
     let store = SqliteStore::open(&folder.join("store.db")).unwrap();
     let store: Arc<dyn Store> = Arc::new(CachedStore::new(Arc::new(store)));
     let text = Zeroizing::new(std::fs::read_to_string(folder.join("root.key")).unwrap());
-    let root_key = parse_root_key_file(&text).unwrap();
+    let slot_key = parse_key_file(&text).ok().unwrap().slot_key;
     drop(text);
-    let installed = App::install(&root_key, Arc::new(SystemClock), draws.clone()).unwrap();
+    let (root_key, clock) = (RootKey::make(&*draws).unwrap(), Arc::new(SystemClock));
+    let installed = App::install(&root_key, clock.clone(), draws.clone())
+        .and_then(|installed| installed.with_key_file(&root_key, &slot_key, clock, draws.clone()))
+        .unwrap();
+    drop(slot_key);
     let token = installed.token().expose_secret().to_owned();
     installed.commit(&*store).await.unwrap();
     assert_eq!(root_key.lock_memory(), MemoryLock::Locked);

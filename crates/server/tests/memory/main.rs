@@ -19,7 +19,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use draws::Draws;
 use serde_json::{Value, json};
-use strongroom_crypto::{Rng, RootKey, SystemRng, Wiping, view_root_key_file};
+use strongroom_crypto::{Rng, SlotKey, SystemRng, Wiping, view_key_file};
 
 /// As in the binary: whatever is given back is wiped.
 #[global_allocator]
@@ -142,13 +142,14 @@ impl Served {
 #[test]
 fn after_sealing_and_resolving_neither_key_nor_value_is_in_memory() {
     let folder = tempfile::tempdir().unwrap();
-    let file = view_root_key_file(&RootKey::make(&SystemRng).unwrap());
+    let file = view_key_file(&SlotKey::make(&SystemRng).unwrap());
     std::fs::write(folder.path().join("root.key"), file.as_bytes()).unwrap();
     let mut served = Served::start(folder.path());
 
     // The search finds what is there: the token key lives as long as the server.
-    let token_key = served.kept.iter().position(|length| *length == 32).expect("a key");
-    let token_key = ("token key".to_owned(), Draws::bytes(token_key, 32));
+    let mut long = (0..served.kept.len()).filter(|at| served.kept[*at] == 32);
+    let root_key = ("root key".to_owned(), Draws::bytes(long.next().expect("a key"), 32));
+    let token_key = ("token key".to_owned(), Draws::bytes(long.next().expect("another key"), 32));
     assert_ne!(served.find(&[token_key]), [""; 0]);
 
     let (small, large, second) = (Canary::make(96), Canary::make(40_000), Canary::make(4_000));
@@ -177,12 +178,12 @@ fn after_sealing_and_resolving_neither_key_nor_value_is_in_memory() {
     let keys: Vec<usize> = (served.kept.len()..drawn.len()).filter(|at| drawn[*at] == 32).collect();
     assert!(keys.len() >= 4, "a vault key and three data keys were drawn: {drawn:?}");
     wanted.extend(keys.into_iter().map(|at| (format!("key {at}"), Draws::bytes(at, 32))));
-    let text = file.lines().find(|line| line.starts_with("strongroom-root-key")).unwrap();
+    let text = file.lines().find(|line| line.starts_with("strongroom-slot-key")).unwrap();
     let text = text.split_whitespace().nth(1).unwrap();
-    wanted.push(("text of the root key".to_owned(), text.as_bytes().to_vec()));
+    wanted.push(("text of the slot key".to_owned(), text.as_bytes().to_vec()));
+    wanted.push(("slot key".to_owned(), STANDARD.decode(text).unwrap()));
     served.assert_gone(&wanted);
 
-    let root_key = ("root key".to_owned(), STANDARD.decode(text).unwrap());
     assert_eq!(served.find(&[root_key]), ["root key (locked)"], "it is in the one place that is locked");
     served.stop();
 }

@@ -15,6 +15,7 @@ mod ip_gate;
 mod ip_policies;
 mod ip_restrictions;
 mod ip_rules;
+mod key_slots;
 mod list;
 mod log_tree;
 mod readers;
@@ -46,6 +47,7 @@ use strongroom_domain::caller::Credential;
 use strongroom_domain::deleted::{Deleted, Deletion, Leftovers};
 use strongroom_domain::ids::{AccountId, ApiKeyId, PrincipalId, SecretId, ServiceUserId, VaultId};
 use strongroom_domain::keep::Keep;
+use strongroom_domain::key_slot::KeySlot;
 use strongroom_domain::page::{Listing, PageLimit, Query};
 use strongroom_domain::principal::{Account, ServiceUser, User};
 use strongroom_domain::secret::{Detail, Due, Expiring, Kept, Resolved, Secret, Told, Version, Walked};
@@ -271,9 +273,14 @@ impl Store for SqliteStore {
         account: Account,
         user: User,
         key: ApiKey,
+        slots: Vec<KeySlot>,
         events: Vec<Event>,
     ) -> Result<()> {
-        self.change(events, move |step| accounts::insert(step, &account, &user, &key).map(drop)).await
+        self.change(events, move |step| {
+            let number = accounts::insert(step, &account, &user, &key)?;
+            slots.iter().try_for_each(|slot| key_slots::insert(step, number, slot))
+        })
+        .await
     }
 
     async fn log_key_find(&self, account: AccountId) -> Result<Option<WrappedKey>> {

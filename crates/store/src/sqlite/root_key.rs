@@ -1,4 +1,4 @@
-//! Another root key in the place of the one before: all that it wraps, in one transaction.
+//! Another root key in the place of the one before: all that it wraps, and all that it is sealed to, in one transaction.
 
 use rusqlite::types::Value;
 use rusqlite::{Params, Row};
@@ -7,9 +7,9 @@ use strongroom_domain::ids::{VaultId, WebhookId};
 use strongroom_domain::rotation::{NewRootKey, UnderRoot};
 use strongroom_domain::{Error, Result};
 
-use super::error;
 use super::row::get;
 use super::writer::Step;
+use super::{error, key_slots};
 
 /// A column of things that the root key wraps: its table, its name, the column of ids, and what is in it.
 struct Column {
@@ -105,6 +105,7 @@ pub(super) fn replace(step: &mut Step<'_>, account: i64, new: &NewRootKey) -> Re
     if left > 0 {
         return Err(Error::Internal(Box::new(LeftBehind(left))));
     }
+    key_slots::reseal(step, account, new)?;
     step.connection
         .execute(
             "UPDATE account SET retired_root_key = root_key, root_key = ?2, root_keyed_at = ?3 WHERE number = ?1",

@@ -20,6 +20,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration::sql(include_str!("../../migrations/0008_ip_restrictions.sql")),
     Migration::sql(include_str!("../../migrations/0009_client_certificates.sql")),
     Migration::sql(include_str!("../../migrations/0010_key_rotation.sql")),
+    Migration::sql(include_str!("../../migrations/0011_key_slots.sql")),
 ];
 
 /// From one shape of the file to the next.

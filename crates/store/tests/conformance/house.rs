@@ -73,7 +73,7 @@ impl<'a> House<'a> {
         let house = Self { store, account, user, stamper };
         let (account, user, key) = house.founding();
         let event = house.event(&key, Action::Created);
-        store.account_insert(account, user, key, vec![event]).await.unwrap();
+        store.account_insert(account, user, key, Vec::new(), vec![event]).await.unwrap();
         house
     }
 

@@ -13,6 +13,7 @@ pub(crate) mod deleted;
 mod expiry;
 pub(crate) mod house;
 mod ip;
+pub(crate) mod key_slots;
 mod rotations;
 mod secrets;
 mod service_users;
@@ -57,6 +58,7 @@ pub(crate) fn every_case() -> impl Iterator<Item = &'static Case> {
         expiry::CASES,
         api_keys::CASES,
         service_users::CASES,
+        key_slots::CASES,
         webhooks::CASES,
         ip::CASES,
         audit::CASES,

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use strongroom_crypto::{KeyId, SealedValue, WrappedKey};
+use strongroom_crypto::{KeyId, SealedRootKey, SealedValue, WrappedKey};
 use strongroom_domain::audit::{Action, Object};
 use strongroom_domain::error::Conflict;
+use strongroom_domain::key_slot::KeySlot;
 use strongroom_domain::rotation::{Due, Kind, NewKey, NewRootKey, Rotation, Turned, UnderRoot, Usage};
 use strongroom_domain::secret::{Secret, Version};
 use strongroom_domain::store::Store;
@@ -289,6 +290,12 @@ async fn the_oldest_keys_are_overdue_first(store: &dyn Store) {
     assert_eq!(overdue(2, 9).await, [vaults[0].id], "one that is under way is waited for");
 }
 
+/// A slot as it is under the next root key: its id comes before what was.
+fn resealed(slot: &KeySlot) -> SealedRootKey {
+    let psk = WrappedKey::from_bytes([&NEW[..], slot.sealed.psk.as_bytes()].concat());
+    SealedRootKey { public: slot.sealed.public, psk, message: [&NEW[..], &slot.sealed.message].concat() }
+}
+
 /// The key that follows the root key of [`House::founding`], which puts its id before what it wraps.
 fn next_root_key(replaces: [u8; 8], refuses: Option<UnderRoot>) -> NewRootKey {
     let rewrap = move |what: &UnderRoot, wrapped: &WrappedKey| match refuses {
@@ -301,6 +308,7 @@ fn next_root_key(replaces: [u8; 8], refuses: Option<UnderRoot>) -> NewRootKey {
         replaces,
         made_at: jiff::Timestamp::from_second(1_800_000_000).unwrap(),
         rewrap: Arc::new(rewrap),
+        reseal: Arc::new(|slot| Ok(resealed(slot))),
     }
 }
 

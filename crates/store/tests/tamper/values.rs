@@ -1,7 +1,7 @@
 //! Sealed values and keys.
 
 use rusqlite::Connection;
-use strongroom_crypto::{CryptoError, parse_root_key_file};
+use strongroom_crypto::CryptoError;
 use strongroom_domain::Error;
 use strongroom_domain::app::{ApiKeyDraft, Owner, keys};
 use strongroom_domain::error::BadCredential;
@@ -270,7 +270,7 @@ async fn a_kept_token_opens_for_its_own_request_only() {
     let (_, token) = house.app.api_key_create(&house.caller, any_key(), None).await.unwrap().it;
     let caller = house.app.authenticate(token.expose_secret(), HERE, None).await.unwrap();
     let ask = async |key: &str| {
-        let to = house.app.repeatable(&caller, "/api_keys", key, b"{}");
+        let to = house.app.repeatable(&caller, "/api_keys", key, b"{}").unwrap();
         house.app.api_key_create(&caller, any_key(), to.as_ref()).await
     };
     let mut made = Vec::new();
@@ -278,7 +278,7 @@ async fn a_kept_token_opens_for_its_own_request_only() {
         let first = ask(key).await.unwrap();
         let again = ask(key).await.unwrap();
         assert!(again.again && again.it.1.expose_secret() == first.it.1.expose_secret(), "untouched");
-        made.push(house.app.repeatable(&caller, "/api_keys", key, b"{}").unwrap().mark);
+        made.push(house.app.repeatable(&caller, "/api_keys", key, b"{}").unwrap().unwrap().mark);
     }
     let connection = house.backdoor();
     let read = |mark: &[u8; 32]| -> (Vec<u8>, Vec<u8>) {
@@ -336,10 +336,9 @@ async fn a_token_hash_opens_for_its_own_key_only() {
 async fn a_key_that_does_not_open_is_named() {
     let Furnished { house, secrets, .. } = furnished().await;
     let store = SqliteStore::open_to_read(&house.path()).unwrap();
-    let root_key = parse_root_key_file(&house.root_key).unwrap();
     let check = async || {
         let account = store.account_find().await.unwrap().unwrap();
-        keys::check(&store, &account, &root_key).await.unwrap()
+        keys::check(&store, &account, &house.root_key).await.unwrap()
     };
     assert_eq!(check().await, Ok(2));
     let vault = secrets[2].0.vault_id;

@@ -1,6 +1,5 @@
 //! Signing secrets of webhooks.
 
-use strongroom_crypto::parse_root_key_file;
 use strongroom_domain::app::{WebhookDraft, keys};
 use strongroom_domain::text::{Description, Metadata};
 use strongroom_domain::webhook::{EventTypes, Webhook, WebhookUrl};
@@ -30,8 +29,7 @@ async fn a_signing_secret_opens_in_its_own_webhook_alone() {
     };
     let checked = async || {
         let store = SqliteStore::open_to_read(&house.folder.path().join("store.db")).unwrap();
-        let root_key = parse_root_key_file(&house.root_key).unwrap();
-        keys::check(&store, house.app.account(), &root_key).await.unwrap()
+        keys::check(&store, house.app.account(), &house.root_key).await.unwrap()
     };
     assert!(signs(&one).await && signs(&two).await && checked().await.is_ok());
     let swap = "UPDATE webhook SET secret = (SELECT secret FROM webhook WHERE id = ?2) WHERE id = ?1";

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::failure::{Failure, Kind};
 use crate::folder;
+use crate::root_key::{ByFile, Ways};
 use crate::settings::Settings;
 
 pub(super) struct Source {
@@ -59,10 +60,10 @@ impl Source {
             None => {}
             Some(damage) => return Err(Failure::new(format!("the backup {shown} is damaged: {damage}"))),
         }
-        let account = store.account_find().await.map_err(|error| failed().because(error))?;
-        let account = account.ok_or_else(|| failed().because("it holds no account"))?;
-        let root_key = root_key(&settings.root_key_file, &account)?;
-        Ok(Self { store, account, root_key })
+        let ways = Ways::of(&store).await.map_err(|error| failed().because(error))?;
+        let ways = ways.ok_or_else(|| failed().because("it holds no account"))?;
+        let root_key = root_key(&settings.root_key_file, &ways)?;
+        Ok(Self { store, account: ways.account, root_key })
     }
 
     /// The secret of that name and a version of its value. A deleted one is meant if no other has the name, or by its id.
@@ -166,13 +167,16 @@ fn unreadable(error: strongroom_domain::Error) -> Failure {
     Failure::new("the backup cannot be read").because(error)
 }
 
-fn root_key(file: &Path, account: &Account) -> Result<RootKey, Failure> {
-    let (shown, needed) = (file.display(), account.root_key);
-    let key = folder::root_key_of(file, needed)?;
-    let what = match key {
-        Some(key) if key.id() == needed => return Ok(key),
-        Some(key) => format!("the backup needs root key {needed}, and {shown} holds {}", key.id()),
-        None => format!("the backup needs root key {needed}, and there is no file {shown}"),
+fn root_key(file: &Path, ways: &Ways) -> Result<RootKey, Failure> {
+    let (shown, needed) = (file.display(), ways.expected());
+    let key = folder::key_file_read(file)?;
+    let what = match ways.by_file(key.as_ref()) {
+        ByFile::Opens(key) => return Ok(key),
+        ByFile::Other(found) => format!("the backup needs key {needed}, and {shown} holds {found}"),
+        ByFile::Missing => format!("the backup needs key {needed}, and there is no file {shown}"),
+        ByFile::Altered(slot) => {
+            format!("the key in {shown} does not open the backup's key slot '{slot}', which was altered")
+        }
     };
     Err(Failure::new(what).todo("name the right file with --root-key-file"))
 }
