@@ -49,7 +49,7 @@ const STEPS: [Step; 10] = [
     Step::new(
         "unit",
         "the tests of every crate, the crash test in its short form",
-        &[Need::Postgres],
+        &[Need::Postgres, Need::Python],
         steps::unit,
     ),
     Step::new("generated", "generated files are fresh and valid", &[Need::Python], steps::generated),

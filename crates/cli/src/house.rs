@@ -8,6 +8,7 @@ use strongroom_domain::app::App;
 use strongroom_domain::clock::SystemClock;
 use strongroom_domain::store::Store;
 use strongroom_domain::token::Token;
+use strongroom_slots::Config;
 use strongroom_store::cache::CachedStore;
 use strongroom_store::sqlite::SqliteStore;
 
@@ -118,10 +119,32 @@ async fn root_key(
             if !matches!(by, ByFile::Missing) {
                 tracing::warn!(%failure, "the root key file does not open the store; other key slots are tried");
             }
-            Ok(None)
+            by_services(settings, ways).await
         }
         (_, None) => Ok(None),
     }
+}
+
+/// The root key, by the services that keep keys of slots. One that cannot be had is told, and the next one is tried.
+async fn by_services(settings: &Settings, ways: &Ways) -> Result<Option<RootKey>, Failure> {
+    for slot in ways.slots.iter().filter(|slot| Config::keeps(slot.kind)) {
+        let (config, asked) = (settings.server.slots.clone(), slot.clone());
+        let opened =
+            tokio::task::spawn_blocking(move || config.open(asked.kind, &asked.opener, &asked.sealed.public));
+        let opened =
+            opened.await.map_err(|error| Failure::new("a key slot cannot be tried").because(error))?;
+        let root_key = opened.map_err(|error| error.to_string()).and_then(|key| {
+            let opened = slot.open(ways.account.id, &key, ways.account.root_key);
+            opened.map_err(|_| "it was altered: its key does not open the root key".to_owned())
+        });
+        match root_key {
+            Ok(root_key) => return Ok(Some(root_key)),
+            Err(why) => {
+                tracing::warn!(slot = %slot.name, kind = slot.kind.as_str(), why, "a key slot does not open")
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Makes the account, under a root key that is nowhere in clear: a key in a file opens it.

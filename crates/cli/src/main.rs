@@ -139,6 +139,14 @@ enum Command {
         after_help = "Examples:\n  strongroom key list\n  strongroom key rotate vault prod\n  strongroom key rotate data --all"
     )]
     Key(Box<remote::key::Key>),
+    /// Have the server forget every key, until it is unsealed
+    #[command(after_help = "Example:\n  strongroom seal --yes")]
+    Seal(Box<remote::seal::Seal>),
+    /// Give a sealed server the passphrase, the words or the shares that open a key slot
+    #[command(
+        after_help = "Examples:\n  strongroom unseal\n  strongroom unseal --url https://secrets.example.com:7070 --with shamir\n  strongroom unseal --from /media/words.txt --with recovery\n\nNo API key is needed. Several people may each give a share from where they are, within ten minutes."
+    )]
+    Unseal(Box<remote::seal::Unseal>),
     /// Make and remove API keys
     #[command(after_help = "Example:\n  strongroom api-key create --grant 'resolve prod:*' --expires-in 90d")]
     ApiKey(Box<remote::api_key::ApiKey>),
@@ -228,6 +236,8 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<ExitCode, Failure> {
         Command::Changes(changes) => changes.run(),
         Command::Webhook(webhook) => webhook.run(),
         Command::Key(key) => key.run(),
+        Command::Seal(seal) => seal.run(),
+        Command::Unseal(unseal) => unseal.run(),
         Command::ApiKey(key) => key.run(),
         Command::Explain(explain) => explain.run(),
         Command::Login(login) => login.run(),

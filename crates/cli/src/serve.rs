@@ -8,7 +8,7 @@ use std::sync::Arc;
 use strongroom_domain::clock::{Clock, SystemClock};
 use strongroom_domain::token::Token;
 use strongroom_server::listen::{self, Answers, Certificate, Tls};
-use strongroom_server::{Front, Shared, delivery, rotator, sweeper};
+use strongroom_server::{Condition, Front, Shared, delivery, rotator, sweeper};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -61,7 +61,13 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     if let Some(place) = second_place.as_ref().filter(|_| has_keys) {
         place.open(&house.app, settings.allow_rolled_back_log).await?;
     }
-    house.app.serve();
+    if has_keys {
+        house.app.serve();
+    } else {
+        tracing::warn!(
+            "THE SERVER IS SEALED: no key slot opens by itself; strongroom unseal gives it what one is opened by"
+        );
+    }
     let address =
         listener.local_addr().map_err(|error| Failure::new("the address is unknown").because(error))?;
     let external = settings.server.external_url.as_ref().map(ToString::to_string);
@@ -70,6 +76,7 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     let metrics_url = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let metrics_url = metrics_url.map(|address| format!("http://{address}/metrics"));
     let shared = Shared::new(house.app, settings.server.clone());
+    shared.let_in_if(condition(second_place.clone(), settings.allow_rolled_back_log));
     let front = Arc::new(Front::new(shared.clone()));
 
     let certificate = tls.as_ref().map(Tls::certificate);
@@ -92,7 +99,7 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
             place.keep(front.shared().app(), stopped(stop.clone())).await;
         }
     };
-    crate::out(&greeting(&settings, &url, metrics_url, house.first_token, certificate.as_ref()))?;
+    crate::out(&greeting(&settings, &url, metrics_url, house.first_token, certificate.as_ref(), !has_keys))?;
     tracing::info!(%address, "serving");
     let place = second_place.clone();
     let prunable = move || place.as_ref().map_or(u64::MAX, |place| place.prunable());
@@ -109,6 +116,20 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// What must hold before a server that is unsealed lets anybody in: what must hold before one with keys starts.
+fn condition(place: Option<Arc<SecondPlace>>, rolled_back_allowed: bool) -> Condition {
+    Box::new(move |shared| {
+        let place = place.clone();
+        Box::pin(async move {
+            house::warn_of_lost_log_key(shared.app()).await?;
+            if let Some(place) = place {
+                place.open(shared.app(), rolled_back_allowed).await.map_err(|failure| failure.to_string())?;
+            }
+            Ok(())
+        })
+    })
 }
 
 fn load(settings: &Settings) -> Result<Option<Tls>, Failure> {
@@ -181,12 +202,16 @@ fn greeting(
     metrics_url: Option<String>,
     first_token: Option<Token>,
     certificate: Option<&Certificate>,
+    sealed: bool,
 ) -> String {
     let data = absolute(&settings.data_dir);
     let mut text =
         format!("Strongroom {}\n\n  URL        {url}\n  Data       {data}\n", env!("CARGO_PKG_VERSION"));
     if let Some(url) = metrics_url {
         text += &format!("  Metrics    {url}\n");
+    }
+    if sealed {
+        text += "  SEALED     strongroom unseal gives it what a key slot is opened by\n";
     }
     if let Some(certificate) = certificate {
         text += &format!("  TLS        SHA-256 {:#}\n", certificate.fingerprint());

@@ -70,6 +70,24 @@ pub(crate) struct Options {
     /// The root key's file [default: root.key in the data folder]
     #[arg(long, env = "STRONGROOM_ROOT_KEY_FILE", value_name = "FILE", hide_env_values = true)]
     pub(crate) root_key_file: Option<PathBuf>,
+    /// The OpenBao or Vault server whose transit engine keeps keys of key slots
+    #[arg(long, env = "STRONGROOM_TRANSIT_ADDRESS", value_name = "URL", hide_env_values = true)]
+    pub(crate) transit_address: Option<String>,
+    /// A file with the token for it, which others may not read
+    #[arg(long, env = "STRONGROOM_TRANSIT_TOKEN_FILE", value_name = "FILE", hide_env_values = true)]
+    pub(crate) transit_token_file: Option<PathBuf>,
+    /// The authorities to trust for it, PEM [default: the system's]
+    #[arg(long, env = "STRONGROOM_TRANSIT_CA", value_name = "FILE", hide_env_values = true)]
+    pub(crate) transit_ca: Option<PathBuf>,
+    /// Where its transit engine is mounted [default: transit]
+    #[arg(long, env = "STRONGROOM_TRANSIT_MOUNT", value_name = "NAME", hide_env_values = true)]
+    pub(crate) transit_mount: Option<String>,
+    /// The transit key's name [default: strongroom]
+    #[arg(long, env = "STRONGROOM_TRANSIT_KEY", value_name = "NAME", hide_env_values = true)]
+    pub(crate) transit_key: Option<String>,
+    /// Its namespace [default: none]
+    #[arg(long, env = "STRONGROOM_TRANSIT_NAMESPACE", value_name = "NAME", hide_env_values = true)]
+    pub(crate) transit_namespace: Option<String>,
     /// The address to serve [default: 127.0.0.1:7070]
     #[arg(long, env = "STRONGROOM_LISTEN", value_name = "ADDRESS", hide_env_values = true)]
     pub(crate) listen: Option<SocketAddr>,
@@ -195,6 +213,12 @@ impl Options {
         Ok(Self {
             data_dir: self.data_dir.or(file.data_dir),
             root_key_file: self.root_key_file.or(file.root_key_file),
+            transit_address: self.transit_address.or(file.transit_address),
+            transit_token_file: self.transit_token_file.or(file.transit_token_file),
+            transit_ca: self.transit_ca.or(file.transit_ca),
+            transit_mount: self.transit_mount.or(file.transit_mount),
+            transit_key: self.transit_key.or(file.transit_key),
+            transit_namespace: self.transit_namespace.or(file.transit_namespace),
             listen: self.listen.or(file.listen),
             external_url: self.external_url.or(file.external_url),
             tls: self.tls.or(file.tls),
@@ -388,6 +412,7 @@ fn server(options: &Options) -> Result<strongroom_server::Settings, Failure> {
         watchers: default.watchers,
         trusted_proxies: options.trusted_proxies.clone().map_or_else(Vec::new, |ranges| ranges.0),
         webhooks: webhooks(options, default.webhooks),
+        slots: slots(options)?,
     })
 }
 
@@ -398,6 +423,28 @@ fn webhooks(options: &Options, default: delivery::Settings) -> delivery::Setting
         timeout: options.webhooks_timeout.map_or(default.timeout, |time| time.0),
         retry_after: retry_after.map_or(default.retry_after, |times| times.0.clone()),
     }
+}
+
+/// The services that keep keys of key slots.
+fn slots(options: &Options) -> Result<strongroom_slots::Config, Failure> {
+    let (address, token_file) = match (&options.transit_address, &options.transit_token_file) {
+        (None, None) => return Ok(strongroom_slots::Config::default()),
+        (Some(address), Some(token_file)) => (address.clone(), token_file.clone()),
+        _ => {
+            return Err(Failure::new(
+                "a transit engine needs both --transit-address and --transit-token-file",
+            ));
+        }
+    };
+    let transit = strongroom_slots::transit::Config {
+        address,
+        token_file,
+        ca: options.transit_ca.clone(),
+        mount: options.transit_mount.clone().unwrap_or_else(|| "transit".to_owned()),
+        key: options.transit_key.clone().unwrap_or_else(|| "strongroom".to_owned()),
+        namespace: options.transit_namespace.clone(),
+    };
+    Ok(strongroom_slots::Config { transit: Some(transit) })
 }
 
 fn second_place(options: &Options) -> Option<second_place::Setting> {
@@ -453,9 +500,19 @@ fn rows(settings: &Settings) -> Vec<(&'static str, String)> {
     let clients = files.and_then(|files| files.clients.as_ref());
     let auth = if clients.is_some_and(|clients| clients.required) { "required" } else { "optional" };
     let place = settings.second_place.as_ref();
+    let transit = server.slots.transit.as_ref();
     vec![
         ("data_dir", path(&settings.data_dir)),
         ("root_key_file", path(&settings.root_key_file)),
+        ("transit_address", transit.map_or_else(none, |transit| transit.address.clone())),
+        ("transit_token_file", transit.map_or_else(none, |transit| path(&transit.token_file))),
+        (
+            "transit_ca",
+            transit.and_then(|transit| transit.ca.as_ref()).map_or_else(|| "the system's".to_owned(), path),
+        ),
+        ("transit_mount", transit.map_or_else(none, |transit| transit.mount.clone())),
+        ("transit_key", transit.map_or_else(none, |transit| transit.key.clone())),
+        ("transit_namespace", transit.and_then(|transit| transit.namespace.clone()).unwrap_or_else(none)),
         ("listen", settings.listen.to_string()),
         ("external_url", url),
         ("tls", own.map_or_else(none, |_| "self-signed".to_owned())),

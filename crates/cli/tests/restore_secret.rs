@@ -188,7 +188,7 @@ fn what_cannot_be_restored_is_told() {
     for key in [&other, &missing] {
         let args = ["restore", "--from", backup, "--secret", "prod:db", "--root-key-file", text(key)];
         let told = world.admin.fails(1, &args);
-        assert!(told.contains("the backup needs root key") && told.contains("--root-key-file"), "{told}");
+        assert!(told.contains("the backup needs key") && told.contains("--root-key-file"), "{told}");
     }
     assert!(world.admin.fails(2, &["restore", "--from", backup]).contains("--secret"));
     assert!(world.admin.fails(2, &["restore", backup, "--secret", "prod:db"]).contains("--secret"));

@@ -133,11 +133,10 @@ fn killed_at_any_moment() {
     assert!(crashes < 20 || resumed > 0, "none was killed in the middle: the test shows nothing");
 }
 
-/// The key's id in a root key file, which must hold one.
-fn key_id_in(file: &std::path::Path) -> String {
-    let text = std::fs::read_to_string(file).unwrap();
-    let line = text.lines().find(|line| line.starts_with("strongroom-root-key-v1 ")).expect("a key line");
-    line.rsplit(' ').next().unwrap().to_owned()
+/// What the root key is called.
+fn root_key_id(server: &Server) -> String {
+    let page = server.client().get("/strongroom/keys?limit=1").expect_status(200).json();
+    page["root_key"]["id"].as_str().unwrap().to_owned()
 }
 
 #[test]
@@ -147,54 +146,50 @@ fn the_root_key_is_rotated_and_the_old_one_is_gone() {
     let server = Server::start(&data);
     let values = Values::make(&mut server.client(), 2, 5);
     let admin = Person::admin(&server);
-    let file = data.join("root.key");
-    let (old, old_text) = (key_id_in(&file), std::fs::read_to_string(&file).unwrap());
+    let file = std::fs::read_to_string(data.join("root.key")).unwrap();
+    let old = root_key_id(&server);
     let backup = folder.path().join("backup.db");
     assert!(run(&["backup", text(&backup), "--data-dir", text(&data)]).success());
+    let sealed_to_slots = load::sealed_root_keys(&data);
+    assert_eq!(sealed_to_slots.len(), 1);
 
     let refused = admin.fails(2, &["key", "rotate", "root"]);
     assert!(refused.contains("--yes"), "{refused}");
-    assert_eq!(key_id_in(&file), old);
+    assert_eq!(root_key_id(&server), old);
     let told = admin.does(&["key", "rotate", "root", "--yes"]);
-    let new = key_id_in(&file);
+    let new = root_key_id(&server);
     assert_ne!(new, old);
-    assert!(told.starts_with(&format!("The root key is now {new}. ")), "{told}");
-    assert!(told.contains(&format!("BACKUPS MADE BEFORE NEED THE OLD KEY {old}")), "{told}");
-    values.assert_all_resolve(&server);
-    let kept = admin.json(&["key", "rotate", "root", "--yes", "--keep-old", "--output", "json"]);
-    assert_eq!(kept["kept_in"], format!("root.key.{new}"));
-    assert_eq!(key_id_in(&data.join(format!("root.key.{new}"))), new);
+    assert!(told.starts_with(&format!("The root key is now {new}, ")), "{told}");
+    assert!(told.contains(&format!("the old key {old}, which is destroyed")), "{told}");
     values.assert_all_resolve(&server);
     server.stop();
 
-    let key = old_text.split(' ').rev().nth(1).unwrap();
+    assert_eq!(std::fs::read_to_string(data.join("root.key")).unwrap(), file, "the key file stays as it was");
     for entry in std::fs::read_dir(&data).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-        assert!(
-            !bytes.windows(key.len()).any(|window| window == key.as_bytes()),
-            "the old key is still there"
-        );
+        for old in &sealed_to_slots {
+            assert!(!bytes.windows(old.len()).any(|window| window == old), "the old root key is still there");
+        }
     }
-    assert!(!data.join("root.key.next").exists());
     let server = Server::start(&data);
     values.assert_all_resolve(&server);
     server.stop();
     let doctor = run(&["doctor", "--data-dir", text(&data)]);
     assert!(doctor.stdout.contains("opens the store's keys"), "{}", doctor.stdout);
-    // A backup of before is of the old key.
+    // A backup of before holds the old key, and the same file opens it.
     let restored = folder.path().join("restored");
-    let told = run(&["restore", text(&backup), "--data-dir", text(&restored)]);
-    assert!(told.stdout.contains(&old), "{}", told.stdout);
-    std::fs::write(restored.join("root.key"), &old_text).unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    std::fs::set_permissions(restored.join("root.key"), mode).unwrap();
+    let key_file = data.join("root.key");
+    let args = ["restore", text(&backup), "--data-dir", text(&restored), "--root-key-file", text(&key_file)];
+    let told = run(&args);
+    assert!(told.stdout.contains("opens it: start it"), "{}{}", told.stdout, told.stderr);
     std::fs::copy(data.join("first-api-key"), restored.join("first-api-key")).unwrap();
-    let server = Server::start(&restored);
+    let server = Server::start_with(&restored, &["--root-key-file", text(&key_file)]);
+    assert_eq!(root_key_id(&server), old);
     values.assert_all_resolve(&server);
     server.stop();
 }
 
-/// A root key's rotation that is killed at any moment, with readers and writers: a start finds the right key.
+/// A root key's rotation that is killed at any moment, with readers and writers: the same key file opens what is there.
 #[test]
 fn killed_while_the_root_key_is_rotated() {
     let crashes = number_from_env("STRONGROOM_ROTATION_CRASHES", || 25);
@@ -204,12 +199,12 @@ fn killed_while_the_root_key_is_rotated() {
     let folder = private_folder();
     let server = Server::start(folder.path());
     let mut values = Values::make(&mut server.client(), 60, 1);
+    Person::admin(&server).does(&["key", "slot", "add", "recovery"]);
     server.stop();
-    let (file, mut rotated) = (folder.path().join("root.key"), 0);
+    let mut rotated = 0;
     for _ in 0..crashes {
         let server = Server::start(folder.path());
-        let before = key_id_in(&file);
-        assert!(!folder.path().join("root.key.next").exists(), "a start leaves one key");
+        let before = root_key_id(&server);
         let (mut client, delay) = (server.client(), Duration::from_micros(rng.below(150_000)));
         values.while_read_and_written(&server, || {
             thread::scope(|scope| {
@@ -221,15 +216,15 @@ fn killed_while_the_root_key_is_rotated() {
         });
         server.process.kill();
         let server = Server::start(folder.path());
-        rotated += usize::from(key_id_in(&file) != before);
+        rotated += usize::from(root_key_id(&server) != before);
         server.stop();
     }
     let server = Server::start(folder.path());
     values.settle(&mut server.client());
     values.assert_all_resolve(&server);
-    let last = key_id_in(&file);
+    let last = root_key_id(&server);
     Person::admin(&server).does(&["key", "rotate", "root", "--yes"]);
-    assert_ne!(key_id_in(&file), last);
+    assert_ne!(root_key_id(&server), last);
     values.assert_all_resolve(&server);
     assert_chain_holds(&server.data);
     server.stop();

@@ -6,8 +6,10 @@
 mod address;
 mod calls;
 mod error;
+mod key_slots;
 mod keys;
 mod paging;
+mod sealed;
 mod service;
 mod text_at;
 mod token;
@@ -31,6 +33,7 @@ use address::Address;
 pub use calls::name_filter;
 pub use error::{Error, Refusal};
 pub use paging::Page;
+pub use sealed::Sealed;
 pub use service::Service;
 pub use text_at::{TextAt, origin};
 pub use token::Token;

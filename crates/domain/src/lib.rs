@@ -33,4 +33,6 @@ pub mod vault;
 pub mod webhook;
 
 pub use error::{Error, Result};
-pub use strongroom_crypto::{Digest, KeyId, MemoryLock, RootKey, SecretValue, SigningSecret};
+pub use strongroom_crypto::{
+    Digest, KeyId, MemoryLock, RootKey, SecretValue, SigningSecret, SlotEnrolment, SlotKey, SlotKind,
+};

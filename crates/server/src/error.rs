@@ -20,12 +20,35 @@ pub enum Problem {
     /// The request is not one of the protocol.
     #[error(transparent)]
     Protocol(#[from] Protocol),
+    /// A key slot, or what was given for one, is not what it has to be.
+    #[error(transparent)]
+    Slot(#[from] SlotProblem),
 }
 
 impl From<Rule> for Problem {
     fn from(rule: Rule) -> Self {
         Self::Domain(rule.into())
     }
+}
+
+/// What can be wrong with key slots, and with what is given to open one.
+#[derive(Debug, thiserror::Error)]
+pub enum SlotProblem {
+    /// Not one thing that opens a slot was given, or several.
+    #[error("not one thing that opens a key slot")]
+    Input,
+    /// A kind of slot that there is not, or not with these fields.
+    #[error("invalid key slot")]
+    Invalid(&'static str),
+    /// What was given opens none, or the service that keeps the slot's key does not.
+    #[error(transparent)]
+    NotOpened(#[from] strongroom_slots::Error),
+    /// Somebody else tries to unseal the server, or one who did failed just now.
+    #[error("too many attempts to unseal")]
+    TooOften {
+        /// How long until the next one counts.
+        retry_after: std::time::Duration,
+    },
 }
 
 /// What a request can get wrong before the domain hears of it. What a client sent is repeated only where it cannot be a secret
@@ -237,6 +260,7 @@ impl From<&Problem> for Told {
         match problem {
             Problem::Domain(error) => error.into(),
             Problem::Protocol(protocol) => protocol.into(),
+            Problem::Slot(problem) => problem.into(),
         }
     }
 }
@@ -738,6 +762,42 @@ impl From<&Denial> for Told {
     }
 }
 
+impl From<&SlotProblem> for Told {
+    fn from(problem: &SlotProblem) -> Self {
+        match problem {
+            SlotProblem::Input => {
+                own(BAD, 1095, "Give one of 'passphrase', 'words' and 'shares': what the key slot is of.")
+            }
+            SlotProblem::Invalid(what) => own(BAD, 1097, *what),
+            SlotProblem::NotOpened(error) => not_opened(error),
+            SlotProblem::TooOften { retry_after } => own(
+                StatusCode::TOO_MANY_REQUESTS,
+                1094,
+                format!(
+                    "One attempt is made at a time, and there is a pause after one that failed. Try again in {} s.",
+                    retry_after.as_secs() + 1
+                ),
+            ),
+        }
+    }
+}
+
+/// What is wrong with what was given for a key slot, or with the service that keeps its key.
+fn not_opened(error: &strongroom_slots::Error) -> Told {
+    use strongroom_slots::Error as Slot;
+    let (status, code) = match error {
+        Slot::Refused => (FORBIDDEN, 1093),
+        Slot::Unreachable { .. } | Slot::ServiceRefused { .. } => (StatusCode::BAD_GATEWAY, 1096),
+        Slot::NotConfigured { .. } | Slot::Configuration(_) => (CONFLICT, 1096),
+        Slot::System => (StatusCode::INTERNAL_SERVER_ERROR, 1096),
+        _ => (BAD, 1093),
+    };
+    let text = error.to_string();
+    let mut letters = text.chars();
+    let first = letters.next().map_or_else(String::new, |letter| letter.to_uppercase().to_string());
+    own(status, code, format!("{first}{}.", letters.as_str()))
+}
+
 impl From<&Protocol> for Told {
     fn from(protocol: &Protocol) -> Self {
         match protocol {
@@ -893,7 +953,9 @@ pub(crate) fn view(problem: &Problem, operation: OperationId, path: &str) -> Res
     };
     let (status, body) = body(problem, Some(detail));
     let mut response = crate::view::json(status, &body);
-    if let Problem::Domain(Error::RateLimited { retry_after, .. }) = problem {
+    if let Problem::Domain(Error::RateLimited { retry_after, .. })
+    | Problem::Slot(SlotProblem::TooOften { retry_after }) = problem
+    {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs() + 1));
     }
     response

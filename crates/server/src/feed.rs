@@ -231,6 +231,8 @@ impl Watcher {
                 biased;
                 () = told(&mut self.stopped) => true,
                 _ = self.news.changed() => false,
+                // The caller is looked at again, and turned away.
+                () = app.sealed() => false,
                 () = tokio::time::sleep_until(deadline) => true,
             };
         }

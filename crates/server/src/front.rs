@@ -254,7 +254,7 @@ fn method_name(method: &Method) -> &'static str {
 
 /// The route of a path that asks for no session.
 fn plain_route(path: &str) -> &'static str {
-    routes::PLAIN.iter().copied().find(|known| *known == path).unwrap_or(UNROUTED)
+    routes::PLAIN.iter().map(|known| known.path).find(|known| *known == path).unwrap_or(UNROUTED)
 }
 
 fn dress(response: &mut Response, operation: OperationId, cors: Option<&Cors>) {

@@ -15,6 +15,7 @@ mod rendered;
 pub mod root_key;
 pub mod rotator;
 pub mod routes;
+mod sealing;
 mod session;
 pub mod sweeper;
 pub mod view;
@@ -27,6 +28,7 @@ use strongroom_domain::cidr::Cidr;
 pub use front::Front;
 pub use openapi::openapi;
 pub use routes::ROUTES;
+pub use sealing::{Condition, Refusal};
 
 use delivery::Deliveries;
 use feed::Feed;
@@ -36,6 +38,7 @@ use rate::Rate;
 use rendered::Rendered;
 use root_key::RootRotator;
 use rotator::Rotator;
+use sealing::Sealing;
 
 /// What the server is told beside the house it serves.
 #[derive(Debug, Clone)]
@@ -54,6 +57,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<Cidr>,
     /// How webhooks are delivered to.
     pub webhooks: delivery::Settings,
+    /// The services that keep keys of key slots.
+    pub slots: strongroom_slots::Config,
 }
 
 impl Default for Settings {
@@ -66,6 +71,7 @@ impl Default for Settings {
             watchers: 5000,
             trusted_proxies: Vec::new(),
             webhooks: delivery::Settings::default(),
+            slots: strongroom_slots::Config::default(),
         }
     }
 }
@@ -80,6 +86,7 @@ pub struct Shared {
     pub(crate) deliveries: Deliveries,
     pub(crate) rotator: Rotator,
     pub(crate) root_rotator: RootRotator,
+    pub(crate) sealing: Sealing,
     /// The server's counters.
     pub metrics: Metrics,
 }
@@ -96,6 +103,11 @@ impl Shared {
         self.feed.stop();
     }
 
+    /// Says what must hold before callers are let in that wait for the server to be unsealed.
+    pub fn let_in_if(&self, condition: Condition) {
+        self.sealing.set_condition(condition);
+    }
+
     /// Puts a server together.
     #[must_use]
     pub fn new(app: App, settings: Settings) -> Arc<Self> {
@@ -103,7 +115,19 @@ impl Shared {
         let deliveries = Deliveries::new(settings.webhooks.clone());
         let (rendered, feed, metrics) =
             (Rendered::default(), Feed::new(settings.watchers), Metrics::default());
-        let (rotator, root_rotator) = (Rotator::default(), RootRotator::default());
-        Arc::new(Self { app, settings, rate, rendered, feed, deliveries, rotator, root_rotator, metrics })
+        let (rotator, root_rotator, sealing) =
+            (Rotator::default(), RootRotator::default(), Sealing::default());
+        Arc::new(Self {
+            app,
+            settings,
+            rate,
+            rendered,
+            feed,
+            deliveries,
+            rotator,
+            root_rotator,
+            sealing,
+            metrics,
+        })
     }
 }

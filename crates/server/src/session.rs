@@ -13,7 +13,8 @@ use strongroom_domain::caller::Caller;
 use strongroom_domain::error::{BadCredential, Denial, Error, Noun};
 use strongroom_domain::expected::Expected;
 use strongroom_domain::ids::{
-    ApiKeyId, IpPolicyId, IpPolicyRuleId, IpRestrictionId, SecretId, ServiceUserId, VaultId, WebhookId,
+    ApiKeyId, IpPolicyId, IpPolicyRuleId, IpRestrictionId, KeySlotId, SecretId, ServiceUserId, VaultId,
+    WebhookId,
 };
 use strongroom_domain::limits::Limits;
 use strongroom_domain::page::Query;
@@ -173,6 +174,10 @@ impl FromRequestParts<Arc<Shared>> for Session {
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
         let context = parts.extensions.get::<Context>().cloned().unwrap_or_default();
         context.set_route(parts.extensions.get::<MatchedPath>().and_then(|path| known_route(path.as_str())));
+        // Before all else: nothing of a request can be judged.
+        if shared.app.is_sealed() {
+            return Err(Error::Sealed.into());
+        }
         let token = token_of(&parts.headers).map_err(Error::Unauthenticated)?;
         // Whoever is kept out uses up nothing of what the account may ask for.
         let shown = context.peer().certificate;
@@ -286,6 +291,10 @@ impl Identified for IpRestrictionId {
     const NOUN: Noun = Noun::IpRestriction;
 }
 
+impl Identified for KeySlotId {
+    const NOUN: Noun = Noun::KeySlot;
+}
+
 /// The id in the path.
 pub(crate) struct Item<T>(pub(crate) T);
 
@@ -322,6 +331,34 @@ impl FromRequestParts<Arc<Shared>> for Sender {
         let user_agent = parts.headers.get(header::USER_AGENT).map_or(&b""[..], |value| value.as_bytes());
         let user_agent = String::from_utf8_lossy(user_agent);
         Ok(Self(audit::Client::new(context.client()?, &user_agent)))
+    }
+}
+
+/// The body of a request from somebody who has shown no key: who may ask from there, and no more bytes than it takes.
+pub(crate) struct Unkeyed {
+    pub(crate) fields: Fields,
+    pub(crate) sender: audit::Client,
+}
+
+impl Unkeyed {
+    /// Bytes of a body.
+    const LARGEST: usize = 16 * 1024;
+
+    /// Reads one with those fields.
+    pub(crate) async fn read(
+        shared: &Arc<Shared>,
+        request: Request,
+        supported: &[&str],
+    ) -> Result<Self, Problem> {
+        let (mut parts, content) = request.into_parts();
+        let Sender(sender) = Sender::from_request_parts(&mut parts, shared).await?;
+        shared.app.admits(sender.address).await.inspect_err(|_| shared.metrics.count_restricted(REFUSED))?;
+        refuse_query(parts.uri.query(), shared.settings.lenient)?;
+        body::check_content_type(&parts.headers)?;
+        let read = tokio::time::timeout(shared.settings.body_timeout, body::read(content, Self::LARGEST));
+        let bytes = read.await.map_err(|_| Protocol::BodyCutOff)??;
+        let fields = Fields::parse(&bytes, supported, shared.settings.lenient)?;
+        Ok(Self { fields, sender })
     }
 }
 

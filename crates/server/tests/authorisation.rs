@@ -126,9 +126,22 @@ const ROWS: &[Row] = &[
     row("GET", "/strongroom/webhooks/{id}/deliveries", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
     row("POST", "/strongroom/webhooks/{id}/retry", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
     row("POST", "/strongroom/webhooks/{id}/test", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("GET", "/strongroom/key_slots", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("POST", "/strongroom/key_slots", [403, 403, 201], [403, 403, 403, 403, 201, 403, 403]),
+    row("GET", "/strongroom/key_slots/{id}", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("DELETE", "/strongroom/key_slots/{id}", [403, 403, 204], [403, 403, 403, 403, 204, 403, 403]),
+    row("POST", "/strongroom/key_slots/{id}/test", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
+    row("POST", "/strongroom/seal", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
     // The last one: what the harness itself wraps, it wraps by the root key before.
     row("POST", "/strongroom/root_key/rotate", [403, 403, 200], [403, 403, 403, 403, 200, 403, 403]),
 ];
+
+/// 64 bytes in base64.
+const ENROLMENT: &str =
+    "CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQ==";
+/// Those of the slot that [`World::add_key_slot`] makes.
+const WORDS: &str = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon \
+                     abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon art";
 
 const UNKNOWN: &str = "0000000000000000000000000xY_1111111111111111111111";
 
@@ -146,6 +159,7 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
     let make = async |target: &str, body: Value| {
         harness::made(&world.answer(&Call::new("POST", target, Some(&body)).bearer(maker)).await)
     };
+    world.unseal().await;
     if row.path.starts_with("/ip_") {
         world.clear_ip().await;
     }
@@ -165,6 +179,7 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
                 "/api_keys/" => world.add_key(owner).await.0.to_string(),
                 "/bot_users/" | "/service_users/" => world.add_service_user(&name, true).await.to_string(),
                 "/strongroom/webhooks/" => world.add_webhook().await.to_string(),
+                "/strongroom/key_slots/" => world.add_key_slot().await.to_string(),
                 "/ip_policies/" => world.add_ip_policy().await.to_string(),
                 "/ip_policy_rules/" => world.add_ip_rule().await.to_string(),
                 "/ip_restrictions/" => world.add_ip_restriction().await.to_string(),
@@ -220,7 +235,12 @@ async fn good_call(world: &World, maker: &str, owner: PrincipalId, row: &Row) ->
         }
         ("POST" | "PATCH", path) if path.starts_with("/ip_") => Some(json!({"description": name})),
         ("POST", "/strongroom/keys/{id}/rotate") => Some(json!({"kind": "data"})),
-        ("POST", "/strongroom/root_key/rotate") => None,
+        ("POST", "/strongroom/root_key/rotate" | "/strongroom/seal") => None,
+        ("POST", "/strongroom/key_slots") => {
+            world.clear_key_slots().await;
+            Some(json!({"kind": "recovery", "name": name, "enrolment": ENROLMENT, "opener": "{}"}))
+        }
+        ("POST", "/strongroom/key_slots/{id}/test") => Some(json!({"words": WORDS})),
         ("POST", path) if path.ends_with("/retry") || path.ends_with("/test") => None,
         ("PATCH", "/strongroom/webhooks/{id}") => Some(json!({"description": name})),
         ("POST" | "PATCH", _) => Some(json!({"name": name})),
@@ -493,7 +513,10 @@ async fn no_method_is_answered_with_405() {
     let world = World::new().await;
     for route in ROUTES {
         let path = route.path.replace("{id}", "vault_0000000000000000000000000xY");
-        for method in METHODS.iter().filter(|method| !route.methods.contains(method)) {
+        // Whether it is sealed is told without a key.
+        let plain = |method: &str| method == "GET" && route.path == "/strongroom/seal";
+        let others = METHODS.iter().filter(|method| !route.methods.contains(method) && !plain(method));
+        for method in others {
             for call in [Call::new(method, &path, None), world.call(method, &path, None)] {
                 let answer = world.answer(&call).await;
                 assert_eq!(answer.status(), 404, "{method} {path}");

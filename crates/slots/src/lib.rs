@@ -4,7 +4,9 @@ mod error;
 mod opener;
 pub mod passphrase;
 pub mod recovery;
+mod service;
 pub mod shamir;
 pub mod transit;
 
 pub use error::Error;
+pub use service::Config;

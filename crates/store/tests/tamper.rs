@@ -5,6 +5,8 @@
 
 #[path = "tamper/audit.rs"]
 mod audit;
+#[path = "tamper/key_slots.rs"]
+mod key_slots;
 #[path = "tamper/values.rs"]
 mod values;
 #[path = "tamper/webhooks.rs"]

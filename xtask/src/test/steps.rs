@@ -30,7 +30,8 @@ pub(super) fn deny(_: &Args) -> Result {
 }
 
 pub(super) fn unit(_: &Args) -> Result {
-    run(cargo(["test", "--no-fail-fast"]).args(ordinary_members()))
+    let openbao = setup::openbao()?;
+    run(cargo(["test", "--no-fail-fast"]).args(ordinary_members()).env("STRONGROOM_TEST_BAO", openbao))
 }
 
 pub(super) fn generated(_: &Args) -> Result {

@@ -85,15 +85,19 @@ pub(crate) fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
             .todo("give --yes to go ahead without asking")
             .kind(Kind::Usage));
     }
-    ask(&format!("{question} [y/N] "))?;
-    let mut answer = String::new();
-    io::stdin()
-        .read_line(&mut answer)
-        .map_err(|error| Failure::new("no answer can be read").because(error))?;
-    match answer.trim() {
+    match line(&format!("{question} [y/N] "))?.trim() {
         "y" | "Y" | "yes" => Ok(()),
         _ => Err(Failure::new("nothing was done")),
     }
+}
+
+/// Asks for one line that may be seen.
+pub(crate) fn line(question: &str) -> Result<String, Failure> {
+    ask(question)?;
+    let mut answer = String::new();
+    let read = io::stdin().read_line(&mut answer);
+    read.map_err(|error| Failure::new("no answer can be read").because(error))?;
+    Ok(answer)
 }
 
 /// Asks for one line that is not shown while it is typed. Standard input has to be a terminal.

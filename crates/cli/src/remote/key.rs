@@ -11,7 +11,7 @@ use strongroom_domain::clock::{Clock, SystemClock};
 use strongroom_wire as wire;
 
 use super::output::{Output, Table};
-use super::{Remote, find, input};
+use super::{Remote, find, input, slot};
 use crate::failure::{Failure, note};
 
 /// From one look at how far a rotation is to the next.
@@ -41,6 +41,12 @@ enum Command {
     Rotate {
         #[command(subcommand)]
         what: Rotate,
+    },
+    /// Look after the ways to the root key
+    #[command(after_help = "Examples:\n  strongroom key slot list\n  strongroom key slot add recovery")]
+    Slot {
+        #[command(subcommand)]
+        what: slot::Command,
     },
 }
 
@@ -89,6 +95,7 @@ impl Key {
         let client = self.remote.connect()?;
         match self.command {
             Command::List => list(&client, self.output),
+            Command::Slot { what } => what.run(&client, self.output),
             Command::Rotate { what: Rotate::Root(root) } => root.rotate(&client, self.output),
             Command::Rotate { what: Rotate::Vault(vaults) } => vaults.rotate(&client, "vault", self.output),
             Command::Rotate { what: Rotate::Data(vaults) } => vaults.rotate(&client, "data", self.output),

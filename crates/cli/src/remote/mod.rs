@@ -17,11 +17,14 @@ mod input;
 pub(crate) mod key;
 pub(crate) mod login;
 mod new_files;
+mod opening;
 pub(crate) mod output;
 pub(crate) mod render;
 pub(crate) mod run;
 mod run_files;
+pub(crate) mod seal;
 pub(crate) mod secret;
+pub(crate) mod slot;
 pub(crate) mod stale;
 pub(crate) mod values;
 pub(crate) mod vault;
@@ -33,7 +36,7 @@ use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
-use strongroom_client::api::{Client, Connection, Error, Refusal};
+use strongroom_client::api::{Client, Connection, Error, Identity, Refusal};
 
 use crate::failure::{Failure, Kind, warn};
 
@@ -217,6 +220,18 @@ impl Remote {
         Ok(Client::new(self.connection()?)?)
     }
 
+    /// Where the server is, for what needs no key: its URL, the authorities to trust and the certificate to show.
+    pub(crate) fn place(&self) -> Result<(String, Option<PathBuf>, Option<Identity>), Failure> {
+        match self.choose() {
+            Ok(Connection { url, ca, identity, .. }) => Ok((url, ca, identity)),
+            // Whoever unseals a server need not have a key.
+            Err(_) => {
+                let url = self.given_url().unwrap_or(connection::DEFAULT_URL).to_owned();
+                Ok((url, self.ca_setting(), self.identity_setting()?))
+            }
+        }
+    }
+
     /// The server and the key, without any use of the network. Called once a command, as it warns and may read standard
     /// input.
     pub(crate) fn connection(&self) -> Result<Connection, Failure> {
@@ -270,6 +285,7 @@ fn of_refusal(refusal: &Refusal) -> Failure {
     let failure = Failure::new(refusal.to_string()).kind(kind(refusal));
     let advice = match (refusal.error_code.as_str(), code(refusal)) {
         (_, Some(200..=208)) => Some("strongroom login stores another key"),
+        ("ERR_STRONGROOM_1090", _) => Some("strongroom unseal unseals it"),
         ("ERR_STRONGROOM_1002", _) => Some(
             "strongroom explain VAULT:NAME says what decides; an admin makes a key that may with strongroom api-key create \
              --grant 'resolve VAULT:NAME'",

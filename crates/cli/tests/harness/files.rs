@@ -48,7 +48,7 @@ pub(crate) struct RootKeyFile {
 pub(crate) fn root_key(folder: &Path) -> RootKeyFile {
     let found = contents(folder).into_iter().find_map(|(path, bytes)| {
         let text = String::from_utf8(bytes).ok()?;
-        let line = text.lines().find(|line| line.starts_with("strongroom-root-key-v1 "))?;
+        let line = text.lines().find(|line| line.starts_with("strongroom-slot-key-v1 "))?;
         let mut words = line.split_whitespace().skip(1).map(str::to_owned);
         Some(RootKeyFile { path, key: words.next()?, id: words.next()? })
     });

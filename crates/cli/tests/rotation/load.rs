@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use strongroom_domain::page::{Page, PageLimit, Query};
-use strongroom_domain::store::{RotationStore, Store};
+use strongroom_domain::store::{KeySlotStore, RotationStore, Store};
 use strongroom_store::sqlite::SqliteStore;
 
 use crate::harness::{Client, Server, field, make_vault};
@@ -176,6 +176,17 @@ impl Values {
             }
         }
     }
+}
+
+/// The root key as it is sealed to each slot.
+pub(crate) fn sealed_root_keys(data: &Path) -> Vec<Vec<u8>> {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = SqliteStore::open_to_read(&data.join("strongroom.db")).unwrap();
+        let account = store.account_find().await.unwrap().unwrap().id;
+        let slots = store.key_slot_list(account).await.unwrap();
+        slots.into_iter().map(|slot| slot.sealed.message).collect()
+    })
 }
 
 /// In the store itself: no vault has a second key, no rotation is left, and the versions of a vault are all under one key.

@@ -44,10 +44,8 @@ impl Installed {
     ) -> Result<Self> {
         let stamper = Stamper::new(clock, rng.clone());
         let slot = file_slot((self.account.id, self.key.owner), root_key, slot_key, &stamper, &*rng)?;
-        let actor = Actor::on_machine(self.key.owner, self.user.email.clone());
-        let event = Event::new(stamper.stamp()?, self.account.id, actor, &slot, Action::Created);
+        // It is a part of the account, whose making is told by its first key's.
         self.slots.push(slot);
-        self.events.push(event);
         Ok(self)
     }
 

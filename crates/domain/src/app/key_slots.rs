@@ -1,6 +1,5 @@
 //! Key slots, and what is opened by them: the house gets its keys, and forgets them.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use strongroom_crypto::{CryptoError, Rng, RootKey, SlotKey};
@@ -48,6 +47,14 @@ impl App {
     /// `Internal` when there is no randomness.
     pub fn key_slot_id(&self) -> Result<KeySlotId> {
         Ok(KeySlotId::new(self.stamper.stamp()?.ksuid))
+    }
+
+    /// A new slot key, for a service that is to keep it.
+    ///
+    /// # Errors
+    /// `Internal` when there is no randomness.
+    pub fn make_slot_key(&self) -> Result<SlotKey> {
+        Ok(SlotKey::make(&*self.rng)?)
     }
 
     /// Adds a way to the root key.
@@ -176,15 +183,15 @@ impl App {
         Ok(())
     }
 
-    /// Tells in the log that the house was unsealed by a slot, from an address.
+    /// Tells in the log that the house was unsealed by a slot, and from where.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn unsealed_by(&self, slot: &KeySlot, from: IpAddr, user_agent: &str) -> Result<()> {
+    pub async fn unsealed_by(&self, slot: &KeySlot, from: &Client) -> Result<()> {
         let actor = Actor::server(self.operator().await?.principal);
         let object = Object::Server { slot: Some(slot.id) };
         let mut event = Event::new(self.stamper.stamp()?, self.account.id, actor, object, Action::Unsealed);
-        event.client = Some(Client::new(from, user_agent));
+        event.client = Some(from.clone());
         self.store.secret_resolved(self.account.id, vec![event]).await
     }
 }

@@ -53,6 +53,17 @@ impl App {
         self.admit(&credential, from, caller.certificate).await
     }
 
+    /// Whether an address may ask for anything, of who has shown no key.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] if a restriction keeps it out.
+    pub async fn admits(&self, from: IpAddr) -> Result<()> {
+        match self.store.ip_gate(self.account.id).await?.judge(from) {
+            Verdict::In | Verdict::Warned(_) => Ok(()),
+            Verdict::Out(by) => Err(Error::Forbidden(Denial::Address { address: from, by })),
+        }
+    }
+
     /// Lets in who shows a key that counts, unless a restriction keeps the address out.
     async fn admit(
         &self,

@@ -6,6 +6,7 @@ pub(crate) mod changes;
 pub mod idempotency_key;
 pub mod if_match;
 pub(crate) mod ip;
+pub(crate) mod key_slots;
 pub mod list;
 pub mod query;
 pub(crate) mod webhooks;
@@ -42,6 +43,8 @@ pub(crate) mod fields {
     pub(crate) const SECRET_MOVE: &[&str] = &["vault_id", "vault_name", "name"];
     pub(crate) const UNDELETE: &[&str] = &["name"];
     pub(crate) const KEY_ROTATE: &[&str] = &["kind"];
+    pub(crate) const KEY_SLOT: &[&str] = &["name", "kind", "enrolment", "opener"];
+    pub(crate) const UNSEAL: &[&str] = &["passphrase", "words", "shares"];
     pub(crate) const ROLLBACK: &[&str] = &["version"];
     pub(crate) const VAULT_KEEP: &[&str] = &["keep_versions", "keep_versions_for"];
     pub(crate) const API_KEY_CREATE: &[&str] =

@@ -10,6 +10,7 @@ mod health;
 mod ip_policies;
 mod ip_policy_rules;
 mod ip_restrictions;
+mod key_slots;
 mod keys;
 mod root;
 mod secrets;
@@ -37,6 +38,7 @@ pub(crate) use health::*;
 pub(crate) use ip_policies::*;
 pub(crate) use ip_policy_rules::*;
 pub(crate) use ip_restrictions::*;
+pub(crate) use key_slots::*;
 pub(crate) use keys::*;
 pub(crate) use root::*;
 pub(crate) use secrets::*;
@@ -117,14 +119,25 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/strongroom/keys/{id}", methods: READ },
     Route { path: "/strongroom/keys/{id}/rotate", methods: ACT },
     Route { path: "/strongroom/root_key/rotate", methods: ACT },
+    Route { path: "/strongroom/key_slots", methods: COLLECTION },
+    Route { path: "/strongroom/key_slots/{id}", methods: &["GET", "DELETE"] },
+    Route { path: "/strongroom/key_slots/{id}/test", methods: ACT },
+    Route { path: "/strongroom/seal", methods: ACT },
     Route { path: "/metrics", methods: READ },
 ];
 
 /// Routes that are posted to and change nothing.
-pub(crate) const READING: &[&str] = &["/strongroom/resolve", "/strongroom/explain"];
+pub(crate) const READING: &[&str] =
+    &["/strongroom/resolve", "/strongroom/explain", "/strongroom/key_slots/{id}/test"];
 
-/// Every path that needs no key.
-pub(crate) const PLAIN: &[&str] = &["/healthz", "/readyz", "/openapi.json"];
+/// Every route that needs no key.
+pub(crate) const PLAIN: &[Route] = &[
+    Route { path: "/healthz", methods: READ },
+    Route { path: "/readyz", methods: READ },
+    Route { path: "/openapi.json", methods: READ },
+    Route { path: "/strongroom/seal", methods: READ },
+    Route { path: "/strongroom/unseal", methods: ACT },
+];
 
 /// The collections that `GET /` names.
 pub(crate) const COLLECTIONS: &[&str] = &[
@@ -196,6 +209,11 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/strongroom/keys/{id}", get(key_get))
         .route("/strongroom/keys/{id}/rotate", post(key_rotate))
         .route("/strongroom/root_key/rotate", post(root_key_rotate))
+        .route("/strongroom/key_slots", get(key_slot_list).post(key_slot_create))
+        .route("/strongroom/key_slots/{id}", get(key_slot_get).delete(key_slot_delete))
+        .route("/strongroom/key_slots/{id}/test", post(key_slot_test))
+        .route("/strongroom/seal", get(seal_get).post(seal))
+        .route("/strongroom/unseal", post(unseal))
         .route("/metrics", get(metrics_get))
         .route("/healthz", get(health_get))
         .route("/readyz", get(ready_get))

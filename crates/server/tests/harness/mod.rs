@@ -13,17 +13,20 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use strongroom_crypto::{CryptoError, LogKey, Rng, RootKey, SigningSecret, TokenKey, WrappedKey};
+use strongroom_crypto::{
+    CryptoError, LogKey, Rng, RootKey, SigningSecret, SlotKey, SlotKind, TokenKey, WrappedKey,
+};
 use strongroom_domain::api_key::ApiKey;
 use strongroom_domain::app::App;
 use strongroom_domain::audit::{Action, Actor, Event};
 use strongroom_domain::caller::Role;
 use strongroom_domain::clock::Clock;
 use strongroom_domain::ids::{
-    AccountId, ApiKeyId, EventId, IpPolicyId, IpPolicyRuleId, IpRestrictionId, PrincipalId, ServiceUserId,
-    UserId, WebhookId,
+    AccountId, ApiKeyId, EventId, IpPolicyId, IpPolicyRuleId, IpRestrictionId, KeySlotId, PrincipalId,
+    ServiceUserId, UserId, WebhookId,
 };
 use strongroom_domain::ip_policy::{IpPolicy, IpPolicyRule, IpRestriction, RestrictionType, RuleAction};
+use strongroom_domain::key_slot::KeySlot;
 use strongroom_domain::limits::Limits;
 use strongroom_domain::page::{Page, PageLimit, Query};
 use strongroom_domain::principal::{Account, ServiceUser, User};
@@ -141,6 +144,48 @@ impl World {
     /// Lets time pass, so that what is made or changed next differs from what was before.
     pub(crate) fn pass(&self, seconds: i64) {
         self.clock.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    /// Gives the server its keys, if it has none.
+    pub(crate) async fn unseal(&self) {
+        let app = self.front.shared().app();
+        if app.is_sealed() {
+            app.unseal_house(self.root_key.same()).await.unwrap();
+            app.serve();
+        }
+    }
+
+    /// A key slot that 24 words open, beside another one.
+    pub(crate) async fn add_key_slot(&self) -> KeySlotId {
+        self.clear_key_slots().await;
+        let mut last = None;
+        for (name, bytes) in [("first", [7; 32]), ("words", [0; 32])] {
+            let stamp = self.stamper.stamp().unwrap();
+            let (id, key, kind) =
+                (KeySlotId::new(stamp.ksuid), SlotKey::from_slice(&bytes).unwrap(), SlotKind::Recovery);
+            let place = strongroom_domain::key_slot::place(self.account, id, kind);
+            let slot = KeySlot {
+                id,
+                name: format!("{name}-{id}"),
+                kind,
+                opener: "{}".to_owned(),
+                sealed: self.root_key.seal_to(&key.enrolment(), &place, &Counting::default()).unwrap(),
+                created_at: stamp.at,
+                created_by: self.first_user,
+            };
+            let event = self.event(&slot);
+            self.store.key_slot_insert(self.account, slot, event).await.unwrap();
+            last = Some(id);
+        }
+        last.unwrap()
+    }
+
+    /// Leaves one key slot, if there are any.
+    pub(crate) async fn clear_key_slots(&self) {
+        for slot in self.store.key_slot_list(self.account).await.unwrap().iter().skip(1) {
+            let event = self.event(slot);
+            self.store.key_slot_delete(self.account, slot.id, event).await.unwrap();
+        }
     }
 
     /// How many first answers the store has; none from then on.
