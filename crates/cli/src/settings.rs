@@ -88,6 +88,27 @@ pub(crate) struct Options {
     /// Its namespace [default: none]
     #[arg(long, env = "STRONGROOM_TRANSIT_NAMESPACE", value_name = "NAME", hide_env_values = true)]
     pub(crate) transit_namespace: Option<String>,
+    /// The module of a PKCS #11 token that keeps keys of key slots, a shared library
+    #[arg(long, env = "STRONGROOM_PKCS11_MODULE", value_name = "FILE", hide_env_values = true)]
+    pub(crate) pkcs11_module: Option<PathBuf>,
+    /// The token's label [default: strongroom]
+    #[arg(long, env = "STRONGROOM_PKCS11_TOKEN", value_name = "LABEL", hide_env_values = true)]
+    pub(crate) pkcs11_token: Option<String>,
+    /// The label of the AES key on it [default: strongroom]
+    #[arg(long, env = "STRONGROOM_PKCS11_KEY", value_name = "LABEL", hide_env_values = true)]
+    pub(crate) pkcs11_key: Option<String>,
+    /// A file with its PIN, which others may not read
+    #[arg(long, env = "STRONGROOM_PKCS11_PIN_FILE", value_name = "FILE", hide_env_values = true)]
+    pub(crate) pkcs11_pin_file: Option<PathBuf>,
+    /// The AWS KMS key that seals keys of key slots: its id, ARN or alias
+    #[arg(long, env = "STRONGROOM_AWS_KMS_KEY", value_name = "KEY", hide_env_values = true)]
+    pub(crate) aws_kms_key: Option<String>,
+    /// Its region [default: that of the environment or the profile]
+    #[arg(long, env = "STRONGROOM_AWS_KMS_REGION", value_name = "REGION", hide_env_values = true)]
+    pub(crate) aws_kms_region: Option<String>,
+    /// Another address than the region's own
+    #[arg(long, env = "STRONGROOM_AWS_KMS_ENDPOINT", value_name = "URL", hide_env_values = true)]
+    pub(crate) aws_kms_endpoint: Option<String>,
     /// The address to serve [default: 127.0.0.1:7070]
     #[arg(long, env = "STRONGROOM_LISTEN", value_name = "ADDRESS", hide_env_values = true)]
     pub(crate) listen: Option<SocketAddr>,
@@ -219,6 +240,13 @@ impl Options {
             transit_mount: self.transit_mount.or(file.transit_mount),
             transit_key: self.transit_key.or(file.transit_key),
             transit_namespace: self.transit_namespace.or(file.transit_namespace),
+            pkcs11_module: self.pkcs11_module.or(file.pkcs11_module),
+            pkcs11_token: self.pkcs11_token.or(file.pkcs11_token),
+            pkcs11_key: self.pkcs11_key.or(file.pkcs11_key),
+            pkcs11_pin_file: self.pkcs11_pin_file.or(file.pkcs11_pin_file),
+            aws_kms_key: self.aws_kms_key.or(file.aws_kms_key),
+            aws_kms_region: self.aws_kms_region.or(file.aws_kms_region),
+            aws_kms_endpoint: self.aws_kms_endpoint.or(file.aws_kms_endpoint),
             listen: self.listen.or(file.listen),
             external_url: self.external_url.or(file.external_url),
             tls: self.tls.or(file.tls),
@@ -427,24 +455,39 @@ fn webhooks(options: &Options, default: delivery::Settings) -> delivery::Setting
 
 /// The services that keep keys of key slots.
 fn slots(options: &Options) -> Result<strongroom_slots::Config, Failure> {
-    let (address, token_file) = match (&options.transit_address, &options.transit_token_file) {
-        (None, None) => return Ok(strongroom_slots::Config::default()),
-        (Some(address), Some(token_file)) => (address.clone(), token_file.clone()),
+    let named = |given: &Option<String>, or: &str| given.clone().unwrap_or_else(|| or.to_owned());
+    let transit = match (&options.transit_address, &options.transit_token_file) {
+        (None, None) => None,
+        (Some(address), Some(token_file)) => Some(strongroom_slots::transit::Config {
+            address: address.clone(),
+            token_file: token_file.clone(),
+            ca: options.transit_ca.clone(),
+            mount: named(&options.transit_mount, "transit"),
+            key: named(&options.transit_key, "strongroom"),
+            namespace: options.transit_namespace.clone(),
+        }),
         _ => {
             return Err(Failure::new(
                 "a transit engine needs both --transit-address and --transit-token-file",
             ));
         }
     };
-    let transit = strongroom_slots::transit::Config {
-        address,
-        token_file,
-        ca: options.transit_ca.clone(),
-        mount: options.transit_mount.clone().unwrap_or_else(|| "transit".to_owned()),
-        key: options.transit_key.clone().unwrap_or_else(|| "strongroom".to_owned()),
-        namespace: options.transit_namespace.clone(),
+    let pkcs11 = match (&options.pkcs11_module, &options.pkcs11_pin_file) {
+        (None, None) => None,
+        (Some(module), Some(pin_file)) => Some(strongroom_slots::TokenConfig {
+            module: module.clone(),
+            token: named(&options.pkcs11_token, "strongroom"),
+            key: named(&options.pkcs11_key, "strongroom"),
+            pin_file: pin_file.clone(),
+        }),
+        _ => return Err(Failure::new("a PKCS #11 token needs both --pkcs11-module and --pkcs11-pin-file")),
     };
-    Ok(strongroom_slots::Config { transit: Some(transit) })
+    let aws_kms = options.aws_kms_key.clone().map(|key| strongroom_slots::KmsConfig {
+        key,
+        region: options.aws_kms_region.clone(),
+        endpoint: options.aws_kms_endpoint.clone(),
+    });
+    Ok(strongroom_slots::Config { transit, pkcs11, aws_kms })
 }
 
 fn second_place(options: &Options) -> Option<second_place::Setting> {
@@ -500,7 +543,8 @@ fn rows(settings: &Settings) -> Vec<(&'static str, String)> {
     let clients = files.and_then(|files| files.clients.as_ref());
     let auth = if clients.is_some_and(|clients| clients.required) { "required" } else { "optional" };
     let place = settings.second_place.as_ref();
-    let transit = server.slots.transit.as_ref();
+    let slots = &server.slots;
+    let (transit, pkcs11, kms) = (slots.transit.as_ref(), slots.pkcs11.as_ref(), slots.aws_kms.as_ref());
     vec![
         ("data_dir", path(&settings.data_dir)),
         ("root_key_file", path(&settings.root_key_file)),
@@ -513,6 +557,13 @@ fn rows(settings: &Settings) -> Vec<(&'static str, String)> {
         ("transit_mount", transit.map_or_else(none, |transit| transit.mount.clone())),
         ("transit_key", transit.map_or_else(none, |transit| transit.key.clone())),
         ("transit_namespace", transit.and_then(|transit| transit.namespace.clone()).unwrap_or_else(none)),
+        ("pkcs11_module", pkcs11.map_or_else(none, |pkcs11| path(&pkcs11.module))),
+        ("pkcs11_token", pkcs11.map_or_else(none, |pkcs11| pkcs11.token.clone())),
+        ("pkcs11_key", pkcs11.map_or_else(none, |pkcs11| pkcs11.key.clone())),
+        ("pkcs11_pin_file", pkcs11.map_or_else(none, |pkcs11| path(&pkcs11.pin_file))),
+        ("aws_kms_key", kms.map_or_else(none, |kms| kms.key.clone())),
+        ("aws_kms_region", kms.and_then(|kms| kms.region.clone()).unwrap_or_else(none)),
+        ("aws_kms_endpoint", kms.and_then(|kms| kms.endpoint.clone()).unwrap_or_else(none)),
         ("listen", settings.listen.to_string()),
         ("external_url", url),
         ("tls", own.map_or_else(none, |_| "self-signed".to_owned())),

@@ -1,7 +1,6 @@
 //! A slot key sealed by a key of a transit engine, of OpenBao or Vault. That key stays there; what is kept here is its ciphertext.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +10,7 @@ use strongroom_client::api::Service;
 use strongroom_crypto::{SlotKey, SlotKind, SlotPublicKey, slot_key_context};
 use zeroize::Zeroizing;
 
-use crate::{Error, opener};
+use crate::{Error, opener, private_file};
 
 /// Where the engine is, and what opens it: the server's own configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +78,7 @@ fn bound_to(public: &SlotPublicKey) -> String {
 fn asked(config: &Config, what: &str, body: Value) -> Result<Value, Error> {
     let service = Service::new(&config.address, config.ca.as_deref())
         .map_err(|error| Error::Configuration(format!("the transit engine: {error}")))?;
-    let token = token(&config.token_file)?;
+    let token = private_file::read("the token", &config.token_file)?;
     let path = format!("/v1/{}/{what}/{}", segment(&config.mount)?, segment(&config.key)?);
     let mut headers = vec![("x-vault-token", token.as_str()), ("x-vault-request", "true")];
     if let Some(namespace) = &config.namespace {
@@ -128,23 +127,6 @@ fn segment(text: &str) -> Result<&str, Error> {
     }
 }
 
-fn token(path: &Path) -> Result<Zeroizing<String>, Error> {
-    let shown = path.display();
-    let failed = |why: &dyn std::fmt::Display| {
-        Error::Configuration(format!("the transit token file {shown} cannot be used: {why}"))
-    };
-    let mode = std::fs::metadata(path).map_err(|error| failed(&error))?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(failed(&format!("others can read it: chmod 600 {shown}")));
-    }
-    let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| failed(&error))?;
-    let token = text.trim();
-    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(failed(&"it holds no token"));
-    }
-    Ok(Zeroizing::new(token.to_owned()))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -158,20 +140,5 @@ mod tests {
         for bad in ["", "/", "a//b", "../sys", "a/../b", "a?b", "a b", "ä", "a%2e"] {
             assert!(segment(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_token_file_is_its_owners_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("token");
-        std::fs::write(&path, "s.token\n").unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
-        let told = token(&path).unwrap_err().to_string();
-        assert!(told.contains("chmod 600"), "{told}");
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
-        assert_eq!(*token(&path).unwrap(), "s.token");
-        std::fs::write(&path, " \n").unwrap();
-        assert!(token(&path).is_err());
-        assert!(token(&folder.path().join("none")).is_err());
     }
 }

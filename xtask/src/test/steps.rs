@@ -34,6 +34,13 @@ pub(super) fn unit(_: &Args) -> Result {
     run(cargo(["test", "--no-fail-fast"]).args(ordinary_members()).env("STRONGROOM_TEST_BAO", openbao))
 }
 
+/// The kinds of key slots that builds of their own have, against what stands for their services.
+pub(super) fn slots(_: &Args) -> Result {
+    let features = ["--package", "strongroom-slots", "--features", "pkcs11,aws-kms"];
+    run(cargo(["clippy", "--all-targets"]).args(features).args(["--", "--deny", "warnings"]))?;
+    run(cargo(["test", "--no-fail-fast"]).args(features).env("STRONGROOM_TEST_MOTO", setup::moto()?))
+}
+
 pub(super) fn generated(_: &Args) -> Result {
     generate::check(&for_tests()?)?;
     let validator = setup::python_tools()?.join("openapi-spec-validator");

@@ -1,0 +1,70 @@
+//! Files with what opens a key service: tokens and PINs.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::Error;
+
+/// Bytes of such a file.
+const LARGEST: u64 = 16 * 1024;
+
+/// Reads the one word of visible ASCII in a file that only its owner may read.
+///
+/// # Errors
+/// [`Error::Configuration`]. It repeats nothing of what is in the file.
+pub(crate) fn read(what: &str, path: &Path) -> Result<Zeroizing<String>, Error> {
+    let shown = path.display();
+    let failed = |why: &dyn std::fmt::Display| {
+        Error::Configuration(format!("the file {shown} with {what} cannot be used: {why}"))
+    };
+    let file = File::open(path).map_err(|error| failed(&error))?;
+    // Of the file that was opened, whatever its name stands for by now.
+    let about = file.metadata().map_err(|error| failed(&error))?;
+    if !about.is_file() {
+        return Err(failed(&"it is no plain file"));
+    }
+    if about.permissions().mode() & 0o077 != 0 {
+        return Err(failed(&format!("others can read it: chmod 600 {shown}")));
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(1024));
+    file.take(LARGEST).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
+    let word = str::from_utf8(bytes.trim_ascii()).unwrap_or_default();
+    if word.is_empty() || !word.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(failed(&"it does not hold one word of visible ASCII"));
+    }
+    Ok(Zeroizing::new(word.to_owned()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn such_a_file_is_its_owners_alone_and_not_repeated() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let write = |bytes: &[u8], mode| {
+            std::fs::write(&path, bytes).unwrap();
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        };
+        for mode in [0o640, 0o604, 0o644] {
+            write(b"s.token\n", mode);
+            let told = read("the token", &path).unwrap_err().to_string();
+            assert!(told.contains("chmod 600"), "{told}");
+        }
+        write(b" s.token\n", 0o600);
+        assert_eq!(*read("the token", &path).unwrap(), "s.token");
+        for bad in [&b""[..], b" \n", b"canary two", b"canary\nx", b"canary\xff"] {
+            write(bad, 0o600);
+            let told = read("the token", &path).unwrap_err().to_string();
+            assert!(!told.contains("canary"), "{told}");
+        }
+        assert!(read("the token", folder.path()).is_err());
+        assert!(read("the token", &folder.path().join("none")).is_err());
+    }
+}
