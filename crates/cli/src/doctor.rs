@@ -181,11 +181,18 @@ async fn keys(store: &SqliteStore, settings: &Settings, file: Option<&KeyFile>) 
 fn not_opened(ways: &Ways, by: &ByFile, file: &Path) -> Finding {
     let told = ways.refused(by, file).map_or_else(String::new, |failure| failure.to_string());
     let (what, todo) = told.split_once("\n  ").unwrap_or((&told, "see above"));
-    if ways.has_others() && matches!(by, ByFile::Missing) {
-        let what = format!("there is no key file {}: its keys were not looked at", file.display());
-        return Warning(what, "that is as it should be if the server is unsealed by another key slot".into());
+    let shown = file.display();
+    match by {
+        ByFile::Missing if ways.has_others() => Warning(
+            format!("there is no key file {shown}: the keys in the store were not looked at"),
+            "that is as it should be if the server is unsealed by another key slot".into(),
+        ),
+        ByFile::Other(_) if ways.has_others() => Warning(
+            format!("the key in {shown} is that of no key slot: the keys in the store were not looked at"),
+            format!("if the server is unsealed by another key slot: rm {shown}"),
+        ),
+        _ => Bad(what.to_owned(), todo.to_owned()),
     }
-    Bad(what.to_owned(), todo.to_owned())
 }
 
 /// Whether one thing that is lost loses all.

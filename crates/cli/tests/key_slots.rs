@@ -113,7 +113,13 @@ fn a_server_without_a_key_of_its_own_waits_to_be_unsealed() {
     let words = admin.json(&["key", "slot", "add", "recovery", "--output", "json"]);
     let words = words["words"].as_str().unwrap().to_owned();
     admin.does(&["key", "slot", "add", "passphrase", "--passphrase-file", &passphrase]);
-    without_file(&admin, folder.path());
+    admin.does(&["key", "slot", "remove", "file", "--yes"]);
+    let doctor = || run(&["doctor", "--data-dir", text(folder.path())]);
+    let told = doctor();
+    assert!(told.success() && told.stdout.contains("is that of no key slot"), "{}", told.stdout);
+    fs::remove_file(folder.path().join("root.key")).unwrap();
+    let told = doctor();
+    assert!(told.success() && told.stdout.contains("there is no key file"), "{}", told.stdout);
     server.stop();
     for (with, given) in [("passphrase", PASSPHRASE), ("recovery", &words)] {
         let server = Server::start(folder.path());

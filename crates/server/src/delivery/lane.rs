@@ -85,6 +85,8 @@ impl Lane {
     pub(super) async fn run(mut self) {
         let mut pause = PAUSE;
         loop {
+            // Without keys nothing is signed.
+            self.shared.app.unsealed().await;
             match self.step().await {
                 Ok(Step::Gone) => return,
                 Ok(Step::Worked) => pause = PAUSE,
