@@ -1,10 +1,14 @@
 //! Unsealing: what somebody gives to a server that has no keys.
 //!
-//! Nobody who asks has shown who it is, so an attempt is made to cost little and to tell nothing: one at a time, with a pause after
-//! one that failed, and one answer for whatever is wrong with a passphrase.
+//! Nobody who asks has shown who it is, so an attempt is made to cost little and to tell nothing: one at a time, with a pause for
+//! who failed, and one answer for whatever is wrong with a passphrase. Who guesses holds up nobody else by more than the one attempt
+//! that is made.
 
+mod pauses;
+
+use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use strongroom_domain::audit::Client;
@@ -13,17 +17,20 @@ use strongroom_domain::key_slot::KeySlot;
 use strongroom_domain::{Error, SlotKey, SlotKind};
 use strongroom_slots::shamir::Collector;
 use strongroom_slots::{passphrase, recovery};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::Shared;
 use crate::error::{Problem, SlotProblem};
+use pauses::Pauses;
 
-/// Shares that were given are forgotten after this time.
+/// Shares of a slot are forgotten this long after the last of them.
 const GATHERING: Duration = Duration::from_secs(10 * 60);
-/// The pause after an attempt that failed; it doubles with each, up to the longest.
-const PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Attempts that wait for the one that is made.
+const WAITING: usize = 16;
+/// When one for which there is no room may come again.
+const ROOM: Duration = Duration::from_secs(1);
 
 /// What opens a slot, as a person gives it.
 pub(crate) enum Given {
@@ -46,40 +53,33 @@ type Looking = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>;
 pub type Condition = Box<dyn Fn(Arc<Shared>) -> Looking + Send + Sync>;
 
 /// Those who try to unseal the server.
-#[derive(Default)]
 pub(crate) struct Sealing {
-    attempts: tokio::sync::Mutex<Attempts>,
-    gathered: Mutex<Option<Gathered>>,
+    /// Held by who makes an attempt.
+    turn: tokio::sync::Mutex<()>,
+    room: Arc<Semaphore>,
+    pauses: Mutex<Pauses>,
+    gathered: Mutex<Vec<Gathered>>,
     condition: OnceLock<Condition>,
 }
 
-#[derive(Default)]
-struct Attempts {
-    failed: u32,
-    next: Option<Instant>,
+impl Default for Sealing {
+    fn default() -> Self {
+        Self {
+            turn: tokio::sync::Mutex::default(),
+            room: Arc::new(Semaphore::new(1 + WAITING)),
+            pauses: Mutex::default(),
+            gathered: Mutex::default(),
+            condition: OnceLock::new(),
+        }
+    }
 }
 
 /// Shares of one slot.
 struct Gathered {
     slot: KeySlotId,
     collector: Collector,
-    since: Instant,
-}
-
-impl Attempts {
-    fn must_be_due(&self) -> Result<(), SlotProblem> {
-        let wait = self.next.map(|next| next.saturating_duration_since(Instant::now()));
-        match wait.filter(|wait| !wait.is_zero()) {
-            Some(retry_after) => Err(SlotProblem::TooOften { retry_after }),
-            None => Ok(()),
-        }
-    }
-
-    fn note(&mut self, failed: bool) {
-        self.failed = if failed { self.failed.saturating_add(1) } else { 0 };
-        let pause = PAUSE.saturating_mul(1 << self.failed.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
-        self.next = failed.then(|| Instant::now() + pause);
-    }
+    /// When the last one came.
+    at: Instant,
 }
 
 impl Sealing {
@@ -88,34 +88,49 @@ impl Sealing {
         let _ = self.condition.set(condition);
     }
 
-    /// The shares that were given so far.
+    /// The shares that were given so far, of the slot that the last one was of.
     pub(crate) fn shares(&self) -> Option<Shares> {
+        let gathered = self.gathered();
+        let last = gathered.iter().max_by_key(|gathered| gathered.at)?;
+        Some(Shares { given: last.collector.given(), needed: last.collector.needed() })
+    }
+
+    /// Those that are not too old. The lock is held for a moment only.
+    fn gathered(&self) -> MutexGuard<'_, Vec<Gathered>> {
         let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
-        gathered.take_if(|gathered| gathered.since.elapsed() > GATHERING);
-        let collector = &gathered.as_ref()?.collector;
-        Some(Shares { given: collector.given(), needed: collector.needed() })
+        gathered.retain(|gathered| gathered.at.elapsed() < GATHERING);
+        gathered
     }
 
     fn forget_shares(&self) {
-        *self.gathered.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.gathered().clear();
+    }
+
+    fn pauses(&self) -> MutexGuard<'_, Pauses> {
+        self.pauses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn must_be_due(&self, address: IpAddr) -> Result<(), SlotProblem> {
+        match self.pauses().left(address, Instant::now()) {
+            Some(retry_after) => Err(SlotProblem::TooOften { retry_after }),
+            None => Ok(()),
+        }
     }
 
     /// Takes shares, and gives the slot and its key once there are enough.
     fn gather(&self, slots: &[KeySlot], shares: &[Zeroizing<String>]) -> Result<Option<Found>, Tried> {
-        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
-        gathered.take_if(|gathered| gathered.since.elapsed() > GATHERING);
+        let mut gathered = self.gathered();
+        let mut complete = None;
         for share in shares {
-            match &mut *gathered {
-                Some(known) => known.collector.add(share)?,
-                none => *none = Some(begin(slots, share)?),
-            }
+            let place = take(&mut gathered, slots, share)?;
+            let full = |known: &Gathered| known.collector.given() >= known.collector.needed();
+            complete = gathered.get(place).is_some_and(full).then_some(place);
         }
-        let Some(known) = &*gathered else { return Ok(None) };
-        if known.collector.given() < known.collector.needed() {
-            return Ok(None);
-        }
+        let Some(place) = complete else { return Ok(None) };
+        // They have done what they can, also where the slot was altered: then it takes another one.
+        let known = gathered.swap_remove(place);
         let key = known.collector.open()?;
-        let slot = slots.iter().find(|slot| slot.id == known.slot).ok_or(strongroom_slots::Error::Refused)?;
+        let slot = slots.iter().find(|slot| slot.id == known.slot).ok_or(Tried::Refused)?;
         Ok(Some((slot.clone(), key)))
     }
 }
@@ -123,17 +138,29 @@ impl Sealing {
 type Found = (KeySlot, SlotKey);
 type Tried = strongroom_slots::Error;
 
-/// Begins with the slot that a share is of.
-fn begin(slots: &[KeySlot], share: &str) -> Result<Gathered, Tried> {
-    let mut last = None;
+/// Takes a share to those of its slot; says where they are. What is wrong with one is told by the slot that it is of, if any.
+fn take(gathered: &mut Vec<Gathered>, slots: &[KeySlot], share: &str) -> Result<usize, Tried> {
+    let mut refused = None;
     for slot in of_kind(slots, SlotKind::Shamir) {
-        let mut collector = Collector::new(&slot.opener, &slot.sealed.public)?;
-        match collector.add(share) {
-            Ok(()) => return Ok(Gathered { slot: slot.id, collector, since: Instant::now() }),
-            Err(error) => last = Some(error),
+        let known = gathered.iter().position(|known| known.slot == slot.id);
+        let added = match known.and_then(|place| Some((place, gathered.get_mut(place)?))) {
+            Some((place, known)) => known.collector.add(share).map(|()| {
+                known.at = Instant::now();
+                place
+            }),
+            None => Collector::new(&slot.opener, &slot.sealed.public).and_then(|mut collector| {
+                collector.add(share)?;
+                gathered.push(Gathered { slot: slot.id, collector, at: Instant::now() });
+                Ok(gathered.len() - 1)
+            }),
+        };
+        match added {
+            Ok(place) => return Ok(place),
+            Err(error @ Tried::OtherSet { .. }) => refused = refused.or(Some(error)),
+            Err(error) => refused = Some(error),
         }
     }
-    Err(last.unwrap_or(strongroom_slots::Error::Refused))
+    Err(refused.unwrap_or(Tried::Refused))
 }
 
 fn of_kind(slots: &[KeySlot], kind: SlotKind) -> impl Iterator<Item = &KeySlot> {
@@ -169,27 +196,41 @@ pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + '
 
 /// Tries what was given. Where it suffices, callers are let in.
 pub(crate) async fn unseal(shared: &Arc<Shared>, given: Given, from: &Client) -> Result<(), Problem> {
-    if !shared.app.is_sealed() {
-        return Ok(());
-    }
+    shared.sealing.must_be_due(from.address)?;
+    let room = shared.sealing.room.clone().try_acquire_owned();
+    let room = room.map_err(|_| SlotProblem::TooOften { retry_after: ROOM })?;
     // It goes on to its end when nobody waits for it any more: the pause after it counts.
     let (shared, from) = (shared.clone(), from.clone());
-    let tried = tokio::spawn(async move { unseal_to_the_end(&shared, given, &from).await });
+    let tried = tokio::spawn(async move {
+        let _room = room;
+        let _turn = shared.sealing.turn.lock().await;
+        if !shared.app.is_sealed() {
+            return Ok(());
+        }
+        // Another attempt from there may have failed while this one waited.
+        shared.sealing.must_be_due(from.address)?;
+        unseal_to_the_end(&shared, given, &from).await
+    });
     tried.await.map_err(|error| Error::Internal(Box::new(error)))?
 }
 
 async fn unseal_to_the_end(shared: &Arc<Shared>, given: Given, from: &Client) -> Result<(), Problem> {
-    let Ok(mut attempts) = shared.sealing.attempts.try_lock() else {
-        return Err(SlotProblem::TooOften { retry_after: PAUSE }.into());
-    };
-    attempts.must_be_due()?;
     let slots = shared.app.slots().await?;
     let found = match given {
         Given::Shares(shares) => shared.sealing.gather(&slots, &shares),
         given => aside(move || find(&slots, &given)).await?.map(Some),
     };
-    attempts.note(found.is_err());
-    let Some((slot, key)) = found.map_err(SlotProblem::NotOpened)? else { return Ok(()) };
+    match &found {
+        Ok(_) => shared.sealing.pauses().succeeded(from.address),
+        Err(error) => {
+            shared.sealing.pauses().failed(from.address, Instant::now());
+            tracing::warn!(client = %from.address, %error, "an attempt to unseal the server failed");
+        }
+    }
+    let Some((slot, key)) = found.map_err(SlotProblem::NotOpened)? else {
+        forget_later(shared);
+        return Ok(());
+    };
     let root_key = shared.app.open_slot(&slot, &key).await.map_err(|_| {
         tracing::error!(slot = %slot.name, "a key slot does not open, though its key is right: it was altered");
         SlotProblem::NotOpened(strongroom_slots::Error::Refused)
@@ -213,6 +254,17 @@ async fn unseal_to_the_end(shared: &Arc<Shared>, given: Given, from: &Client) ->
     shared.app.serve();
     tracing::info!(slot = %slot.name, kind = slot.kind.as_str(), client = %from.address, "the server was unsealed");
     Ok(())
+}
+
+/// Sees to it that shares are gone when their time is over, whether or not anybody asks for them.
+fn forget_later(shared: &Arc<Shared>) {
+    let shared = Arc::downgrade(shared);
+    tokio::spawn(async move {
+        tokio::time::sleep(GATHERING).await;
+        if let Some(shared) = shared.upgrade() {
+            drop(shared.sealing.gathered());
+        }
+    });
 }
 
 /// Whether a slot opens the root key that is in use, by what is given or by itself.
