@@ -418,6 +418,35 @@ mod tests {
         assert!(kek.open(&sealed, SlotKind::Passphrase, &[9; 32]).is_err());
     }
 
+    /// Gives the byte 5, again and again.
+    struct Fives;
+
+    impl Rng for Fives {
+        fn fill(&self, bytes: &mut [u8]) -> Result<(), CryptoError> {
+            bytes.fill(5);
+            Ok(())
+        }
+    }
+
+    /// What docs/formats.md writes down never changes: a store of then is opened by every version to come.
+    #[test]
+    fn the_format_is_the_one_written_down() {
+        const FORMATS: &str = include_str!("../../../docs/formats.md");
+        let root = RootKey::from_bytes(KeyBytes::from_slice(&[1; 32]).unwrap());
+        let slot = SlotKey::from_slice(&[2; 32]).unwrap();
+        let place = SlotPlace { account: [3; 20], slot: [4; 20], kind: SlotKind::File };
+        let sealed = root.seal_to(&slot.enrolment(), &place, &Fives).unwrap();
+        let kek = SlotKek::from_slice(&[6; 32]).unwrap();
+        let under = kek.seal(&slot, SlotKind::Passphrase, &Fives).unwrap();
+        for bytes in [&sealed.public[..], sealed.psk.as_bytes(), &sealed.message, &under] {
+            let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+            assert!(FORMATS.contains(&format!("`{hex}`")), "{hex}");
+        }
+        assert!(FORMATS.contains(&format!("`{}`", slot.id())), "{}", slot.id());
+        // What is written down opens, too.
+        assert_eq!(slot.open_root_key(&sealed, &place, root.id()).unwrap().id(), root.id());
+    }
+
     #[test]
     fn an_enrolment_is_its_bytes() {
         let slot = SlotKey::make(&SystemRng).unwrap();

@@ -37,8 +37,8 @@ impl Default for Cost {
 impl Cost {
     /// Up to where a cost is believed that the store says: nobody who can write there is to take all memory or time.
     fn check(self) -> Result<Self, Error> {
-        let sound = (8 * 1024..=1024 * 1024).contains(&self.memory)
-            && (1..=64).contains(&self.passes)
+        let sound = (8 * 1024..=256 * 1024).contains(&self.memory)
+            && (1..=16).contains(&self.passes)
             && (1..=16).contains(&self.lanes);
         if sound { Ok(self) } else { Err(Error::Opener) }
     }
