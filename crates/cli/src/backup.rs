@@ -13,7 +13,7 @@ use crate::audit::block_on;
 use crate::failure::Failure;
 use crate::folder::{self, Folder};
 use crate::remote;
-use crate::root_key::{ByFile, Ways};
+use crate::root_key::{Shut, Ways};
 use crate::settings::{Place, Settings};
 
 #[derive(Args)]
@@ -81,12 +81,12 @@ fn whole(file: &Path, settings: &Settings) -> Result<ExitCode, Failure> {
     let found = folder::key_file_read(&settings.root_key_file)?;
     let (shown, expected) = (settings.root_key_file.display(), ways.expected());
     let next = match ways.by_file(found.as_ref()) {
-        ByFile::Opens(_) => format!("The key in {shown} opens it: start it with strongroom serve."),
-        ByFile::Missing => format!("It needs key {expected}: put its file at {shown}, mode 0600."),
-        ByFile::Other(found) => {
+        Ok(_) => format!("The key in {shown} opens it: start it with strongroom serve."),
+        Err(Shut::Missing) => format!("It needs key {expected}: put its file at {shown}, mode 0600."),
+        Err(Shut::Other(found)) => {
             format!("It needs key {expected}, and {shown} holds {found}: put the right one there.")
         }
-        ByFile::Altered(slot) => {
+        Err(Shut::Altered(slot)) => {
             format!("The key in {shown} does not open its key slot '{slot}', which was altered.")
         }
     };

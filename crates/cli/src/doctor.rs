@@ -15,7 +15,7 @@ use crate::audit::{block_on, events};
 use crate::failure::Failure;
 use crate::folder::{self, others};
 use crate::hygiene;
-use crate::root_key::{ByFile, Ways};
+use crate::root_key::{Shut, Ways};
 use crate::self_signed::ends_soon;
 use crate::settings::{Settings, TlsSetting};
 
@@ -40,13 +40,10 @@ pub(crate) fn run(settings: &Settings) -> Result<ExitCode, Failure> {
             .todo("name it with --data-dir; strongroom serve makes a new one"));
     }
     let mut findings = vec![folder_access(&settings.data_dir)];
-    let file = match key_file(&settings.root_key_file) {
-        Ok(file) => file,
-        Err(found) => {
-            findings.push(found);
-            None
-        }
-    };
+    let file = folder::key_file_read(&settings.root_key_file).unwrap_or_else(|failure| {
+        findings.push(bad(&failure));
+        None
+    });
     findings.extend(block_on(async { Ok(store(settings, file.as_ref()).await) })?);
     findings.push(first_key(&settings.data_dir));
     findings.push(free_space(&settings.data_dir));
@@ -86,14 +83,6 @@ fn folder_access(path: &Path) -> Finding {
             "run this as the server's user".into(),
         ),
     }
-}
-
-fn key_file(path: &Path) -> Result<Option<KeyFile>, Finding> {
-    folder::key_file_read(path).map_err(|failure| {
-        let told = failure.to_string();
-        let (what, todo) = told.split_once("\n  ").unwrap_or((&told, "see above"));
-        Bad(what.to_owned(), todo.to_owned())
-    })
 }
 
 async fn store(settings: &Settings, file: Option<&KeyFile>) -> Vec<Finding> {
@@ -160,14 +149,14 @@ async fn keys(store: &SqliteStore, settings: &Settings, file: Option<&KeyFile>) 
         }
         Err(error) => return vec![unreadable("the store", error)],
     };
-    let by = ways.by_file(file);
-    let ByFile::Opens(key) = &by else {
-        return vec![not_opened(&ways, &by, &settings.root_key_file)];
+    let key = match ways.by_file(file) {
+        Ok(key) => key,
+        Err(shut) => return vec![not_opened(&ways, &shut, &settings.root_key_file)],
     };
     let shown = settings.root_key_file.display();
     let mut findings =
         vec![Good(format!("the key in {shown} opens the root key {}", key.id())), slots(&ways)];
-    findings.push(match keys::check(store, &ways.account, key).await {
+    findings.push(match keys::check(store, &ways.account, &key).await {
         Ok(Ok(vaults)) => {
             Good(format!("the root key opens the store's keys, those of {vaults} vaults among them"))
         }
@@ -178,21 +167,26 @@ async fn keys(store: &SqliteStore, settings: &Settings, file: Option<&KeyFile>) 
 }
 
 /// The key file does not open the store, which may be meant.
-fn not_opened(ways: &Ways, by: &ByFile, file: &Path) -> Finding {
-    let told = ways.refused(by, file).map_or_else(String::new, |failure| failure.to_string());
-    let (what, todo) = told.split_once("\n  ").unwrap_or((&told, "see above"));
+fn not_opened(ways: &Ways, shut: &Shut, file: &Path) -> Finding {
     let shown = file.display();
-    match by {
-        ByFile::Missing if ways.has_others() => Warning(
+    match shut {
+        Shut::Missing if ways.has_others() => Warning(
             format!("there is no key file {shown}: the keys in the store were not looked at"),
             "that is as it should be if the server is unsealed by another key slot".into(),
         ),
-        ByFile::Other(_) if ways.has_others() => Warning(
+        Shut::Other(_) if ways.has_others() => Warning(
             format!("the key in {shown} is that of no key slot: the keys in the store were not looked at"),
             format!("if the server is unsealed by another key slot: rm {shown}"),
         ),
-        _ => Bad(what.to_owned(), todo.to_owned()),
+        _ => bad(&ways.failure(shut, file)),
     }
+}
+
+/// A failure as a finding.
+fn bad(failure: &Failure) -> Finding {
+    let told = failure.to_string();
+    let (what, todo) = told.split_once("\n  ").unwrap_or((&told, "see above"));
+    Bad(what.to_owned(), todo.to_owned())
 }
 
 /// Whether one thing that is lost loses all.

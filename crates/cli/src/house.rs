@@ -13,9 +13,9 @@ use strongroom_store::cache::CachedStore;
 use strongroom_store::sqlite::SqliteStore;
 
 use crate::failure::Failure;
-use crate::root_key::{ByFile, Ways};
+use crate::folder;
+use crate::root_key::{Shut, Ways};
 use crate::settings::Settings;
-use crate::{folder, hygiene};
 
 /// An opened house.
 pub(crate) struct House {
@@ -66,7 +66,7 @@ pub(crate) async fn open(settings: &Settings) -> Result<House, Failure> {
 
 /// Gives the house its keys.
 async fn unseal(app: &App, root_key: RootKey) -> Result<(), Failure> {
-    hygiene::lock(&root_key);
+    strongroom_server::root_key::tell(root_key.lock_memory());
     let unsealed = app.unseal_house(root_key).await;
     unsealed.map_err(|error| Failure::new("the store cannot be opened").because(error))?;
     warn_of_lost_log_key(app).await.map_err(|error| Failure::new("the store cannot be read").because(error))
@@ -109,20 +109,19 @@ async fn root_key(
     ways: &Ways,
     file: Option<&KeyFile>,
 ) -> Result<Option<RootKey>, Failure> {
-    let by = ways.by_file(file);
-    let refused = ways.refused(&by, &settings.root_key_file);
-    match (by, refused) {
-        (ByFile::Opens(key), _) => Ok(Some(key)),
-        // Without the only file that opens it, there is nothing that a sealed server could wait for.
-        (_, Some(failure)) if !ways.has_others() => Err(failure),
-        (by, Some(failure)) => {
-            if !matches!(by, ByFile::Missing) {
-                tracing::warn!(%failure, "the root key file does not open the store; other key slots are tried");
-            }
-            by_services(settings, ways).await
-        }
-        (_, None) => Ok(None),
+    let shut = match ways.by_file(file) {
+        Ok(key) => return Ok(Some(key)),
+        Err(shut) => shut,
+    };
+    let failure = ways.failure(&shut, &settings.root_key_file);
+    // Without the only file that opens it, there is nothing that a sealed server could wait for.
+    if !ways.has_others() {
+        return Err(failure);
     }
+    if !matches!(shut, Shut::Missing) {
+        tracing::warn!(%failure, "the root key file does not open the store; other key slots are tried");
+    }
+    by_services(settings, ways).await
 }
 
 /// The root key, by the services that keep keys of slots. One that cannot be had is told, and the next one is tried.

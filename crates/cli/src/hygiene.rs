@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
-use strongroom_crypto::{MemoryLock, RootKey};
 
 /// Whether it was this process that turned huge pages off, and not the one that started it.
 static STAYS_SMALL: AtomicBool = AtomicBool::new(false);
@@ -86,15 +85,6 @@ pub(crate) fn room(files: u64) -> usize {
     let room = files.saturating_sub(STORE_FILES);
     let room = room.saturating_sub(DELIVERY_FILES).max(room / 2).max(1);
     usize::try_from(room).unwrap_or(usize::MAX)
-}
-
-/// Keeps the root key out of swap, or says loudly that it is not.
-pub(crate) fn lock(key: &RootKey) {
-    if key.lock_memory() == MemoryLock::Refused {
-        tracing::warn!(
-            "THE ROOT KEY MAY BE SWAPPED TO DISK: the system refuses to lock memory; raise `ulimit -l` (LimitMEMLOCK)"
-        );
-    }
 }
 
 #[cfg(test)]

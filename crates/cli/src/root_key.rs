@@ -10,10 +10,8 @@ use strongroom_domain::store::Store;
 use crate::failure::Failure;
 use crate::folder;
 
-/// What the key in a file is to a store.
-pub(crate) enum ByFile {
-    /// It opens the root key.
-    Opens(RootKey),
+/// Why the key in a file does not open a store.
+pub(crate) enum Shut {
     /// There is no such file.
     Missing,
     /// It is the key of no slot. What it is called.
@@ -36,22 +34,19 @@ impl Ways {
         Ok(Some(Self { account, slots }))
     }
 
-    /// What the key in a file is to it.
-    pub(crate) fn by_file(&self, file: Option<&KeyFile>) -> ByFile {
-        let Some(file) = file else { return ByFile::Missing };
-        let needed = self.account.root_key;
-        let id = file.slot_key.id();
+    /// The root key, by the key in a file.
+    pub(crate) fn by_file(&self, file: Option<&KeyFile>) -> Result<RootKey, Shut> {
+        let file = file.ok_or(Shut::Missing)?;
+        let (needed, id) = (self.account.root_key, file.slot_key.id());
         if let Some(slot) = self.slots.iter().find(|slot| slot.key_id() == id) {
-            return match slot.open(self.account.id, &file.slot_key, needed) {
-                Ok(key) => ByFile::Opens(key),
-                Err(_) => ByFile::Altered(slot.name.clone()),
-            };
+            let opened = slot.open(self.account.id, &file.slot_key, needed);
+            return opened.map_err(|_| Shut::Altered(slot.name.clone()));
         }
         // A store of before there were slots, under the key in the file itself.
         match &file.root_key {
-            Some(key) if self.slots.is_empty() && key.id() == needed => ByFile::Opens(key.same()),
-            Some(key) => ByFile::Other(key.id()),
-            None => ByFile::Other(id),
+            Some(key) if self.slots.is_empty() && key.id() == needed => Ok(key.same()),
+            Some(key) => Err(Shut::Other(key.id())),
+            None => Err(Shut::Other(id)),
         }
     }
 
@@ -71,28 +66,23 @@ impl Ways {
         self.slots.iter().any(|slot| slot.kind != SlotKind::File)
     }
 
-    /// Why a file does not open it, if it does not.
-    pub(crate) fn refused(&self, by: &ByFile, file: &Path) -> Option<Failure> {
+    /// What is told of a file that does not open it.
+    pub(crate) fn failure(&self, shut: &Shut, file: &Path) -> Failure {
         let (file, expected) = (file.display(), self.expected());
-        match by {
-            ByFile::Opens(_) => None,
-            ByFile::Missing => Some(
+        match shut {
+            Shut::Missing => {
                 Failure::new(format!("the root key file {file} is missing: the store needs key {expected}"))
-                    .todo("put a copy of the file back, or name it with --root-key-file"),
-            ),
-            ByFile::Other(found) => Some(
-                Failure::new(format!(
-                    "the root key file {file} holds another key than the store was sealed under: expected key {expected}, \
-                     found key {found}; nothing was changed"
-                ))
-                .todo("name the right file with --root-key-file"),
-            ),
-            ByFile::Altered(slot) => Some(
-                Failure::new(format!(
-                    "the key in {file} is that of the key slot '{slot}', which does not open: it was altered"
-                ))
-                .todo("unseal the store by another key slot, or restore a backup"),
-            ),
+                    .todo("put a copy of the file back, or name it with --root-key-file")
+            }
+            Shut::Other(found) => Failure::new(format!(
+                "the root key file {file} holds another key than the store was sealed under: expected key {expected}, \
+                 found key {found}; nothing was changed"
+            ))
+            .todo("name the right file with --root-key-file"),
+            Shut::Altered(slot) => Failure::new(format!(
+                "the key in {file} is that of the key slot '{slot}', which does not open: it was altered"
+            ))
+            .todo("unseal the store by another key slot, or restore a backup"),
         }
     }
 }
@@ -102,10 +92,7 @@ pub(crate) async fn of_store(store: &dyn Store, file: &Path) -> Result<(Account,
     let ways =
         Ways::of(store).await.map_err(|error| Failure::new("the store cannot be read").because(error))?;
     let ways = ways.ok_or_else(|| Failure::new("the store is empty"))?;
-    let by = ways.by_file(folder::key_file_read(file)?.as_ref());
-    match (ways.refused(&by, file), by) {
-        (None, ByFile::Opens(key)) => Ok((ways.account, key)),
-        (Some(failure), _) => Err(failure),
-        (None, _) => Err(Failure::new("the root key does not open")),
-    }
+    let key =
+        ways.by_file(folder::key_file_read(file)?.as_ref()).map_err(|shut| ways.failure(&shut, file))?;
+    Ok((ways.account, key))
 }

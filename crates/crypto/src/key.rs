@@ -80,6 +80,13 @@ impl KeyBytes {
     pub(crate) fn as_slice(&self) -> &[u8] {
         self.0.as_slice()
     }
+
+    /// The same bytes once more, in a place of their own.
+    pub(crate) fn same(&self) -> Self {
+        let mut bytes = Self(Box::new([0; KEY_LENGTH]));
+        bytes.0.copy_from_slice(self.as_slice());
+        bytes
+    }
 }
 
 /// Whether the system keeps the root key out of swap.
@@ -122,9 +129,7 @@ impl RootKey {
     /// The same key once more, where one is taken from who has it.
     #[must_use]
     pub fn same(&self) -> Self {
-        let mut bytes = KeyBytes(Box::new([0; KEY_LENGTH]));
-        bytes.0.copy_from_slice(self.bytes.as_slice());
-        Self { bytes, id: self.id }
+        Self { bytes: self.bytes.same(), id: self.id }
     }
 
     /// What this key is called.

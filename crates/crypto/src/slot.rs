@@ -153,10 +153,7 @@ impl SlotKey {
     /// What a root key is sealed to.
     #[must_use]
     pub fn enrolment(&self) -> SlotEnrolment {
-        // The same bytes, so it is of the right length.
-        let mut psk = Zeroizing::new([0; KEY_LENGTH]);
-        psk.copy_from_slice(self.psk.as_slice());
-        SlotEnrolment { public: self.public, psk }
+        SlotEnrolment { public: self.public, psk: self.psk.same() }
     }
 
     /// Opens the root key that is sealed to this slot.
@@ -197,7 +194,7 @@ pub fn slot_key_id(public: &SlotPublicKey) -> KeyId {
 /// What a root key is sealed to: a slot's public key and its pre-shared key. It opens nothing.
 pub struct SlotEnrolment {
     public: SlotPublicKey,
-    psk: Zeroizing<[u8; KEY_LENGTH]>,
+    psk: KeyBytes,
 }
 
 impl SlotEnrolment {
@@ -207,14 +204,14 @@ impl SlotEnrolment {
     /// Its bytes: the public key, then the pre-shared key.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        Zeroizing::new([&self.public[..], &self.psk[..]].concat())
+        Zeroizing::new([&self.public[..], self.psk.as_slice()].concat())
     }
 
     /// The enrolment of these bytes. `None` for another length.
     #[must_use]
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
         let (public, psk) = bytes.split_first_chunk()?;
-        Some(Self { public: *public, psk: Zeroizing::new(psk.try_into().ok()?) })
+        Some(Self { public: *public, psk: KeyBytes::from_slice(psk)? })
     }
 
     /// The public key.
@@ -246,14 +243,13 @@ impl RootKey {
         place: &SlotPlace,
         rng: &dyn Rng,
     ) -> Result<SealedRootKey, CryptoError> {
-        let psk = KeyBytes::from_slice(&slot.psk[..]).ok_or(CryptoError::Refused)?;
         let info = root_context(place, self.id());
-        let shared = Shared { info: &info, psk: &psk, psk_id: &place.slot };
+        let shared = Shared { info: &info, psk: &slot.psk, psk_id: &place.slot };
         let ephemeral = KeyBytes::make(rng)?;
         let mut message = header_of(self.id()).to_vec();
         message.extend_from_slice(&hpke::seal(&ephemeral, &slot.public, &shared, self.as_slice())?);
         let context = psk_context(place, &slot.public, self.id());
-        let psk = envelope::wrap(self.bytes(), self.id(), psk.as_slice(), &context, rng)?;
+        let psk = envelope::wrap(self.bytes(), self.id(), slot.psk.as_slice(), &context, rng)?;
         Ok(SealedRootKey { public: slot.public, psk, message })
     }
 
@@ -267,9 +263,7 @@ impl RootKey {
         place: &SlotPlace,
     ) -> Result<SlotEnrolment, CryptoError> {
         let context = psk_context(place, &sealed.public, self.id());
-        let bytes = envelope::unwrap(self.bytes(), self.id(), &sealed.psk, &context)?;
-        let mut psk = Zeroizing::new([0; KEY_LENGTH]);
-        psk.copy_from_slice(bytes.as_slice());
+        let psk = envelope::unwrap(self.bytes(), self.id(), &sealed.psk, &context)?;
         Ok(SlotEnrolment { public: sealed.public, psk })
     }
 }
@@ -383,7 +377,7 @@ mod tests {
     fn a_root_key_of_somebody_else_does_not_get_into_a_slot() {
         let (_, slot, _) = sealed();
         let theirs = RootKey::make(&SystemRng).unwrap();
-        let guessed = SlotEnrolment { public: *slot.public(), psk: Zeroizing::new([7; 32]) };
+        let guessed = SlotEnrolment { public: *slot.public(), psk: KeyBytes::from_slice(&[7; 32]).unwrap() };
         let sealed = theirs.seal_to(&guessed, &PLACE, &SystemRng).unwrap();
         assert_eq!(slot.open_root_key(&sealed, &PLACE, theirs.id()).err(), Some(CryptoError::Refused));
     }

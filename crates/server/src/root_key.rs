@@ -29,9 +29,7 @@ async fn rotate_to_the_end(shared: &Arc<Shared>, caller: &Caller) -> Result<Root
     let _one = shared.root_rotator.0.try_lock().map_err(|_| Error::Conflict(Conflict::RotatingRoot))?;
     let rotated = shared.app.root_key_rotate(caller).await?;
     let RootRotated { key, previous, wrapped, memory } = rotated;
-    if memory == MemoryLock::Refused {
-        told_unlocked();
-    }
+    tell(memory);
     let later = shared.clone();
     tokio::spawn(async move {
         tokio::time::sleep(GRACE).await;
@@ -41,9 +39,11 @@ async fn rotate_to_the_end(shared: &Arc<Shared>, caller: &Caller) -> Result<Root
     Ok(rotated)
 }
 
-/// Says loudly that the root key may get into the swap.
-pub fn told_unlocked() {
-    tracing::warn!(
-        "THE ROOT KEY IS NOT LOCKED IN MEMORY and may be written to the swap: the system refuses (ulimit -l); raise the limit, or turn the swap off"
-    );
+/// Says loudly if the system does not keep the root key out of the swap.
+pub fn tell(memory: MemoryLock) {
+    if memory == MemoryLock::Refused {
+        tracing::warn!(
+            "THE ROOT KEY MAY BE SWAPPED TO DISK: the system refuses to lock memory; raise `ulimit -l` (LimitMEMLOCK)"
+        );
+    }
 }

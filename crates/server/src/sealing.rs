@@ -236,9 +236,7 @@ async fn unseal_to_the_end(shared: &Arc<Shared>, given: Given, from: &Client) ->
         SlotProblem::NotOpened(strongroom_slots::Error::Refused)
     })?;
     drop(key);
-    if root_key.lock_memory() == strongroom_domain::MemoryLock::Refused {
-        crate::root_key::told_unlocked();
-    }
+    crate::root_key::tell(root_key.lock_memory());
     shared.app.unseal_house(root_key).await.map_err(|error| Error::Internal(Box::new(error)))?;
     shared.sealing.forget_shares();
     let opened = async {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use strongroom_crypto::{SlotKey, SlotKind, SlotPublicKey, slot_key_context};
 use zeroize::Zeroizing;
 
-use crate::{Error, opener};
+use crate::{Error, key_of, opener};
 
 pub use crate::KmsConfig as Config;
 
@@ -64,8 +64,7 @@ pub fn open(config: &Config, text: &str, public: &SlotPublicKey) -> Result<SlotK
     })?;
     let bytes =
         answer.plaintext.map(|plain| Zeroizing::new(plain.into_inner())).ok_or_else(|| strange(config))?;
-    let opened = SlotKey::from_slice(&bytes)?;
-    if opened.public() == public { Ok(opened) } else { Err(Error::Refused) }
+    key_of(public, &bytes)
 }
 
 /// What AWS writes into its log beside each use of the key.

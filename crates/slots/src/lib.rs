@@ -15,3 +15,11 @@ pub mod transit;
 
 pub use error::Error;
 pub use service::{Config, KmsConfig, TokenConfig};
+
+use strongroom_crypto::{SlotKey, SlotPublicKey};
+
+/// Takes what was opened for the key of a slot: whatever opened it, it has to be that of the slot's public key.
+fn key_of(public: &SlotPublicKey, bytes: &[u8]) -> Result<SlotKey, Error> {
+    let key = SlotKey::from_slice(bytes)?;
+    if key.public() == public { Ok(key) } else { Err(Error::Refused) }
+}

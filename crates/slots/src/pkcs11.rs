@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use strongroom_crypto::{Rng, SlotKey, SlotKind, SlotPublicKey, slot_key_context};
 use zeroize::Zeroizing;
 
-use crate::{Error, opener, private_file};
+use crate::{Error, key_of, opener, private_file};
 
 pub use crate::TokenConfig as Config;
 
@@ -78,8 +78,7 @@ pub fn open(config: &Config, text: &str, public: &SlotPublicKey) -> Result<SlotK
         let opened = session.decrypt(&mechanism, handle, &sealed).map(Zeroizing::new);
         opened.map_err(|error| not_opened(config, &error))
     })?;
-    let opened = SlotKey::from_slice(&bytes)?;
-    if opened.public() == public { Ok(opened) } else { Err(Error::Refused) }
+    key_of(public, &bytes)
 }
 
 /// A module is started once in a process, and who is logged in is too: one at a time.

@@ -4,7 +4,7 @@ use bip39::{Language, Mnemonic};
 use strongroom_crypto::{SlotKey, SlotPublicKey};
 use zeroize::Zeroizing;
 
-use crate::Error;
+use crate::{Error, key_of};
 
 /// Words there are.
 pub const WORDS: usize = 24;
@@ -59,8 +59,8 @@ pub fn parse(text: &str) -> Result<SlotKey, Error> {
 /// # Errors
 /// Those of [`parse`]; [`Error::Refused`] for the words of another slot.
 pub fn open(public: &SlotPublicKey, text: &str) -> Result<SlotKey, Error> {
-    let key = parse(text)?;
-    if key.public() == public { Ok(key) } else { Err(Error::Refused) }
+    // Its bytes are the words.
+    key_of(public, parse(text)?.expose_secret())
 }
 
 fn find(word: &str) -> Option<&'static str> {

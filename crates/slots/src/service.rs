@@ -62,7 +62,7 @@ impl Config {
     /// Whether a kind is kept by a service at all.
     #[must_use]
     pub fn keeps(kind: SlotKind) -> bool {
-        matches!(kind, SlotKind::Transit | SlotKind::Pkcs11 | SlotKind::AwsKms)
+        kind.opens_by_itself() && kind != SlotKind::File
     }
 
     /// Has a service seal a slot key; gives the opener. It may take as long as the service does, half a minute at most.

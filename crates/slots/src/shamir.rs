@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use strongroom_crypto::{Digest, Rng, SlotKey, SlotPublicKey, share_digest, slot_key_id};
 use zeroize::Zeroizing;
 
-use crate::{Error, opener};
+use crate::{Error, key_of, opener};
 
 /// What a share starts with.
 pub const MARK: &str = "sr1-";
@@ -143,8 +143,7 @@ impl Collector {
                 *byte ^= multiply(*share, factor);
             }
         }
-        let key = SlotKey::from_slice(&secret[..])?;
-        if *key.public() == self.public { Ok(key) } else { Err(Error::Refused) }
+        key_of(&self.public, &secret[..])
     }
 }
 

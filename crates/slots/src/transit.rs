@@ -10,7 +10,7 @@ use strongroom_client::api::Service;
 use strongroom_crypto::{SlotKey, SlotKind, SlotPublicKey, slot_key_context};
 use zeroize::Zeroizing;
 
-use crate::{Error, opener, private_file};
+use crate::{Error, key_of, opener, private_file};
 
 /// Where the engine is, and what opens it: the server's own configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,8 +66,7 @@ pub fn open(config: &Config, text: &str, public: &SlotPublicKey) -> Result<SlotK
     let data = asked(config, "decrypt", body)?;
     let plaintext = data["plaintext"].as_str().ok_or_else(|| strange(config))?;
     let bytes = Zeroizing::new(STANDARD.decode(plaintext).map_err(|_| strange(config))?);
-    let opened = SlotKey::from_slice(&bytes)?;
-    if opened.public() == public { Ok(opened) } else { Err(Error::Refused) }
+    key_of(public, &bytes)
 }
 
 fn bound_to(public: &SlotPublicKey) -> String {
@@ -76,7 +75,7 @@ fn bound_to(public: &SlotPublicKey) -> String {
 
 /// Asks the engine, and gives what is in the answer's `data`.
 fn asked(config: &Config, what: &str, body: Value) -> Result<Value, Error> {
-    let service = Service::new(&config.address, config.ca.as_deref())
+    let service = Service::new(&config.address, config.ca.as_deref(), None)
         .map_err(|error| Error::Configuration(format!("the transit engine: {error}")))?;
     let token = private_file::read("the token", &config.token_file)?;
     let path = format!("/v1/{}/{what}/{}", segment(&config.mount)?, segment(&config.key)?);

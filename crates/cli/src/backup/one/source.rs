@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::failure::{Failure, Kind};
 use crate::folder;
-use crate::root_key::{ByFile, Ways};
+use crate::root_key::{Shut, Ways};
 use crate::settings::Settings;
 
 pub(super) struct Source {
@@ -171,10 +171,10 @@ fn root_key(file: &Path, ways: &Ways) -> Result<RootKey, Failure> {
     let (shown, needed) = (file.display(), ways.expected());
     let key = folder::key_file_read(file)?;
     let what = match ways.by_file(key.as_ref()) {
-        ByFile::Opens(key) => return Ok(key),
-        ByFile::Other(found) => format!("the backup needs key {needed}, and {shown} holds {found}"),
-        ByFile::Missing => format!("the backup needs key {needed}, and there is no file {shown}"),
-        ByFile::Altered(slot) => {
+        Ok(key) => return Ok(key),
+        Err(Shut::Other(found)) => format!("the backup needs key {needed}, and {shown} holds {found}"),
+        Err(Shut::Missing) => format!("the backup needs key {needed}, and there is no file {shown}"),
+        Err(Shut::Altered(slot)) => {
             format!("the key in {shown} does not open the backup's key slot '{slot}', which was altered")
         }
     };
