@@ -10,17 +10,17 @@ use super::log_tree::{self, Failed};
 
 /// The migrations, in order; each is run once, in one transaction with those that are due with it. Numbers are never reused and nothing goes back.
 pub(super) const MIGRATIONS: &[Migration] = &[
-    Migration::sql(include_str!("../../migrations/0001_first.sql")),
-    Migration::sql(include_str!("../../migrations/0002_grants.sql")),
-    Migration::sql(include_str!("../../migrations/0003_versions.sql")),
-    Migration { sql: include_str!("../../migrations/0004_log.sql"), then: log_tree::grow },
-    Migration::sql(include_str!("../../migrations/0005_expiry_and_answers.sql")),
-    Migration::sql(include_str!("../../migrations/0006_pruned_log.sql")),
-    Migration::sql(include_str!("../../migrations/0007_webhooks.sql")),
-    Migration::sql(include_str!("../../migrations/0008_ip_restrictions.sql")),
-    Migration::sql(include_str!("../../migrations/0009_client_certificates.sql")),
-    Migration::sql(include_str!("../../migrations/0010_key_rotation.sql")),
-    Migration::sql(include_str!("../../migrations/0011_key_slots.sql")),
+    Migration::sql(include_str!("../../migrations/sqlite/0001_first.sql")),
+    Migration::sql(include_str!("../../migrations/sqlite/0002_grants.sql")),
+    Migration::sql(include_str!("../../migrations/sqlite/0003_versions.sql")),
+    Migration { sql: include_str!("../../migrations/sqlite/0004_log.sql"), then: log_tree::grow },
+    Migration::sql(include_str!("../../migrations/sqlite/0005_expiry_and_answers.sql")),
+    Migration::sql(include_str!("../../migrations/sqlite/0006_pruned_log.sql")),
+    Migration::sql(include_str!("../../migrations/sqlite/0007_webhooks.sql")),
+    Migration::sql(include_str!("../../migrations/sqlite/0008_ip_restrictions.sql")),
+    Migration::sql(include_str!("../../migrations/sqlite/0009_client_certificates.sql")),
+    Migration::sql(include_str!("../../migrations/sqlite/0010_key_rotation.sql")),
+    Migration::sql(include_str!("../../migrations/sqlite/0011_key_slots.sql")),
 ];
 
 /// From one shape of the file to the next.

@@ -1,0 +1,99 @@
+//! What the database's errors mean to the domain.
+
+use strongroom_domain::error::{Noun, Rule};
+use strongroom_domain::Error;
+use tokio_postgres::error::SqlState;
+
+/// A stored column holds what the schema does not allow.
+#[derive(Debug, thiserror::Error)]
+#[error("the store's {0} holds what it cannot hold")]
+pub(super) struct Corrupt(pub(super) &'static str);
+
+/// The database cannot answer now.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub(super) struct Away {
+    /// What is known of it, without any data.
+    text: String,
+    /// Whether the same may be tried again: nothing of it was committed.
+    pub(super) again: bool,
+    /// Whether the database itself said so.
+    refused: bool,
+}
+
+/// The database answers, and refuses what it should not.
+#[derive(Debug, thiserror::Error)]
+#[error("the database refuses a statement: {0}")]
+struct Refused(String);
+
+/// An error without the rows that it may quote: the database's own details name keys and values.
+fn told(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(refused) => format!("{} ({})", refused.message(), refused.code().code()),
+        None => {
+            let source = std::error::Error::source(error).map(|source| format!(": {source}"));
+            format!("{error}{}", source.unwrap_or_default())
+        }
+    }
+}
+
+/// What an error means when nothing more is known of it.
+pub(super) fn plain(error: tokio_postgres::Error) -> Error {
+    let text = told(&error);
+    let Some(code) = error.code() else {
+        // Without a code it is the connection's, unless what was sent or received could not be read.
+        let again = !text.starts_with("error serializing") && !text.starts_with("error deserializing");
+        return if again { away(text) } else { Error::Internal(Box::new(Refused(text))) };
+    };
+    if is_passing(code) {
+        // An operator's hand (57) ends the connection too, perhaps in the middle of a commit.
+        let refused = !code.code().starts_with("57") && !code.code().starts_with("08");
+        return Error::Unavailable(Box::new(Away { text, again: true, refused }));
+    }
+    Error::Internal(Box::new(Refused(text)))
+}
+
+/// The classes of errors that go by, by the appendix of PostgreSQL's manual: 08 connections, 40 transactions rolled back (40001
+/// above all), 53 resources, 57 an operator's hand, 58 the system; and a standby that cannot be written to yet (25006).
+fn is_passing(code: &SqlState) -> bool {
+    const CLASSES: [&str; 5] = ["08", "40", "53", "57", "58"];
+    CLASSES.contains(&code.code().get(..2).unwrap_or_default())
+        || *code == SqlState::READ_ONLY_SQL_TRANSACTION
+        || *code == SqlState::LOCK_NOT_AVAILABLE
+}
+
+/// The database is away, and nothing was committed.
+pub(super) fn away(text: impl Into<String>) -> Error {
+    Error::Unavailable(Box::new(Away { text: text.into(), again: true, refused: false }))
+}
+
+/// Nobody knows whether the change was committed, and trying it again might do it twice.
+pub(super) fn unknown(error: &Error) -> Error {
+    let text = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    Error::Unavailable(Box::new(Away { text: format!("the commit was not answered: {text}"), again: false, refused: false }))
+}
+
+/// Whether the same may be tried again.
+pub(super) fn is_passing_by(error: &Error) -> bool {
+    matches!(error, Error::Unavailable(cause) if cause.downcast_ref::<Away>().is_some_and(|away| away.again))
+}
+
+/// Whether it was the database that refused, and not the connection that failed.
+pub(super) fn was_refused(error: &Error) -> bool {
+    match error {
+        Error::Unavailable(cause) => cause.downcast_ref::<Away>().is_none_or(|away| away.refused),
+        _ => true,
+    }
+}
+
+/// What an error means when `noun` is written: a broken uniqueness is the name's, one of the primary key the id's. Only something
+/// that brings its id along can meet one that is there.
+pub(super) fn writing(noun: Noun, error: tokio_postgres::Error) -> Error {
+    let Some(refused) = error.as_db_error().filter(|refused| *refused.code() == SqlState::UNIQUE_VIOLATION) else {
+        return plain(error);
+    };
+    match refused.constraint() {
+        Some(constraint) if constraint.ends_with("_pkey") => Rule::Parameter("id").into(),
+        _ => Error::NotUnique(noun),
+    }
+}

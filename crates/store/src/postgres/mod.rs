@@ -1,0 +1,183 @@
+//! The store on PostgreSQL, or what speaks its protocol: one for any number of nodes.
+//!
+//! Nothing here depends on what not all such databases have: no notifications, advisory locks, sequences or functions; any
+//! isolation level will do. Each transaction is tried again when the database says that it may be.
+
+mod accounts;
+mod answers;
+mod api_keys;
+mod audit;
+mod connect;
+mod deleted;
+mod error;
+mod expiry;
+mod list;
+mod node;
+mod pipeline;
+mod resolved;
+mod row;
+mod schema;
+mod secrets;
+mod service_users;
+mod session;
+mod store;
+mod transaction;
+mod value;
+mod vaults;
+mod versions;
+mod writer;
+
+use std::sync::{Arc, OnceLock};
+
+use strongroom_domain::answer::Creation;
+use strongroom_domain::audit::Event;
+use strongroom_domain::ids::{AccountId, SecretId};
+use strongroom_domain::{Error, Result};
+
+pub use connect::{Options, OptionsError};
+pub use schema::OpenError;
+
+use error::is_passing_by;
+use node::{Node, Patience, entries};
+use row::corrupt;
+use session::Pool;
+use transaction::{Appended, Transaction};
+use value::Value;
+use writer::{Change, Writer};
+
+/// A store in a PostgreSQL database.
+pub struct PostgresStore {
+    node: Arc<Node>,
+    writer: Writer,
+    /// The account and its number, once there is one: it never changes.
+    account: OnceLock<(i64, AccountId)>,
+}
+
+impl PostgresStore {
+    /// Opens a store for reading and writing, and makes its tables when there are none. Any number of processes may do so.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open(options: &Options) -> Result<Self, OpenError> {
+        let place = || options.place();
+        let failed = |source| OpenError::Database { place: place(), source };
+        let pool = Pool::new(options, options.tls()?).map_err(failed)?;
+        let found = schema::migrate(&pool).await.map_err(failed)?;
+        if found > schema::KNOWN {
+            return Err(OpenError::Newer { place: place(), found, known: schema::KNOWN });
+        }
+        let last = node::last_record(&pool).await.map_err(failed)?;
+        let node = Arc::new(Node::new(pool, last));
+        Ok(Self { writer: Writer::start(node.clone()), node, account: OnceLock::new() })
+    }
+
+    fn pool(&self) -> &Pool {
+        &self.node.pool
+    }
+
+    /// The number of an account. Another account's things are not found: they have another number.
+    async fn number(&self, account: AccountId) -> Result<i64> {
+        match self.known_account().await? {
+            Some((number, id)) if id == account => Ok(number),
+            _ => Err(corrupt("account")),
+        }
+    }
+
+    async fn known_account(&self) -> Result<Option<(i64, AccountId)>> {
+        if let Some(known) = self.account.get() {
+            return Ok(Some(*known));
+        }
+        let found = accounts::find(self.pool()).await?.map(|(number, account)| (number, account.id));
+        Ok(found.map(|found| *self.account.get_or_init(|| found)))
+    }
+
+    /// Does work in a transaction of its own, with the events that tell of it. What passes by is tried again from the start, so
+    /// the work may run more than once; of all but the last run nothing is left.
+    async fn transact<T, F: Future<Output = Result<T>>>(
+        &self,
+        account: AccountId,
+        events: Vec<Event>,
+        work: impl Fn(Arc<Transaction>) -> F,
+    ) -> Result<T> {
+        let number = self.number(account).await?;
+        self.transact_at(number, events, work).await
+    }
+
+    async fn transact_at<T, F: Future<Output = Result<T>>>(
+        &self,
+        number: i64,
+        events: Vec<Event>,
+        work: impl Fn(Arc<Transaction>) -> F,
+    ) -> Result<T> {
+        let entries = entries(&events)?;
+        let resolved = events.iter().filter_map(Event::as_resolved).collect();
+        let appended = Appended { entries: entries.iter().collect(), resolved, untold: false };
+        let mut patience = Patience::new();
+        loop {
+            match self.attempt(number, &appended, &work).await {
+                Err(error) if is_passing_by(&error) && patience.wait().await => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn attempt<T, F: Future<Output = Result<T>>>(
+        &self,
+        number: i64,
+        appended: &Appended<'_>,
+        work: impl Fn(Arc<Transaction>) -> F,
+    ) -> Result<T> {
+        let transaction = Arc::new(Transaction::begin(self.pool(), number).await?);
+        match work(transaction.clone()).await {
+            Ok(done) => {
+                self.node.commit(&transaction, appended).await?;
+                self.node.written.count(1);
+                Ok(done)
+            }
+            Err(error) => {
+                transaction.undo().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes something, and keeps the answer with it if that is to be kept.
+    async fn create<F: Future<Output = Result<()>>>(
+        &self,
+        account: AccountId,
+        Creation { event, answer }: Creation,
+        make: impl Fn(Arc<Transaction>) -> F,
+    ) -> Result<()> {
+        let (answer, make) = (answer.as_ref(), &make);
+        self.transact(account, vec![event], move |transaction| async move {
+            answers::check(&transaction, answer).await?;
+            make(transaction.clone()).await?;
+            answers::keep(&transaction, answer).await
+        })
+        .await
+    }
+
+    /// Makes a change that is one statement, together with others; `verdict` says what its word means.
+    async fn change(
+        &self,
+        account: AccountId,
+        (sql, values): (&'static str, Vec<Value<'static>>),
+        verdict: impl Fn(&str) -> Result<()> + Send + Sync + 'static,
+        events: &[Event],
+    ) -> Result<()> {
+        let account = self.number(account).await?;
+        let verdict = Box::new(verdict);
+        let entries = entries(events)?;
+        let statement = Some((sql, values));
+        self.writer.change(Change { account, statement, verdict, entries, resolved: Vec::new() }).await
+    }
+
+    /// Appends events that tell of no change here, together with others.
+    async fn append(&self, account: AccountId, events: &[Event]) -> Result<()> {
+        let account = self.number(account).await?;
+        let resolved: Vec<(SecretId, _)> = events.iter().filter_map(Event::as_resolved).collect();
+        let entries = entries(events)?;
+        let verdict = Box::new(|_: &str| Err(Error::Stale));
+        self.writer.change(Change { account, statement: None, verdict, entries, resolved }).await
+    }
+}

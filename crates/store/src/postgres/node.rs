@@ -1,0 +1,162 @@
+//! What a process knows of the store that it shares with others.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use strongroom_domain::store::{Moment, OthersChanges};
+use strongroom_domain::{Error, Result};
+use tokio::sync::watch;
+
+use super::error;
+use super::row::{corrupt, get};
+use super::session::Pool;
+use super::transaction::{self, Appended, Committed, NotCommitted, Transaction};
+use super::value::values;
+use super::writer::Written;
+use super::audit;
+
+/// How long a change is tried again while the database is away.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest pause between two tries.
+const PAUSE_MAX: Duration = Duration::from_millis(400);
+/// More records of others than this at a time are not listed.
+const LISTED: u64 = 4096;
+/// Commits of its own that a process remembers. One that it forgets counts as another's, which costs it what it has cached.
+const OWN: usize = 4096;
+
+/// Tries again, with pauses that grow, until it is too late.
+pub(super) struct Patience {
+    until: Instant,
+    pause: Duration,
+}
+
+impl Patience {
+    pub(super) fn new() -> Self {
+        Self { until: Instant::now() + PATIENCE, pause: Duration::from_millis(5) }
+    }
+
+    /// Waits before the next try; `false` if there is to be none.
+    pub(super) async fn wait(&mut self) -> bool {
+        if Instant::now() >= self.until {
+            return false;
+        }
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        true
+    }
+}
+
+pub(super) struct Node {
+    pub(super) pool: Pool,
+    pub(super) written: Written,
+    /// What this process committed, as far as it was not told of yet.
+    own: Mutex<VecDeque<Committed>>,
+    /// The last record of the log that is known here.
+    pub(super) logged: watch::Sender<u64>,
+}
+
+impl Node {
+    pub(super) fn new(pool: Pool, last: u64) -> Self {
+        Self { pool, written: Written::default(), own: Mutex::default(), logged: watch::channel(last).0 }
+    }
+
+    /// Commits a transaction. If its answer is lost, the log tells whether it happened.
+    pub(super) async fn commit(&self, transaction: &Transaction, appended: &Appended<'_>) -> Result<()> {
+        let committed = match transaction.commit(appended).await {
+            Ok(committed) => committed,
+            Err(NotCommitted::Undone(error)) => return Err(error),
+            Err(NotCommitted::Unknown(error)) => {
+                let Some(first) = appended.entries.first() else { return Err(error::unknown(&error)) };
+                let after = transaction.log_size();
+                if !self.has_record(after, first).await.map_err(|_| error::unknown(&error))? {
+                    return Err(error);
+                }
+                let (upto, commit) = (after + appended.entries.len() as u64, transaction.log.commits + 1);
+                Committed { after, upto, commit, untold: false }
+            }
+        };
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.push_back(committed);
+        if own.len() > OWN {
+            own.pop_front();
+        }
+        drop(own);
+        self.knows(committed.upto);
+        Ok(())
+    }
+
+    async fn has_record(&self, after: u64, entry: &strongroom_domain::audit::Entry) -> Result<bool> {
+        let mut patience = Patience::new();
+        loop {
+            match transaction::has_record(&self.pool, after, entry).await {
+                Err(error) if error::is_passing_by(&error) && patience.wait().await => {}
+                found => return found,
+            }
+        }
+    }
+
+    fn knows(&self, last: u64) {
+        self.logged.send_if_modified(|known| {
+            let later = last > *known;
+            *known = last.max(*known);
+            later
+        });
+    }
+
+    /// Waits until the log has a record after that one; says which is its last.
+    pub(super) async fn logged_past(&self, past: u64) -> Result<u64> {
+        let mut logged = self.logged.subscribe();
+        let last = logged.wait_for(|last| *last > past).await;
+        last.map(|last| *last).map_err(|error| Error::Unavailable(Box::new(error)))
+    }
+
+    /// What others did since a moment.
+    pub(super) async fn changed_by_others(&self, since: Option<Moment>) -> Result<OthersChanges> {
+        let rows = self.pool.query("SELECT sequence, commits, untold FROM audit_head WHERE id = 1", &[]).await?;
+        let row = rows.first().ok_or_else(|| corrupt("audit log"))?;
+        let now = Moment { record: get(row, 0)?, commits: get(row, 1)?, untold: get(row, 2)? };
+        self.knows(now.record);
+        let nothing = OthersChanges { now, records: Vec::new(), untold: false };
+        let Some(since) = since.filter(|since| since.commits != now.commits) else { return Ok(nothing) };
+        let own = self.own_commits(since, now);
+        let others = (now.commits.saturating_sub(since.commits)) != own.len() as u64;
+        if !others {
+            return Ok(nothing);
+        }
+        let own_untold = own.iter().filter(|own| own.untold).count() as u64;
+        let many = now.record.saturating_sub(since.record) > LISTED;
+        if many || now.commits < since.commits {
+            return Ok(OthersChanges { untold: true, ..nothing });
+        }
+        let limit = now.record.saturating_sub(since.record);
+        let mut records = audit::list(&self.pool, since.record, usize::try_from(limit).unwrap_or(0)).await?;
+        records.retain(|record| {
+            record.sequence <= now.record
+                && !own.iter().any(|own| (own.after + 1..=own.upto).contains(&record.sequence))
+        });
+        let untold = now.untold.saturating_sub(since.untold) != own_untold;
+        Ok(OthersChanges { now, records, untold })
+    }
+
+    /// What this process committed between two moments. One that it does not know of yet counts as another's.
+    fn own_commits(&self, since: Moment, now: Moment) -> Vec<Committed> {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        while own.front().is_some_and(|own| own.commit <= since.commits) {
+            own.pop_front();
+        }
+        own.iter().filter(|own| own.commit <= now.commits).copied().collect()
+    }
+}
+
+/// Entries for the log, written out before the log is held.
+pub(super) fn entries(events: &[strongroom_domain::audit::Event]) -> Result<Vec<strongroom_domain::audit::Entry>> {
+    events.iter().map(strongroom_domain::audit::Entry::new).collect()
+}
+
+pub(super) const SEQUENCE: &str = "SELECT sequence FROM audit_head WHERE id = 1";
+
+/// The last record of the log.
+pub(super) async fn last_record(pool: &Pool) -> Result<u64> {
+    pool.query_one(SEQUENCE, &values![]).await
+}

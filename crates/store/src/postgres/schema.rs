@@ -1,0 +1,84 @@
+//! The database's tables, and how they come to be what this version needs.
+
+use strongroom_domain::Result;
+
+use super::connect::OptionsError;
+use super::session::{Pool, Session};
+use super::value::values;
+
+/// What each version adds. A file that was released never changes.
+const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/postgres/0001_first.sql")];
+
+/// Tries to make the table of the version: where several nodes make it at once, some are told so in strange ways.
+const TRIES: usize = 5;
+
+/// Why a store does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database cannot be used as it is named.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// The database does not answer, or refuses.
+    #[error("the database at {place} cannot be used")]
+    Database {
+        /// Which one.
+        place: String,
+        /// Why.
+        source: strongroom_domain::Error,
+    },
+    /// A later version has written the store.
+    #[error("the database at {place} has version {found} of the store, and this program knows {known}: use a later one")]
+    Newer {
+        /// Which one.
+        place: String,
+        /// The store's version.
+        found: u64,
+        /// The last one that is known here.
+        known: u64,
+    },
+}
+
+/// The last version that is known.
+pub(super) const KNOWN: u64 = MIGRATIONS.len() as u64;
+
+/// Brings the tables up to date, and says which version they then have. Of several nodes that come at once one does it: the row of the
+/// version is locked meanwhile.
+pub(super) async fn migrate(pool: &Pool) -> Result<u64> {
+    let mut tries = 0;
+    while let Err(error) = make_version(pool).await {
+        tries += 1;
+        if tries == TRIES {
+            return Err(error);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let session = pool.session().await?;
+    session.set_unclean(true);
+    session.command("BEGIN").await?;
+    let found: u64 = session.query_one("SELECT version FROM store_version WHERE id = 1 FOR UPDATE", &[]).await?;
+    for (number, sql) in (1..).zip(MIGRATIONS) {
+        if number > found {
+            session.command(sql).await?;
+        }
+    }
+    let version = found.max(KNOWN);
+    if version > found {
+        let update = "UPDATE store_version SET version = $1 WHERE id = 1";
+        session.execute(update, &values![version], super::error::plain).await?;
+    }
+    session.command("COMMIT").await?;
+    session.set_unclean(false);
+    Ok(version)
+}
+
+async fn make_version(pool: &Pool) -> Result<()> {
+    let session: Session = pool.session().await?;
+    let there = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class WHERE oid = to_regclass('store_version'))";
+    if session.query_one(there, &[]).await? {
+        return Ok(());
+    }
+    session
+        .command("CREATE TABLE IF NOT EXISTS store_version (id BIGINT PRIMARY KEY, version BIGINT NOT NULL)")
+        .await?;
+    session.command("INSERT INTO store_version (id, version) VALUES (1, 0) ON CONFLICT (id) DO NOTHING").await
+}

@@ -1,0 +1,192 @@
+//! Group commit.
+//!
+//! Changes of secrets are one statement each, which checks, writes, and says how it went. One task takes every such change that
+//! waits, and commits all of them in one transaction: the statements are sent together with its start, then their events
+//! together with its end, so a batch takes two round trips however many changes it has. While it waits the next batch gathers.
+//! Any other change is a transaction of its own ([`PostgresStore::transact`](super::PostgresStore)).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use strongroom_domain::audit::Entry;
+use strongroom_domain::ids::SecretId;
+use strongroom_domain::secret::Resolved;
+use strongroom_domain::store::BATCH_BUCKETS;
+use strongroom_domain::{Error, Result};
+use tokio::sync::{mpsc, oneshot};
+use tokio_postgres::Row;
+
+use super::error;
+use super::node::{Node, Patience};
+use super::row::{corrupt, get};
+use super::transaction::{Appended, Transaction};
+use super::value::Value;
+
+/// Changes in one transaction at most.
+const BATCH_MAX: usize = 256;
+/// Events after which a transaction takes no further change: one change may bring a thousand.
+const BATCH_EVENTS: usize = 4096;
+/// Changes that may wait; those who come after wait to wait.
+const QUEUE: usize = 1024;
+
+/// Told to those whose change came when the store was closing.
+#[derive(Debug, thiserror::Error)]
+#[error("the store is closing")]
+struct Closing;
+
+/// Told to all whose batch could not be committed.
+#[derive(Debug, thiserror::Error)]
+#[error("the commit failed: {0}")]
+struct CommitFailed(Arc<str>);
+
+/// A change that is one statement at most.
+pub(super) struct Change {
+    pub(super) account: i64,
+    /// The statement, whose one row is its verdict. Without one there are only events.
+    pub(super) statement: Option<(&'static str, Vec<Value<'static>>)>,
+    pub(super) verdict: Box<dyn Fn(&str) -> Result<()> + Send + Sync>,
+    pub(super) entries: Vec<Entry>,
+    /// The last uses of secrets that its events tell of.
+    pub(super) resolved: Vec<(SecretId, Resolved)>,
+}
+
+struct Waiting {
+    change: Change,
+    answer: oneshot::Sender<Result<()>>,
+}
+
+/// How much was written.
+#[derive(Default)]
+pub(super) struct Written {
+    pub(super) commits: AtomicU64,
+    pub(super) changes: AtomicU64,
+    /// Commits of up to 1, 2, 4 … changes.
+    pub(super) sizes: [AtomicU64; BATCH_BUCKETS],
+}
+
+impl Written {
+    pub(super) fn count(&self, changes: u64) {
+        if changes == 0 {
+            return;
+        }
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        self.changes.fetch_add(changes, Ordering::Relaxed);
+        if let Some(bucket) = self.sizes.get(changes.next_power_of_two().trailing_zeros() as usize) {
+            bucket.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The way to the task that writes.
+pub(super) struct Writer {
+    queue: mpsc::Sender<Waiting>,
+}
+
+impl Writer {
+    /// Starts the task; it ends when the writer is dropped and what waited is done.
+    pub(super) fn start(node: Arc<Node>) -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        tokio::spawn(run(node, waiting));
+        Self { queue }
+    }
+
+    /// Has a change made. When this returns `Ok`, it is committed; when it is given up, the change may still be made.
+    pub(super) async fn change(&self, change: Change) -> Result<()> {
+        let closing = || Error::Unavailable(Box::new(Closing));
+        let (answer, answered) = oneshot::channel();
+        self.queue.send(Waiting { change, answer }).await.map_err(|_| closing())?;
+        answered.await.map_err(|_| closing())?
+    }
+}
+
+async fn run(node: Arc<Node>, mut queue: mpsc::Receiver<Waiting>) {
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    while !batch.is_empty() || queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        let rest = batch.split_off(taken(&batch));
+        let taken = std::mem::replace(&mut batch, rest);
+        // One that the database refuses with an error, and not with a verdict, undoes all: then each is tried by itself.
+        let (changes, answers): (Vec<Change>, Vec<_>) =
+            taken.into_iter().map(|waiting| (waiting.change, waiting.answer)).unzip();
+        let outcomes = match commit(&node, &changes).await {
+            Err(error) if changes.len() > 1 && matches!(error, Error::Internal(_)) => {
+                let mut outcomes = Vec::with_capacity(changes.len());
+                for change in &changes {
+                    let alone = commit(&node, std::slice::from_ref(change)).await;
+                    outcomes.push(alone.and_then(|mut outcomes| outcomes.pop().unwrap_or(Err(Error::Stale))));
+                }
+                outcomes
+            }
+            Err(error) => failed(error, changes.len()),
+            Ok(outcomes) => outcomes,
+        };
+        for (answer, outcome) in answers.into_iter().zip(outcomes) {
+            // Nobody listens when the request was given up; the change stands all the same.
+            let _ = answer.send(outcome);
+        }
+    }
+}
+
+/// How many of those that wait go into one transaction.
+fn taken(batch: &[Waiting]) -> usize {
+    let mut events = 0;
+    let within = batch.iter().take_while(|waiting| {
+        let goes = events < BATCH_EVENTS;
+        events += waiting.change.entries.len();
+        goes
+    });
+    within.count()
+}
+
+/// The same failure for all.
+fn failed(error: Error, count: usize) -> Vec<Result<()>> {
+    if count == 1 {
+        return vec![Err(error)];
+    }
+    let text: Arc<str> = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string).into();
+    (0..count).map(|_| Err(Error::Unavailable(Box::new(CommitFailed(text.clone()))))).collect()
+}
+
+/// Commits changes, and says of each how it went. What passes by is tried again, as long as nothing was committed.
+async fn commit(node: &Node, changes: &[Change]) -> Result<Vec<Result<()>>> {
+    let mut patience = Patience::new();
+    loop {
+        match attempt(node, changes).await {
+            Err(error) if error::is_passing_by(&error) && patience.wait().await => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn attempt(node: &Node, changes: &[Change]) -> Result<Vec<Result<()>>> {
+    let account = changes.first().map_or(0, |change| change.account);
+    let statements: Vec<(&str, &[Value<'_>])> =
+        changes.iter().filter_map(|change| change.statement.as_ref()).map(|(sql, values)| (*sql, &**values)).collect();
+    let (transaction, rows) = Transaction::begin_with(&node.pool, account, &statements).await?;
+    let mut rows = rows.into_iter();
+    let mut outcomes = Vec::with_capacity(changes.len());
+    let mut appended = Appended::default();
+    for change in changes {
+        let outcome = match change.statement {
+            Some(_) => (change.verdict)(&said(rows.next())?),
+            None => Ok(()),
+        };
+        if outcome.is_ok() {
+            appended.entries.extend(&change.entries);
+            appended.resolved.extend(&change.resolved);
+        }
+        outcomes.push(outcome);
+    }
+    let made = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    if made == 0 {
+        transaction.undo().await;
+    } else {
+        node.commit(&transaction, &appended).await?;
+        node.written.count(made as u64);
+    }
+    Ok(outcomes)
+}
+
+fn said(rows: Option<Vec<Row>>) -> Result<String> {
+    let rows = rows.ok_or_else(|| corrupt("verdict"))?;
+    get(rows.first().ok_or_else(|| corrupt("verdict"))?, 0)
+}
