@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ids::{Ksuid, PrincipalId};
+use crate::page::Listing;
 use crate::secret::Secret;
 use crate::vault::Vault;
 
@@ -36,6 +37,23 @@ pub struct Leftovers {
 }
 
 impl Leftovers {
+    /// A page of both kinds out of a page of each, newest first, of up to `limit` things.
+    #[must_use]
+    pub fn merged(mut secrets: Listing<Deleted<Secret>>, mut vaults: Listing<Deleted<Vault>>, limit: usize) -> Self {
+        let of_secrets = secrets.items.iter().map(|secret| secret.was.id.ksuid());
+        let mut ids: Vec<Ksuid> =
+            of_secrets.chain(vaults.items.iter().map(|vault| vault.was.id.ksuid())).collect();
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        // A secret and a vault of one id stay together: the next page begins after that id, and would have neither.
+        let first_left_out = ids.get(limit).filter(|id| Some(*id) != ids.first());
+        let more = secrets.more || vaults.more || first_left_out.is_some();
+        if let Some(first_left_out) = first_left_out {
+            secrets.items.retain(|secret| secret.was.id.ksuid() > *first_left_out);
+            vaults.items.retain(|vault| vault.was.id.ksuid() > *first_left_out);
+        }
+        Self { secrets: secrets.items, vaults: vaults.items, more }
+    }
+
     /// The last id of the page, whatever it is of: what the next one comes before.
     #[must_use]
     pub fn last(&self) -> Option<Ksuid> {

@@ -2,4 +2,5 @@
 
 pub mod cache;
 pub mod filter_sql;
+pub mod postgres;
 pub mod sqlite;

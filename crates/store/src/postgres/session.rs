@@ -165,8 +165,9 @@ impl Session {
         if !self.prepare {
             return Ok(());
         }
-        let prepared = self.object()?.prepare_typed_cached(sql, &kinds(values));
-        self.within(DEADLINE, async { prepared.await.map(drop) }).await.map_err(Failed::plain)
+        let (object, kinds) = (self.object()?, kinds(values));
+        let prepared = async { object.prepare_typed_cached(sql, &kinds).await.map(drop) };
+        self.within(DEADLINE, prepared).await.map_err(Failed::plain)
     }
 
     async fn rows(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, Failed> {

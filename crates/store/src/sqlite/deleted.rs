@@ -175,26 +175,7 @@ pub(super) fn list(connection: &Connection, account: i64, query: &Query) -> rusq
     let of_vaults = select(VAULTS, "deleted_vault", "deleted_vault.id", &["deleted_vault.name"]);
     let secrets: Listing<Deleted<Secret>> = list::list(connection, of_secrets, query, view_secret)?;
     let vaults: Listing<Deleted<Vault>> = list::list(connection, of_vaults, query, view_vault)?;
-    Ok(merged(secrets, vaults, query.page.limit.get()))
-}
-
-fn merged(
-    mut secrets: Listing<Deleted<Secret>>,
-    mut vaults: Listing<Deleted<Vault>>,
-    limit: usize,
-) -> Leftovers {
-    let of_secrets = secrets.items.iter().map(|secret| secret.was.id.ksuid());
-    let mut ids: Vec<Ksuid> =
-        of_secrets.chain(vaults.items.iter().map(|vault| vault.was.id.ksuid())).collect();
-    ids.sort_unstable_by(|a, b| b.cmp(a));
-    // A secret and a vault of one id stay together: the next page begins after that id, and would have neither.
-    let first_left_out = ids.get(limit).filter(|id| Some(*id) != ids.first());
-    let more = secrets.more || vaults.more || first_left_out.is_some();
-    if let Some(first_left_out) = first_left_out {
-        secrets.items.retain(|secret| secret.was.id.ksuid() > *first_left_out);
-        vaults.items.retain(|vault| vault.was.id.ksuid() > *first_left_out);
-    }
-    Leftovers { secrets: secrets.items, vaults: vaults.items, more }
+    Ok(Leftovers::merged(secrets, vaults, query.page.limit.get()))
 }
 
 /// Checks that a secret that is to be brought back is one of the deleted ones; else `Stale`.
