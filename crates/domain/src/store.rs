@@ -9,7 +9,9 @@
 
 mod ip;
 mod key_slots;
+mod leases;
 mod rotations;
+mod shared;
 mod webhooks;
 
 use std::sync::Arc;
@@ -35,7 +37,9 @@ use crate::vault::Vault;
 
 pub use ip::IpStore;
 pub use key_slots::KeySlotStore;
+pub use leases::{Lease, LeaseStore, NodeId};
 pub use rotations::RotationStore;
+pub use shared::{Moment, OthersChanges, SharedStore};
 pub use webhooks::WebhookStore;
 
 /// Sizes of batches that are told apart: up to 1, 2, 4 … 256 changes.
@@ -79,7 +83,7 @@ pub struct Counts {
 /// Every method can answer [`Error::Unavailable`](crate::Error::Unavailable) and
 /// [`Error::Internal`](crate::Error::Internal); the others it can answer are named at the method.
 #[async_trait]
-pub trait Store: WebhookStore + IpStore + RotationStore + KeySlotStore {
+pub trait Store: WebhookStore + IpStore + RotationStore + KeySlotStore + LeaseStore {
     /// The account, once there is one.
     async fn account_find(&self) -> Result<Option<Account>>;
 

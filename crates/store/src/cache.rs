@@ -6,6 +6,7 @@
 mod coherent;
 mod ip;
 mod key_slots;
+mod leases;
 mod rotations;
 mod webhooks;
 

@@ -16,6 +16,7 @@ mod ip_policies;
 mod ip_restrictions;
 mod ip_rules;
 mod key_slots;
+mod leases;
 mod list;
 mod log_tree;
 mod readers;

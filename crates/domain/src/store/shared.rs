@@ -1,0 +1,40 @@
+//! What is asked of a store that several processes change.
+
+use async_trait::async_trait;
+
+use super::Store;
+use crate::audit::Record;
+use crate::error::Result;
+
+/// A place in the history of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The last audit record.
+    pub record: u64,
+    /// Commits ever made, by whomever.
+    pub commits: u64,
+    /// How many of them changed what no record tells.
+    pub untold: u64,
+}
+
+/// What others did to a store between two moments.
+#[derive(Debug)]
+pub struct OthersChanges {
+    /// The later of the two.
+    pub now: Moment,
+    /// The records that others appended, the oldest first.
+    pub records: Vec<Record>,
+    /// Whether they also changed what no record tells, or too much to list.
+    pub untold: bool,
+}
+
+/// A store that other processes change too.
+///
+/// # Errors
+/// Those of [`Store`].
+#[async_trait]
+pub trait SharedStore: Store {
+    /// What others did since a moment; with `None` nothing but the moment it is now. What this process did is not in it. It also
+    /// tells those who wait in [`audit_watch`](Store::audit_watch).
+    async fn changed_by_others(&self, since: Option<Moment>) -> Result<OthersChanges>;
+}
