@@ -1,5 +1,7 @@
 //! The settings: flags, then environment, then the config file, then defaults.
 
+mod database;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,8 @@ use strongroom_server::{delivery, listen};
 use crate::failure::Failure;
 use crate::units::{self, Age, Bytes, Ranges, Span, Time, Times};
 use crate::{folder, second_place};
+
+pub(crate) use database::{Database, connect};
 
 const DATA_DIR: &str = "strongroom-data";
 const ROOT_KEY: &str = "root.key";
@@ -70,6 +74,24 @@ pub(crate) struct Options {
     /// The root key's file [default: root.key in the data folder]
     #[arg(long, env = "STRONGROOM_ROOT_KEY_FILE", value_name = "FILE", hide_env_values = true)]
     pub(crate) root_key_file: Option<PathBuf>,
+    /// The PostgreSQL database that holds the store, such as postgres://strongroom@db.example.com/strongroom [default: a file in the data folder]
+    #[arg(long, env = "STRONGROOM_DATABASE", value_name = "URL", hide_env_values = true)]
+    pub(crate) database: Option<String>,
+    /// A file with the password for it, which others may not read
+    #[arg(long, env = "STRONGROOM_DATABASE_PASSWORD_FILE", value_name = "FILE", hide_env_values = true)]
+    pub(crate) database_password_file: Option<PathBuf>,
+    /// The authorities to trust for it, PEM [default: the system's]
+    #[arg(long, env = "STRONGROOM_DATABASE_CA", value_name = "FILE", hide_env_values = true)]
+    pub(crate) database_ca: Option<PathBuf>,
+    /// Connections to it at most [default: 16]
+    #[arg(long, env = "STRONGROOM_DATABASE_CONNECTIONS", value_name = "NUMBER", hide_env_values = true)]
+    pub(crate) database_connections: Option<NonZeroU32>,
+    /// Keep prepared statements; false is for poolers that cannot [default: true]
+    #[arg(long, env = "STRONGROOM_DATABASE_PREPARE", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true, hide_env_values = true)]
+    pub(crate) database_prepare: Option<bool>,
+    /// Answer reads of metadata from memory while the database is away, however old they are
+    #[arg(long, env = "STRONGROOM_DATABASE_STALE_OK", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true, hide_env_values = true)]
+    pub(crate) database_stale_ok: Option<bool>,
     /// The OpenBao or Vault server whose transit engine keeps keys of key slots
     #[arg(long, env = "STRONGROOM_TRANSIT_ADDRESS", value_name = "URL", hide_env_values = true)]
     pub(crate) transit_address: Option<String>,
@@ -234,6 +256,12 @@ impl Options {
         Ok(Self {
             data_dir: self.data_dir.or(file.data_dir),
             root_key_file: self.root_key_file.or(file.root_key_file),
+            database: self.database.or(file.database),
+            database_password_file: self.database_password_file.or(file.database_password_file),
+            database_ca: self.database_ca.or(file.database_ca),
+            database_connections: self.database_connections.or(file.database_connections),
+            database_prepare: self.database_prepare.or(file.database_prepare),
+            database_stale_ok: self.database_stale_ok.or(file.database_stale_ok),
             transit_address: self.transit_address.or(file.transit_address),
             transit_token_file: self.transit_token_file.or(file.transit_token_file),
             transit_ca: self.transit_ca.or(file.transit_ca),
@@ -300,12 +328,29 @@ pub(crate) struct Place {
     /// The root key's file [default: root.key in the data folder]
     #[arg(long, env = "STRONGROOM_ROOT_KEY_FILE", value_name = "FILE", hide_env_values = true)]
     root_key_file: Option<PathBuf>,
+    /// The PostgreSQL database that holds the store [default: a file in the data folder]
+    #[arg(long, env = "STRONGROOM_DATABASE", value_name = "URL", hide_env_values = true)]
+    database: Option<String>,
+    /// A file with the password for it, which others may not read
+    #[arg(long, env = "STRONGROOM_DATABASE_PASSWORD_FILE", value_name = "FILE", hide_env_values = true)]
+    database_password_file: Option<PathBuf>,
+    /// The authorities to trust for it, PEM [default: the system's]
+    #[arg(long, env = "STRONGROOM_DATABASE_CA", value_name = "FILE", hide_env_values = true)]
+    database_ca: Option<PathBuf>,
 }
 
 impl Place {
     pub(crate) fn resolve(self) -> Result<Settings, Failure> {
-        let Self { config, data_dir, root_key_file } = self;
-        Settings::resolve(Options { config, data_dir, root_key_file, ..Options::default() })
+        let Self { config, data_dir, root_key_file, database, database_password_file, database_ca } = self;
+        Settings::resolve(Options {
+            config,
+            data_dir,
+            root_key_file,
+            database,
+            database_password_file,
+            database_ca,
+            ..Options::default()
+        })
     }
 }
 
@@ -313,6 +358,8 @@ impl Place {
 pub(crate) struct Settings {
     pub(crate) data_dir: PathBuf,
     pub(crate) root_key_file: PathBuf,
+    /// The database that holds the store; `None` is a file in the data folder.
+    pub(crate) database: Option<Database>,
     pub(crate) listen: SocketAddr,
     pub(crate) tls: Option<TlsSetting>,
     pub(crate) plain_http: bool,
@@ -332,6 +379,7 @@ impl Settings {
         let data_dir = options.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
         Ok(Self {
             root_key_file: options.root_key_file.clone().unwrap_or_else(|| data_dir.join(ROOT_KEY)),
+            database: database::of(&options)?,
             listen: options.listen.unwrap_or_else(default_listen),
             tls: tls(&options, &data_dir)?,
             plain_http: options.plain_http.unwrap_or(false),
@@ -545,9 +593,10 @@ fn rows(settings: &Settings) -> Vec<(&'static str, String)> {
     let place = settings.second_place.as_ref();
     let slots = &server.slots;
     let (transit, pkcs11, kms) = (slots.transit.as_ref(), slots.pkcs11.as_ref(), slots.aws_kms.as_ref());
-    vec![
-        ("data_dir", path(&settings.data_dir)),
-        ("root_key_file", path(&settings.root_key_file)),
+    let mut rows =
+        vec![("data_dir", path(&settings.data_dir)), ("root_key_file", path(&settings.root_key_file))];
+    rows.extend(database::rows(settings.database.as_ref()));
+    rows.extend(vec![
         ("transit_address", transit.map_or_else(none, |transit| transit.address.clone())),
         ("transit_token_file", transit.map_or_else(none, |transit| path(&transit.token_file))),
         (
@@ -608,7 +657,8 @@ fn rows(settings: &Settings) -> Vec<(&'static str, String)> {
         ("drain_timeout", format!("{:?}", connections.drain)),
         ("audit_checkpoint_to", place.map_or_else(none, second_place::Setting::shown)),
         ("audit_checkpoint_every", place.map_or_else(none, |place| format!("{:?}", place.every))),
-    ]
+    ]);
+    rows
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ impl Writer<'_> {
                 self.sql.push_str("substr(");
                 self.column(field);
                 self.sql.push_str(", 1, ");
-                self.value(Value::Integer(count));
+                self.count(count);
                 self.sql.push_str(") = ");
                 self.value(text);
             }
@@ -128,7 +128,7 @@ impl Writer<'_> {
                 self.sql.push_str(", ");
                 self.length(field);
                 self.sql.push_str(" + 1 - ");
-                self.value(Value::Integer(count));
+                self.count(count);
                 self.sql.push_str(") = ");
                 self.value(text);
             }
@@ -144,6 +144,13 @@ impl Writer<'_> {
 
     fn column(&mut self, field: &str) {
         self.sql.push_str((self.column)(field));
+    }
+
+    /// A number of code points, which PostgreSQL takes in no larger type.
+    fn count(&mut self, count: i64) {
+        self.sql.push_str("CAST(");
+        self.value(Value::Integer(count));
+        self.sql.push_str(" AS INTEGER)");
     }
 
     fn value(&mut self, value: Value) {

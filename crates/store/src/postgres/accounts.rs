@@ -14,7 +14,7 @@ use tokio_postgres::Row;
 
 use super::api_keys;
 use super::row::{corrupt, get};
-use super::session::Pool;
+use super::session::{Pool, Reader};
 use super::transaction::Transaction;
 use super::value::values;
 
@@ -105,24 +105,18 @@ pub(super) async fn user_find(pool: &Pool, account: i64, email: &str) -> Result<
 }
 
 /// Whether a principal is active. `None` when there is no such principal.
-pub(super) async fn principal_is_active(pool: &Pool, account: i64, id: PrincipalId) -> Result<Option<bool>> {
-    let (sql, id) = active_select(id);
-    pool.query_opt(sql, &values![account, id], |row| get(row, 0)).await
-}
-
-/// The same within a change.
-pub(super) async fn is_active(transaction: &Transaction, id: PrincipalId) -> Result<Option<bool>> {
-    let (sql, id) = active_select(id);
-    transaction.query_opt(sql, &values![transaction.account, id], |row| get(row, 0)).await
-}
-
-fn active_select(id: PrincipalId) -> (&'static str, strongroom_domain::ids::Ksuid) {
-    match id {
+pub(super) async fn principal_is_active(
+    reader: &impl Reader,
+    account: i64,
+    id: PrincipalId,
+) -> Result<Option<bool>> {
+    let (sql, id) = match id {
         PrincipalId::User(id) => ("SELECT TRUE FROM \"user\" WHERE account = $1 AND id = $2", id.ksuid()),
         PrincipalId::ServiceUser(id) => {
             ("SELECT active FROM service_user WHERE account = $1 AND id = $2", id.ksuid())
         }
-    }
+    };
+    reader.query_opt(sql, &values![account, id], |row| get(row, 0)).await
 }
 
 /// The first byte of a stored principal says its kind (0x75 is a user), the others are its id.

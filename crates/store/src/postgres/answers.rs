@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 
 use super::accounts;
 use super::row::{corrupt, get, get_opt};
-use super::session::Pool;
+use super::session::{Pool, Reader};
 use super::transaction::Transaction;
 use super::value::values;
 

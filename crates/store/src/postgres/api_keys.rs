@@ -12,7 +12,7 @@ use tokio_postgres::Row;
 use super::accounts;
 use super::list::{self, Select};
 use super::row::{corrupt, get, get_opt};
-use super::session::Pool;
+use super::session::{Pool, Reader};
 use super::transaction::Transaction;
 use super::value::{Value, values};
 
@@ -36,7 +36,7 @@ pub(super) fn view(row: &Row) -> Result<ApiKey> {
 }
 
 pub(super) async fn insert(transaction: &Transaction, key: &ApiKey) -> Result<()> {
-    if accounts::is_active(transaction, key.owner).await?.is_none() {
+    if accounts::principal_is_active(transaction, transaction.account, key.owner).await?.is_none() {
         return Err(Error::Stale);
     }
     let sql = "INSERT INTO api_key (account, id, owner, description, metadata, created_at, revision, hash, grants, \

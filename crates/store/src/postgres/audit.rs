@@ -9,7 +9,7 @@ use strongroom_domain::{Digest, Error, Result};
 use tokio_postgres::Row;
 
 use super::row::{corrupt, get};
-use super::session::Pool;
+use super::session::{Pool, Reader};
 use super::transaction::Transaction;
 use super::value::{Value, values};
 

@@ -87,6 +87,12 @@ impl Options {
         Ok(Self { config, connections: Self::CONNECTIONS, prepare: true, authorities: None })
     }
 
+    /// Whether the URL holds a password.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        self.config.get_password().is_some()
+    }
+
     /// Sets the password, which is then not in the URL.
     #[must_use]
     pub fn password(mut self, password: &[u8]) -> Self {

@@ -12,7 +12,7 @@ use tokio_postgres::Row;
 
 use super::list::{self, Select};
 use super::row::get;
-use super::session::Pool;
+use super::session::{Pool, Reader};
 use super::transaction::Transaction;
 use super::value::values;
 use super::{resolved, rotations, secrets, vaults, versions};

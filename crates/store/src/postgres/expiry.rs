@@ -7,7 +7,7 @@ use strongroom_domain::secret::{Expiring, Secret, Told};
 
 use super::row::get;
 use super::secrets::{self, COLUMNS, JOIN};
-use super::session::Pool;
+use super::session::{Pool, Reader};
 use super::transaction::Transaction;
 use super::value::values;
 

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::error;
 use super::row::{corrupt, get};
-use super::session::Pool;
+use super::session::{Pool, Reader};
 use super::transaction::{self, Appended, Committed, NotCommitted, Transaction};
 use super::value::values;
 use super::writer::Written;

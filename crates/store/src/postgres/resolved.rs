@@ -8,7 +8,7 @@ use strongroom_domain::ids::SecretId;
 use strongroom_domain::secret::Resolved;
 
 use super::row::get;
-use super::session::Pool;
+use super::session::{Pool, Reader};
 use super::transaction::Transaction;
 use super::value::{Value, values};
 

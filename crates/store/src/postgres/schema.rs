@@ -3,7 +3,7 @@
 use strongroom_domain::Result;
 
 use super::connect::OptionsError;
-use super::session::{Pool, Session};
+use super::session::{Pool, Reader, Session};
 use super::value::values;
 
 /// What each version adds. A file that was released never changes.

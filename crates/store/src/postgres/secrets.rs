@@ -18,7 +18,7 @@ use tokio_postgres::Row;
 
 use super::list::{self, Select};
 use super::row::{get, get_opt};
-use super::session::Pool;
+use super::session::{Pool, Reader};
 use super::transaction::Transaction;
 use super::value::{Value, values};
 use super::{deleted, expiry, versions};
@@ -144,11 +144,11 @@ const UPDATE: &str = "WITH place AS (SELECT generation, key_id, coalesce(keep_ve
          expiry_due = CASE WHEN expires_at IS NOT DISTINCT FROM $12 THEN expiry_due ELSE $13 END \
          WHERE account = $1 AND id = $2 AND (SELECT word FROM verdict) = 'done'), \
      gone AS (DELETE FROM version USING place, verdict WHERE word = 'done' AND $14 \
-         AND version.account = $1 AND version.secret = $2 AND version.number <= $9 - kept), \
+         AND version.account = $1 AND version.secret = $2 AND version.number <= $20 - kept), \
      replaced AS (UPDATE version SET replaced_at = $16 FROM place, verdict WHERE word = 'done' AND $14 \
-         AND version.account = $1 AND version.secret = $2 AND version.number = $9 - 1 AND version.number > $9 - kept), \
+         AND version.account = $1 AND version.secret = $2 AND version.number = $20 - 1 AND version.number > $20 - kept), \
      valued AS (INSERT INTO version (account, secret, number, created_at, wrapped_key, ciphertext, created_by, generation) \
-         SELECT $1, $2, $9, $16, $17, $18, $19, generation FROM place, verdict WHERE word = 'done' AND $14) \
+         SELECT $1, $2, $20, $16, $17, $18, $19, generation FROM place, verdict WHERE word = 'done' AND $14) \
      SELECT word FROM verdict";
 
 /// Changes a secret; with a version, its value too.
@@ -162,6 +162,7 @@ pub(super) fn update(
     let with_value = version.is_some();
     let (created_at, created_by) =
         version.as_ref().map_or((None, None), |version| (Some(version.created_at), version.created_by));
+    let number = version.as_ref().map(|version| version.number);
     let sealed = version.map(|version| version.sealed);
     let wrapped_key = sealed.as_ref().map(|sealed| sealed.wrapped_key.as_bytes().to_vec());
     let values = values![
@@ -184,6 +185,7 @@ pub(super) fn update(
         wrapped_key,
         sealed.map(|sealed| sealed.ciphertext),
         created_by,
+        number,
     ];
     (UPDATE, values.into())
 }

@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 use super::api_keys;
 use super::list::{self, Select};
 use super::row::get;
-use super::session::Pool;
+use super::session::{Pool, Reader};
 use super::transaction::Transaction;
 use super::value::values;
 

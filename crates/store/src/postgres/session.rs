@@ -93,38 +93,48 @@ impl Pool {
         }
     }
 
-    /// Reads rows. What was read on a connection that turns out to be closed is read once more on another.
-    pub(super) async fn query(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>> {
+    /// Reads the rows of a list, whose statement is made for it and not kept.
+    pub(super) async fn walk(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>> {
+        self.session().await?.walk(sql, values).await
+    }
+}
+
+impl Reader for Pool {
+    /// What was read on a connection that turns out to be closed is read once more on another.
+    async fn query(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>> {
         match self.session().await?.query(sql, values).await {
             Err(error) if error::is_passing_by(&error) => self.session().await?.query(sql, values).await,
             rows => rows,
         }
     }
+}
 
-    /// Reads the rows of a list, whose statement is made for it and not kept.
-    pub(super) async fn walk(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>> {
-        self.session().await?.walk(sql, values).await
-    }
+/// What rows are read from: the database as it is, or a transaction, which sees what it changed itself.
+pub(super) trait Reader: Sync {
+    /// Reads rows.
+    fn query(&self, sql: &str, values: &[Value<'_>]) -> impl Future<Output = Result<Vec<Row>>> + Send;
 
     /// Reads a row, if there is one.
-    pub(super) async fn query_opt<T>(
+    fn query_opt<T>(
         &self,
         sql: &str,
         values: &[Value<'_>],
-        view: impl FnOnce(&Row) -> Result<T>,
-    ) -> Result<Option<T>> {
-        self.query(sql, values).await?.first().map(view).transpose()
+        view: impl FnOnce(&Row) -> Result<T> + Send,
+    ) -> impl Future<Output = Result<Option<T>>> + Send {
+        async move { self.query(sql, values).await?.first().map(view).transpose() }
     }
 
-    /// Reads one column of the one row that there is.
-    pub(super) async fn query_one<T: Column>(&self, sql: &str, values: &[Value<'_>]) -> Result<T> {
-        one(&self.query(sql, values).await?)
+    /// Reads one column of the one row that there must be.
+    fn query_one<T: Column>(
+        &self,
+        sql: &str,
+        values: &[Value<'_>],
+    ) -> impl Future<Output = Result<T>> + Send {
+        async move {
+            let rows = self.query(sql, values).await?;
+            row::get(rows.first().ok_or_else(|| row::corrupt("row"))?, 0)
+        }
     }
-}
-
-/// The first column of the one row that there must be.
-fn one<T: Column>(rows: &[Row]) -> Result<T> {
-    row::get(rows.first().ok_or_else(|| row::corrupt("row"))?, 0)
 }
 
 /// A connection that is one task's until it is dropped.
@@ -183,16 +193,6 @@ impl Session {
         self.within(DEADLINE, running).await
     }
 
-    /// Runs a statement; gives its rows.
-    pub(super) async fn query(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>> {
-        self.rows(sql, values).await.map_err(Failed::plain)
-    }
-
-    /// Reads one column of the one row that there is.
-    pub(super) async fn query_one<T: Column>(&self, sql: &str, values: &[Value<'_>]) -> Result<T> {
-        one(&self.query(sql, values).await?)
-    }
-
     /// Runs a statement that was made for this once.
     pub(super) async fn walk(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>> {
         let object = self.object()?;
@@ -223,6 +223,12 @@ impl Session {
     pub(super) async fn command(&self, sql: &str) -> Result<()> {
         let object = self.object()?;
         self.within(DEADLINE, object.batch_execute(sql)).await.map_err(Failed::plain)
+    }
+}
+
+impl Reader for Session {
+    async fn query(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>> {
+        self.rows(sql, values).await.map_err(Failed::plain)
     }
 }
 

@@ -17,8 +17,8 @@ use tokio_postgres::Row;
 
 use super::error::{self, plain, writing};
 use super::pipeline::{Sent, pipeline};
-use super::row::{self, Column, corrupt, get};
-use super::session::{Pool, Session};
+use super::row::{self, corrupt, get};
+use super::session::{Pool, Reader, Session};
 use super::value::{Value, values};
 use super::{audit, resolved};
 
@@ -111,26 +111,6 @@ impl Transaction {
         Self::begin_with(pool, account, &[]).await.map(|(transaction, _)| transaction)
     }
 
-    /// Reads rows.
-    pub(super) async fn query(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>> {
-        self.session.query(sql, values).await
-    }
-
-    /// Reads a row, if there is one.
-    pub(super) async fn query_opt<T>(
-        &self,
-        sql: &str,
-        values: &[Value<'_>],
-        view: impl FnOnce(&Row) -> Result<T>,
-    ) -> Result<Option<T>> {
-        self.query(sql, values).await?.first().map(view).transpose()
-    }
-
-    /// Reads one column of the one row that there is.
-    pub(super) async fn query_one<T: Column>(&self, sql: &str, values: &[Value<'_>]) -> Result<T> {
-        self.session.query_one(sql, values).await
-    }
-
     /// Changes rows; says how many.
     pub(super) async fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<u64> {
         self.session.execute(sql, values, plain).await
@@ -212,6 +192,12 @@ impl Transaction {
         }
         self.session.set_unclean(false);
         Ok(Committed { after, upto: tree.size(), commit, untold })
+    }
+}
+
+impl Reader for Transaction {
+    async fn query(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>> {
+        self.session.query(sql, values).await
     }
 }
 

@@ -13,7 +13,7 @@ use tokio_postgres::Row;
 
 use super::list::{self, Select};
 use super::row::{get, get_opt};
-use super::session::Pool;
+use super::session::{Pool, Reader};
 use super::transaction::Transaction;
 use super::value::values;
 use super::{accounts, deleted, rotations};

@@ -13,7 +13,7 @@ use strongroom_domain::{Error, Result};
 use tokio_postgres::Row;
 
 use super::row::{get, get_opt};
-use super::session::Pool;
+use super::session::{Pool, Reader};
 use super::transaction::Transaction;
 use super::value::{Value, values};
 

@@ -1,0 +1,101 @@
+//! The database that a store is in, where it is not a file of this machine's own.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use strongroom_store::postgres;
+use zeroize::Zeroizing;
+
+use super::Options;
+use crate::failure::Failure;
+
+/// The database, as it is set.
+#[derive(Clone)]
+pub(crate) struct Database {
+    pub(crate) options: postgres::Options,
+    password_file: Option<PathBuf>,
+    ca: Option<PathBuf>,
+    connections: usize,
+    prepare: bool,
+    pub(crate) stale_ok: bool,
+}
+
+/// The database that the options name, if they name one.
+pub(super) fn of(options: &Options) -> Result<Option<Database>, Failure> {
+    let Some(url) = &options.database else {
+        let alone = [
+            ("--database-password-file", options.database_password_file.is_some()),
+            ("--database-ca", options.database_ca.is_some()),
+            ("--database-connections", options.database_connections.is_some()),
+        ];
+        return match alone.iter().find(|(_, given)| *given) {
+            Some((flag, _)) => Err(Failure::new(format!("{flag} is for a database, and none is named"))
+                .todo("name it with --database postgres://user@host/name")),
+            None => Ok(None),
+        };
+    };
+    let named = connect(url, options.database_password_file.as_deref())?;
+    let connections = options.database_connections.map_or(postgres::Options::CONNECTIONS, |number| number.get() as usize);
+    let prepare = options.database_prepare.unwrap_or(true);
+    let named = named.connections(connections).prepare(prepare);
+    let named = match &options.database_ca {
+        Some(ca) => named.authorities(ca),
+        None => named,
+    };
+    Ok(Some(Database {
+        options: named,
+        password_file: options.database_password_file.clone(),
+        ca: options.database_ca.clone(),
+        connections,
+        prepare,
+        stale_ok: options.database_stale_ok.unwrap_or(false),
+    }))
+}
+
+/// A database by its URL, which must not hold the password: others on the machine may see it in a list of processes.
+pub(crate) fn connect(url: &str, password_file: Option<&Path>) -> Result<postgres::Options, Failure> {
+    let options = postgres::Options::parse(url).map_err(|error| Failure::new("the database cannot be used").because(error))?;
+    if options.has_password() {
+        return Err(Failure::new("the database's URL holds a password, which others may see there")
+            .todo("write it to a file of your own and name that with --database-password-file"));
+    }
+    match password_file {
+        Some(path) => Ok(options.password(password(path)?.as_bytes())),
+        None => Ok(options),
+    }
+}
+
+/// The password in a file that only its owner may read, without the line's end.
+fn password(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let failed = || Failure::new(format!("the database's password file {} cannot be used", path.display()));
+    let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| failed().because(error))?;
+    // A file that a container or a service manager hands in belongs to root, with the group as who may read it.
+    let mode = std::fs::metadata(path).map_err(|error| failed().because(error))?.permissions().mode();
+    if mode & 0o007 != 0 {
+        return Err(Failure::new(format!("the database's password file {} can be read by other users", path.display()))
+            .todo(format!("chmod 600 {}", path.display())));
+    }
+    let password = text.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        return Err(failed().todo("it is empty: write the password to it"));
+    }
+    Ok(Zeroizing::new(password.to_owned()))
+}
+
+/// The settings as they are shown.
+pub(super) fn rows(database: Option<&Database>) -> Vec<(&'static str, String)> {
+    let none = || "none".to_owned();
+    let path = |path: &PathBuf| path.display().to_string();
+    let on = |on: bool| on.to_string();
+    vec![
+        ("database", database.map_or_else(none, |database| format!("postgres://{}", database.options.place()))),
+        ("database_password_file", database.and_then(|database| database.password_file.as_ref()).map_or_else(none, path)),
+        ("database_ca", database.and_then(|database| database.ca.as_ref()).map_or_else(|| "the system's".to_owned(), path)),
+        (
+            "database_connections",
+            database.map_or(postgres::Options::CONNECTIONS, |database| database.connections).to_string(),
+        ),
+        ("database_prepare", on(database.is_none_or(|database| database.prepare))),
+        ("database_stale_ok", on(database.is_some_and(|database| database.stale_ok))),
+    ]
+}
