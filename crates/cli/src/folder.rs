@@ -89,7 +89,8 @@ pub(crate) fn key_file_read(path: &Path) -> Result<Option<KeyFile>, Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed().because(error)),
     };
-    if others(path).map_err(|error| failed().because(error))? != 0 {
+    let about = fs::metadata(path).map_err(|error| failed().because(error))?;
+    if strongroom_slots::is_open_to_others(&about) {
         return Err(Failure::new(format!("the root key file {} can be read by other users", path.display()))
             .todo(format!("chmod 600 {}", path.display())));
     }

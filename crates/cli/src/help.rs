@@ -17,7 +17,18 @@ const GROUPS: [(&str, &[&str]); 3] = [
     ("Keys and profiles", &["login", "logout", "whoami", "api-key", "explain"]),
     (
         "The server",
-        &["serve", "config", "doctor", "audit", "backup", "restore", "seed", "key", "ip-restrictions"],
+        &[
+            "serve",
+            "config",
+            "doctor",
+            "audit",
+            "backup",
+            "restore",
+            "seed",
+            "key",
+            "ip-restrictions",
+            "healthcheck",
+        ],
     ),
 ];
 

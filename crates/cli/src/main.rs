@@ -147,6 +147,9 @@ enum Command {
         after_help = "Examples:\n  strongroom unseal\n  strongroom unseal --url https://secrets.example.com:7070 --with shamir\n  strongroom unseal --from /media/words.txt --with recovery\n\nNo API key is needed. Several people may each give a share from where they are, within ten minutes."
     )]
     Unseal(Box<remote::seal::Unseal>),
+    /// Ask a server whether it is ready
+    #[command(after_help = remote::healthcheck::HELP)]
+    Healthcheck(Box<remote::healthcheck::Healthcheck>),
     /// Make and remove API keys
     #[command(after_help = "Example:\n  strongroom api-key create --grant 'resolve prod:*' --expires-in 90d")]
     ApiKey(Box<remote::api_key::ApiKey>),
@@ -238,6 +241,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<ExitCode, Failure> {
         Command::Key(key) => key.run(),
         Command::Seal(seal) => seal.run(),
         Command::Unseal(unseal) => unseal.run(),
+        Command::Healthcheck(check) => check.run(),
         Command::ApiKey(key) => key.run(),
         Command::Explain(explain) => explain.run(),
         Command::Login(login) => login.run(),

@@ -128,12 +128,17 @@ fn a_server_without_a_key_of_its_own_waits_to_be_unsealed() {
         let state = server.client().get("/strongroom/seal").expect_status(200).json();
         assert_eq!(state, json!({"sealed": true, "kinds": ["passphrase", "recovery"]}));
         let ops = stranger(&server);
+        assert_eq!(ops.does(&["healthcheck", "--live"]), "");
+        assert!(ops.fails(5, &["healthcheck"]).contains("sealed"));
         let file = ops.file("given", given.as_bytes());
         let told = ops.does(&["unseal", "--with", with, "--from", &file]);
         assert_eq!(told, "The server is unsealed.\n");
         assert!(resolves(&server), "{with}");
         assert_eq!(ops.does(&["unseal"]), "The server is not sealed.\n");
+        assert_eq!(ops.does(&["healthcheck"]), "");
         server.stop();
+        ops.fails(5, &["healthcheck"]);
+        ops.fails(5, &["healthcheck", "--live"]);
     }
     assert_chain_holds(folder.path());
     let events = audit_events(folder.path());

@@ -14,6 +14,7 @@ pub mod shamir;
 pub mod transit;
 
 pub use error::Error;
+pub use private_file::is_open_to_others;
 pub use service::{Config, KmsConfig, TokenConfig};
 
 use strongroom_crypto::{SlotKey, SlotPublicKey};

@@ -1,8 +1,8 @@
 //! Files with what opens a key service: tokens and PINs.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -11,6 +11,20 @@ use crate::Error;
 
 /// Bytes of such a file.
 const LARGEST: u64 = 16 * 1024;
+
+/// Whether others than this process's user may read or write a file.
+///
+/// A file of root's that its group may read, and no more, counts as this process's own where that is not root's: Kubernetes and systemd
+/// hand secrets over like that.
+#[must_use]
+pub fn is_open_to_others(about: &Metadata) -> bool {
+    is_open(about.permissions().mode(), about.uid(), rustix::process::geteuid().as_raw())
+}
+
+fn is_open(mode: u32, owner: u32, user: u32) -> bool {
+    let handed_over = owner == 0 && user != 0 && mode & 0o077 == 0o040;
+    mode & 0o077 != 0 && !handed_over
+}
 
 /// Reads the one word of visible ASCII in a file that only its owner may read.
 ///
@@ -27,7 +41,7 @@ pub(crate) fn read(what: &str, path: &Path) -> Result<Zeroizing<String>, Error> 
     if !about.is_file() {
         return Err(failed(&"it is no plain file"));
     }
-    if about.permissions().mode() & 0o077 != 0 {
+    if is_open_to_others(&about) {
         return Err(failed(&format!("others can read it: chmod 600 {shown}")));
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(1024));
@@ -43,6 +57,19 @@ pub(crate) fn read(what: &str, path: &Path) -> Result<Zeroizing<String>, Error> 
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_root_hands_to_another_user_by_a_group_is_open_to_nobody_else() {
+        for mode in [0o600, 0o400] {
+            assert!(!is_open(mode, 0, 0) && !is_open(mode, 1000, 1000));
+        }
+        assert!(!is_open(0o440, 0, 1000) && !is_open(0o640, 0, 1000));
+        // Not its own, not root's reading of it, and no more than reading by a group.
+        assert!(is_open(0o440, 1000, 1000) && is_open(0o440, 0, 0) && is_open(0o440, 1001, 1000));
+        for mode in [0o460, 0o450, 0o444, 0o404, 0o470] {
+            assert!(is_open(mode, 0, 1000), "{mode:o}");
+        }
+    }
 
     #[test]
     fn such_a_file_is_its_owners_alone_and_not_repeated() {

@@ -14,7 +14,7 @@ use strongroom_testbed::{Postgres, ROLE};
 
 /// One server for all tests of this file, each in a database of its own.
 static SERVER: LazyLock<Postgres> =
-    LazyLock::new(|| Postgres::start(strongroom_testbed::Options::default().careless().setting("max_connections", "400")));
+    LazyLock::new(|| Postgres::start(strongroom_testbed::Options::default().careless().setting("max_connections", "400").setting("log_min_duration_statement", "500").setting("log_lock_waits","on").setting("log_connections","on")));
 
 /// Runs every case on a store of its own, and fails with the names of all that failed.
 fn conforms(database: &str, set: fn(Options) -> Options, dress: fn(PostgresStore) -> Box<dyn Store>) {
@@ -38,6 +38,7 @@ fn conforms(database: &str, set: fn(Options) -> Options, dress: fn(PostgresStore
             failed.push(case.name);
         }
     }
+    eprintln!("{}", SERVER.log().lines().filter(|l| l.contains("duration") || l.contains("still wait") || l.contains("ERROR") || l.contains("FATAL")).take(60).collect::<Vec<_>>().join("\n"));
     assert!(failed.is_empty(), "failed, as told above: {failed:#?}");
 }
 

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use crate::PATIENCE;
+
 /// Where Debian puts them.
 fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
@@ -34,12 +36,22 @@ fn owner() -> Option<(u32, u32)> {
 }
 
 /// One of them, in a folder, as the user who owns what they make.
-pub(crate) fn program(name: &str, folder_to_run_in: &Path) -> Command {
-    let mut command = Command::new(folder().join(name));
+pub(crate) fn program(name: &str, place: &Path) -> Command {
+    as_owner(Command::new(folder().join(name)), place)
+}
+
+/// The same, ended after [`PATIENCE`].
+pub(crate) fn bounded(name: &str, place: &Path) -> Command {
+    let mut command = Command::new("timeout");
+    command.arg(PATIENCE.as_secs().to_string()).arg(folder().join(name));
+    as_owner(command, place)
+}
+
+fn as_owner(mut command: Command, place: &Path) -> Command {
     if let Some((uid, gid)) = owner() {
         command.uid(uid).gid(gid);
     }
-    command.current_dir(folder_to_run_in).env_clear().env("LC_ALL", "C.UTF-8");
+    command.current_dir(place).env_clear().env("LC_ALL", "C.UTF-8");
     command
 }
 

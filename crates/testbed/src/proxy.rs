@@ -238,8 +238,7 @@ fn serve(shared: &Arc<Shared>, client: TcpStream) {
 fn pump(shared: &Shared, towards: Towards, mut from: TcpStream, mut to: TcpStream) {
     let mut chunk = vec![0; 64 << 10];
     let mut before = Vec::new();
-    loop {
-        let Ok(read @ 1..) = from.read(&mut chunk) else { break };
+    while let Ok(read @ 1..) = from.read(&mut chunk) {
         let chunk = &chunk[..read];
         let delay = shared.lock().delay;
         std::thread::sleep(delay);

@@ -6,7 +6,7 @@ use super::Args;
 use crate::build::{for_tests, ordinary_members};
 use crate::process::{cargo, command, run};
 use crate::server::{Server, scratch};
-use crate::{Result, bench, fuzz, generate, setup};
+use crate::{Result, bench, deploy, fuzz, generate, setup};
 
 pub(super) fn fmt(_: &Args) -> Result {
     run(&mut cargo(["fmt", "--all", "--check"]))
@@ -45,6 +45,10 @@ pub(super) fn generated(_: &Args) -> Result {
     generate::check(&for_tests()?)?;
     let validator = setup::python_tools()?.join("openapi-spec-validator");
     run(command(validator).arg(generate::OPENAPI))
+}
+
+pub(super) fn deploy(_: &Args) -> Result {
+    deploy::check(&for_tests()?)
 }
 
 pub(super) fn compat(_: &Args) -> Result {

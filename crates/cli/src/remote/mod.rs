@@ -12,6 +12,7 @@ pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod find;
 mod grant;
+pub(crate) mod healthcheck;
 pub(crate) mod import;
 mod input;
 pub(crate) mod key;

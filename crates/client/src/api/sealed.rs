@@ -34,6 +34,29 @@ impl Sealed {
         self.call(Method::Post, "/strongroom/unseal", Some(with))
     }
 
+    /// Whether it is ready to answer: not sealed, and its store can be read.
+    ///
+    /// # Errors
+    /// Every kind of [`Error`] but [`Error::Setting`].
+    pub fn ready(&self) -> Result<(), Error> {
+        self.probe("/readyz")
+    }
+
+    /// Whether it answers at all.
+    ///
+    /// # Errors
+    /// Every kind of [`Error`] but [`Error::Setting`].
+    pub fn live(&self) -> Result<(), Error> {
+        self.probe("/healthz")
+    }
+
+    fn probe(&self, path: &str) -> Result<(), Error> {
+        match self.0.send(Method::Get, path, &[], None::<&()>)? {
+            (200, _) => Ok(()),
+            (status, text) => Err(Error::Refused(Refusal::read(status, None, &text))),
+        }
+    }
+
     fn call(&self, method: Method, path: &str, body: Option<&wire::Unseal>) -> Result<wire::Seal, Error> {
         match self.0.send(method, path, &[], body)? {
             (200, text) => serde_json::from_slice(&text)

@@ -1,18 +1,49 @@
 //! Where the database is, and how it is spoken to.
 
+use std::future::poll_fn;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+
+use deadpool_postgres::{Connect, ConfigConnectImpl};
 
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use tokio_postgres::Config;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Config};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How TLS with the database is made.
 pub(super) type Tls = MakeRustlsConnect;
+
+/// What a connection is made to give: what asks on it, and the task that serves it.
+type Connecting<'a> = Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), tokio_postgres::Error>> + Send + 'a>>;
+
+/// Makes connections on the runtime that the store was opened on, whoever needs one: they outlive those.
+pub(super) struct Connector {
+    connect: ConfigConnectImpl<Tls>,
+    runtime: Handle,
+}
+
+impl Connector {
+    pub(super) fn new(tls: Tls) -> Self {
+        Self { connect: ConfigConnectImpl { tls }, runtime: Handle::current() }
+    }
+}
+
+impl Connect for Connector {
+    fn connect(&self, config: &Config) -> Connecting<'_> {
+        let mut connecting = self.connect.connect(config);
+        Box::pin(poll_fn(move |context| {
+            let _entered = self.runtime.enter();
+            connecting.as_mut().poll(context)
+        }))
+    }
+}
 
 /// How long a connection may take to be made, each host of several by itself.
 const CONNECT: Duration = Duration::from_secs(3);

@@ -11,7 +11,7 @@ use strongroom_domain::{Error, Result};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::connect::{Options, Tls};
+use super::connect::{Connector, Options, Tls};
 use super::error::{self, away, plain};
 use super::row::{self, Column};
 use super::value::Value;
@@ -45,7 +45,7 @@ pub(super) struct Pool {
 impl Pool {
     pub(super) fn new(options: &Options, tls: Tls) -> Result<Self> {
         let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(options.config.clone(), tls, config);
+        let manager = Manager::from_connect(options.config.clone(), Connector::new(tls), config);
         let pool = deadpool_postgres::Pool::builder(manager)
             .max_size(options.connections)
             .timeouts(Timeouts { wait: Some(WAIT), create: Some(WAIT), recycle: Some(WAIT) })
@@ -72,7 +72,10 @@ impl Pool {
     fn refused(&self, refused: PoolError) -> Error {
         match refused {
             PoolError::Timeout(TimeoutType::Wait) => away("no connection to the database became free in time"),
-            PoolError::Timeout(_) => self.unreached(away("the database did not answer in time")),
+            PoolError::Timeout(TimeoutType::Create) => {
+                self.unreached(away("no connection to the database could be made in time"))
+            }
+            PoolError::Timeout(TimeoutType::Recycle) => away("a connection to the database did not answer in time"),
             PoolError::Backend(source) => self.unreached(plain(source)),
             other => Error::Internal(Box::new(other)),
         }

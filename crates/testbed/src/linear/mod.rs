@@ -28,6 +28,12 @@ pub trait Model {
     /// What it is after an operation that was answered so; `None` where it would have answered otherwise. Where nobody knows the
     /// answer, any will do.
     fn step(&self, state: &Self::State, op: &Self::Op, answer: Option<&Self::Answer>) -> Option<Self::State>;
+
+    /// Whether an operation that was answered so changes no state at all, as one that only reads. The search is shorter for it.
+    fn only_reads(&self, op: &Self::Op, answer: &Self::Answer) -> bool {
+        let _ = (op, answer);
+        false
+    }
 }
 
 /// An operation as its client saw it. Times count from any moment, in any unit.
@@ -93,6 +99,8 @@ struct Search<'a, M: Model> {
     calls: &'a [Call<M::Op, M::Answer>],
     /// The calls by their start.
     by_start: Vec<usize>,
+    /// All before this place of that are done.
+    first: usize,
     done: Done,
     /// How many of the answered ones are not.
     left: usize,
@@ -111,6 +119,7 @@ impl<'a, M: Model> Search<'a, M> {
             model,
             calls,
             by_start,
+            first: 0,
             done: Done(vec![0; calls.len().div_ceil(64)]),
             left: calls.iter().filter(|call| call.answer.is_some()).count(),
             state: model.start(),
@@ -140,31 +149,54 @@ impl<'a, M: Model> Search<'a, M> {
     /// The next call, from a place of the order by start on, that may be the next one to happen.
     fn next(&mut self, from: usize) -> Option<(usize, M::State)> {
         // Nothing can happen after an operation that was answered before it was asked for.
-        let waiting = || self.by_start.iter().enumerate().filter(|(_, call)| !self.done.has(**call));
-        let ends = waiting().filter(|(_, call)| self.calls[**call].answer.is_some());
-        let first_end = ends.map(|(_, call)| self.calls[*call].end).min()?;
-        let may = waiting().filter(|(place, call)| *place >= from && self.calls[**call].start <= first_end);
-        for (place, call) in may.map(|(place, call)| (place, *call)).collect::<Vec<_>>() {
+        let mut first_end = u64::MAX;
+        for place in self.first..self.by_start.len() {
+            let call = self.by_start[place];
             let one = &self.calls[call];
-            let Some(state) = self.model.step(&self.state, &one.op, one.answer.as_ref()) else { continue };
-            // What was never answered and changes nothing need not have happened.
-            if one.answer.is_none() && state == self.state {
+            if one.start > first_end {
+                break;
+            }
+            if self.done.has(call) {
                 continue;
             }
-            self.done.toggle(call);
-            let is_new = self.seen.insert((self.done.clone(), state.clone()));
-            self.done.toggle(call);
-            if is_new {
+            if one.answer.is_some() {
+                first_end = first_end.min(one.end);
+            }
+            if place >= from
+                && let Some(state) = self.leads_to_new(call)
+            {
                 return Some((place, state));
             }
         }
         None
     }
 
+    /// The state after a call, if it may be the next one and nobody was there before.
+    fn leads_to_new(&mut self, call: usize) -> Option<M::State> {
+        let one = &self.calls[call];
+        let state = self.model.step(&self.state, &one.op, one.answer.as_ref())?;
+        // What was never answered and changes nothing need not have happened.
+        if one.answer.is_none() && state == self.state {
+            return None;
+        }
+        self.done.toggle(call);
+        let there = (self.done.clone(), state);
+        self.done.toggle(call);
+        if self.seen.contains(&there) {
+            return None;
+        }
+        let state = there.1.clone();
+        self.seen.insert(there);
+        Some(state)
+    }
+
     fn advance(&mut self, place: usize, state: M::State) {
         let call = self.by_start[place];
         self.done.toggle(call);
         self.left -= usize::from(self.calls[call].answer.is_some());
+        while self.by_start.get(self.first).is_some_and(|call| self.done.has(*call)) {
+            self.first += 1;
+        }
         let before = std::mem::replace(&mut self.state, state);
         self.tried.push(Tried { call, before, place });
         if self.tried.len() > self.longest.0.len() {
@@ -176,13 +208,13 @@ impl<'a, M: Model> Search<'a, M> {
     fn go_back(&mut self) -> Option<usize> {
         loop {
             let last = self.tried.pop()?;
-            let answered = self.calls[last.call].answer.is_some();
-            // One that changes nothing and may happen now may as well: if the rest has no order after it, it has none at all.
-            let was_free = answered && last.before == self.state;
+            let Call { op, answer, .. } = &self.calls[last.call];
             self.done.toggle(last.call);
-            self.left += usize::from(answered);
+            self.first = self.first.min(last.place);
+            self.left += usize::from(answer.is_some());
             self.state = last.before;
-            if !was_free {
+            // One that only reads and may happen now may as well: if the rest has no order after it, it has none at all.
+            if !answer.as_ref().is_some_and(|answer| self.model.only_reads(op, answer)) {
                 return Some(last.place + 1);
             }
         }
@@ -194,7 +226,8 @@ impl<'a, M: Model> Search<'a, M> {
 
     fn violation(&self) -> Violation {
         let (order, state) = &self.longest;
-        let mut text = "no order of these operations explains all answers; the longest that explains some:\n".to_owned();
+        let mut text =
+            "no order of these operations explains all answers; the longest that explains some:\n".to_owned();
         for call in order {
             text += &format!("  {:?}\n", self.calls[*call]);
         }

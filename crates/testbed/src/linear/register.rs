@@ -84,4 +84,8 @@ impl Model for Register {
         let (after, would) = Self::apply(*state, *op);
         answer.is_none_or(|answer| *answer == would).then_some(after)
     }
+
+    fn only_reads(&self, op: &Op, answer: &Answer) -> bool {
+        *op == Op::Read || !matches!(answer, Answer::Is(_))
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use super::write_private;
 use crate::programs;
@@ -14,6 +14,8 @@ pub(super) const KEY: &str = "tls-key.pem";
 /// Makes them in a folder.
 pub(super) fn make(folder: &Path) {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    // Of the same name as what it signs, that would count as signed by itself.
+    authority.distinguished_name.push(DnType::CommonName, "Strongroom's tests");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
     let own = authority.self_signed(&key).unwrap();
@@ -22,8 +24,7 @@ pub(super) fn make(folder: &Path) {
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
-    for (name, text) in
-        [(AUTHORITY, own.pem()), (CERTIFICATE, certificate.pem()), (KEY, key.serialize_pem())]
+    for (name, text) in [(AUTHORITY, own.pem()), (CERTIFICATE, certificate.pem()), (KEY, key.serialize_pem())]
     {
         write_private(&folder.join(name), &text);
         programs::give(&folder.join(name));

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::SmallDisk;
 use crate::guard::Guard;
-use crate::programs::{self, done, program};
+use crate::programs::{self, bounded, done, program};
 
 pub use options::Options;
 use process::Process;
@@ -89,13 +89,7 @@ impl Postgres {
     }
 
     /// What was made, and does not run yet.
-    fn over(
-        folder: TempDir,
-        data: PathBuf,
-        flags: Vec<String>,
-        tls: bool,
-        disk: Option<SmallDisk>,
-    ) -> Self {
+    fn over(folder: TempDir, data: PathBuf, flags: Vec<String>, tls: bool, disk: Option<SmallDisk>) -> Self {
         // Its pid is looked at again: another process may have the number by now.
         let end = "pid=$(head -n 1 \"$1/postmaster.pid\"); case $(readlink \"/proc/$pid/exe\") in \
                    */postgres) kill -QUIT \"$pid\"; kill -CONT \"$pid\"; \
@@ -161,7 +155,8 @@ impl Postgres {
     /// # Panics
     /// If one fails.
     pub fn run(&self, database: &str, statements: &str) -> String {
-        self.try_run(database, statements).unwrap_or_else(|said| panic!("{statements}: {said}\n{}", self.log()))
+        self.try_run(database, statements)
+            .unwrap_or_else(|said| panic!("{statements}: {said}\n{}", self.log()))
     }
 
     /// The same, where it may fail.
@@ -169,7 +164,8 @@ impl Postgres {
     /// # Errors
     /// What the server, or `psql`, said.
     pub fn try_run(&self, database: &str, statements: &str) -> Result<String, String> {
-        let mut psql = program("psql", self.folder.path());
+        // What waits for a replica that is away waits for ever.
+        let mut psql = bounded("psql", self.folder.path());
         psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database]);
         psql.arg("-h").arg(self.folder.path()).args(["-p", &self.port.to_string(), "-c", statements]);
         let output = psql.output().unwrap();

@@ -2,7 +2,7 @@
 
 use super::{Postgres, own_folder, write_private};
 use crate::poll;
-use crate::programs::{done, program};
+use crate::programs::{bounded, done};
 
 /// Whether a commit waits for a replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,14 +27,22 @@ impl Postgres {
         let data = folder.path().join("data");
         let own = self.folder.path().display();
         let from = format!("host={own} port={} user=postgres application_name={NAME}", self.port);
-        let mut copy = program("pg_basebackup", folder.path());
-        copy.arg("-D").arg(&data).args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "-d", &from]);
+        let mut copy = bounded("pg_basebackup", folder.path());
+        copy.arg("-D").arg(&data).args([
+            "--write-recovery-conf",
+            "--checkpoint=fast",
+            "--no-sync",
+            "-d",
+            &from,
+        ]);
         done(&mut copy);
         write_private(&folder.path().join("password"), self.password());
         let mut flags = self.flags.clone();
         if self.tls {
             // The same certificate: a client that trusts the one trusts the other.
-            for name in [super::certificate::AUTHORITY, super::certificate::CERTIFICATE, super::certificate::KEY] {
+            for name in
+                [super::certificate::AUTHORITY, super::certificate::CERTIFICATE, super::certificate::KEY]
+            {
                 std::fs::copy(self.folder.path().join(name), folder.path().join(name)).unwrap();
                 crate::programs::give(&folder.path().join(name));
             }
