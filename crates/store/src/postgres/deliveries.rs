@@ -90,8 +90,10 @@ const PUT: &str = "INSERT INTO webhook_delivery \
 
 /// Writes deliveries in the place of those of the same records.
 async fn put(transaction: &Transaction, webhook: WebhookId, deliveries: &[&Delivery]) -> Result<()> {
-    let ints = |of: fn(&Delivery) -> i64| Value::Ints(deliveries.iter().map(|delivery| of(delivery)).collect());
-    let texts = |of: fn(&Delivery) -> &str| Value::Texts(deliveries.iter().map(|delivery| of(delivery)).collect());
+    let ints =
+        |of: fn(&Delivery) -> i64| Value::Ints(deliveries.iter().map(|delivery| of(delivery)).collect());
+    let texts =
+        |of: fn(&Delivery) -> &str| Value::Texts(deliveries.iter().map(|delivery| of(delivery)).collect());
     let events = deliveries.iter().map(|delivery| Cow::Owned(delivery.event.ksuid().as_bytes().to_vec()));
     let values = values![
         transaction.account,

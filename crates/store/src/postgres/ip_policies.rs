@@ -74,7 +74,8 @@ pub(super) async fn list(pool: &Pool, account: i64, query: &Query) -> Result<Lis
 pub(super) async fn update(transaction: &Transaction, policy: &IpPolicy) -> Result<()> {
     let sql = "UPDATE ip_policy SET description = $4, metadata = $5, revision = $3 \
                WHERE account = $1 AND id = $2 AND revision = $3 - 1";
-    let values = values![transaction.account, policy.id, policy.revision, &policy.description, &policy.metadata];
+    let values =
+        values![transaction.account, policy.id, policy.revision, &policy.description, &policy.metadata];
     transaction.change(sql, &values).await
 }
 

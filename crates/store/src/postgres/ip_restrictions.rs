@@ -1,10 +1,10 @@
 //! IP restrictions.
 
+use strongroom_domain::Result;
 use strongroom_domain::error::{Noun, Rule};
 use strongroom_domain::ids::{IpPolicyId, IpRestrictionId, Ksuid};
 use strongroom_domain::ip_policy::{IpRestriction, RestrictionType};
 use strongroom_domain::page::{Listing, Query};
-use strongroom_domain::Result;
 use tokio_postgres::Row;
 
 use super::list::{self, Select};
