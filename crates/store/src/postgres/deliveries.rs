@@ -1,5 +1,8 @@
 //! What webhooks were not told yet, or never will be.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use strongroom_domain::Result;
 use strongroom_domain::ids::{EventId, WebhookId};
@@ -10,7 +13,7 @@ use tokio_postgres::Row;
 use super::row::{corrupt, get};
 use super::session::{Pool, Reader};
 use super::transaction::Transaction;
-use super::value::values;
+use super::value::{Value, values};
 
 /// A webhook, by its account's number and its id.
 type Of = (i64, WebhookId);
@@ -55,37 +58,56 @@ pub(super) async fn list(
     Ok(Listing::from_lookahead(items, limit))
 }
 
+/// Keeps what became of attempts; what is said last of a delivery counts.
 pub(super) async fn settle(transaction: &Transaction, webhook: WebhookId, settled: &[Settled]) -> Result<()> {
+    let (mut delivered, mut failed) = (Vec::new(), BTreeMap::new());
     for one in settled {
         match one {
             Settled::Delivered(sequence) => {
-                let sql = "DELETE FROM webhook_delivery WHERE account = $1 AND webhook = $2 AND sequence = $3";
-                transaction.execute(sql, &values![transaction.account, webhook, *sequence]).await?;
+                failed.remove(sequence);
+                delivered.push(sequence.cast_signed());
             }
-            Settled::Failed(delivery) => put(transaction, webhook, delivery).await?,
+            Settled::Failed(delivery) => {
+                failed.insert(delivery.sequence, delivery);
+            }
         }
     }
-    Ok(())
+    if !delivered.is_empty() {
+        let sql = "DELETE FROM webhook_delivery WHERE account = $1 AND webhook = $2 AND sequence = ANY($3)";
+        transaction.execute(sql, &values![transaction.account, webhook, Value::Ints(delivered)]).await?;
+    }
+    let failed: Vec<&Delivery> = failed.into_values().collect();
+    if failed.is_empty() { Ok(()) } else { put(transaction, webhook, &failed).await }
 }
 
-async fn put(transaction: &Transaction, webhook: WebhookId, delivery: &Delivery) -> Result<()> {
-    let sql = "INSERT INTO webhook_delivery (account, webhook, sequence, event, kind, body, dead, attempts, due, error) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (account, webhook, sequence) DO UPDATE SET \
-               event = excluded.event, kind = excluded.kind, body = excluded.body, dead = excluded.dead, \
-               attempts = excluded.attempts, due = excluded.due, error = excluded.error";
+const PUT: &str = "INSERT INTO webhook_delivery \
+     (account, webhook, sequence, event, kind, body, dead, attempts, due, error) \
+     SELECT $1, $2, sequence, event, kind, body, dead <> 0, attempts, due, error \
+     FROM unnest($3::BIGINT[], $4::BYTEA[], $5::TEXT[], $6::TEXT[], $7::BIGINT[], $8::BIGINT[], $9::BIGINT[], $10::TEXT[]) \
+     AS new (sequence, event, kind, body, dead, attempts, due, error) \
+     ON CONFLICT (account, webhook, sequence) DO UPDATE SET event = excluded.event, kind = excluded.kind, \
+     body = excluded.body, dead = excluded.dead, attempts = excluded.attempts, due = excluded.due, error = excluded.error";
+
+/// Writes deliveries in the place of those of the same records.
+async fn put(transaction: &Transaction, webhook: WebhookId, deliveries: &[&Delivery]) -> Result<()> {
+    let ints =
+        |of: fn(&Delivery) -> i64| Value::Ints(deliveries.iter().map(|delivery| of(delivery)).collect());
+    let texts =
+        |of: fn(&Delivery) -> &str| Value::Texts(deliveries.iter().map(|delivery| of(delivery)).collect());
+    let events = deliveries.iter().map(|delivery| Cow::Owned(delivery.event.ksuid().as_bytes().to_vec()));
     let values = values![
         transaction.account,
         webhook,
-        delivery.sequence,
-        delivery.event.ksuid(),
-        &delivery.kind,
-        &delivery.body,
-        delivery.state == DeliveryState::Dead,
-        delivery.attempts,
-        delivery.due,
-        &delivery.error,
+        ints(|delivery| delivery.sequence.cast_signed()),
+        Value::ManyBytes(events.collect()),
+        texts(|delivery| &delivery.kind),
+        texts(|delivery| &delivery.body),
+        ints(|delivery| (delivery.state == DeliveryState::Dead).into()),
+        ints(|delivery| delivery.attempts.into()),
+        ints(|delivery| delivery.due.as_second()),
+        texts(|delivery| &delivery.error),
     ];
-    transaction.execute(sql, &values).await.map(drop)
+    transaction.execute(PUT, &values).await.map(drop)
 }
 
 pub(super) async fn retry(

@@ -19,12 +19,21 @@ use super::transaction::Transaction;
 use super::value::values;
 use super::{PostgresStore, ip_policies, ip_restrictions, ip_rules};
 
-/// The gate as it is, or as the change that is under way leaves it.
+/// The gate as it is, or as the change that is under way leaves it. Restrictions and rules are read one after the other, and
+/// others may change them meanwhile: of two moments they might make a gate that there never was. So the rules count if the
+/// restrictions are still the same after them.
 async fn gate(reader: &impl Reader, account: i64) -> Result<Gate> {
-    let restrictions = ip_restrictions::all(reader, account).await?;
+    let mut restrictions = ip_restrictions::all(reader, account).await?;
     // As a rule there is none, and the rules of policies that nothing names are of no account.
-    let rules = if restrictions.is_empty() { Vec::new() } else { ip_rules::all(reader, account).await? };
-    Ok(Gate::new(&restrictions, &rules))
+    while !restrictions.is_empty() {
+        let rules = ip_rules::all(reader, account).await?;
+        let still = ip_restrictions::all(reader, account).await?;
+        if still == restrictions {
+            return Ok(Gate::new(&restrictions, &rules));
+        }
+        restrictions = still;
+    }
+    Ok(Gate::default())
 }
 
 /// Refuses a change that has kept an address out. It is undone then.

@@ -11,7 +11,7 @@ use super::list::{self, Select};
 use super::row::get;
 use super::session::{Pool, Reader};
 use super::transaction::Transaction;
-use super::value::values;
+use super::value::{Value, values};
 use super::{ip_gate, ip_restrictions, ip_rules};
 
 const SELECT: &str = "SELECT id, description, metadata, created_at, revision FROM ip_policy";
@@ -41,13 +41,17 @@ pub(super) async fn insert(transaction: &Transaction, policy: &IpPolicy) -> Resu
     transaction.write(Noun::IpPolicy, sql, &values).await.map(drop)
 }
 
-pub(super) async fn find(reader: &impl Reader, account: i64, id: IpPolicyId) -> Result<Option<IpPolicy>> {
-    reader.query_opt(&format!("{SELECT} WHERE account = $1 AND id = $2"), &values![account, id], view).await
+pub(super) async fn find(pool: &Pool, account: i64, id: IpPolicyId) -> Result<Option<IpPolicy>> {
+    pool.query_opt(&format!("{SELECT} WHERE account = $1 AND id = $2"), &values![account, id], view).await
 }
 
-/// Whether there is such a policy, for what is to name it.
-pub(super) async fn is_there(transaction: &Transaction, id: IpPolicyId) -> Result<bool> {
-    Ok(find(transaction, transaction.account, id).await?.is_some())
+/// The first of these ids that no policy has, for what is to name them.
+pub(super) async fn missing(transaction: &Transaction, ids: &[IpPolicyId]) -> Result<Option<IpPolicyId>> {
+    let sql = "SELECT id FROM ip_policy WHERE account = $1 AND id = ANY($2)";
+    let bytes = ids.iter().map(|id| id.ksuid().as_bytes().to_vec().into()).collect();
+    let rows = transaction.query(sql, &values![transaction.account, Value::ManyBytes(bytes)]).await?;
+    let there: Vec<IpPolicyId> = rows.iter().map(|row| get(row, 0)).collect::<Result<_>>()?;
+    Ok(ids.iter().copied().find(|id| !there.contains(id)))
 }
 
 pub(super) async fn list(pool: &Pool, account: i64, query: &Query) -> Result<Listing<IpPolicy>> {
@@ -70,7 +74,8 @@ pub(super) async fn list(pool: &Pool, account: i64, query: &Query) -> Result<Lis
 pub(super) async fn update(transaction: &Transaction, policy: &IpPolicy) -> Result<()> {
     let sql = "UPDATE ip_policy SET description = $4, metadata = $5, revision = $3 \
                WHERE account = $1 AND id = $2 AND revision = $3 - 1";
-    let values = values![transaction.account, policy.id, policy.revision, &policy.description, &policy.metadata];
+    let values =
+        values![transaction.account, policy.id, policy.revision, &policy.description, &policy.metadata];
     transaction.change(sql, &values).await
 }
 

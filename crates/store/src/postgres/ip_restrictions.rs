@@ -1,10 +1,10 @@
 //! IP restrictions.
 
+use strongroom_domain::Result;
 use strongroom_domain::error::{Noun, Rule};
 use strongroom_domain::ids::{IpPolicyId, IpRestrictionId, Ksuid};
 use strongroom_domain::ip_policy::{IpRestriction, RestrictionType};
 use strongroom_domain::page::{Listing, Query};
-use strongroom_domain::Result;
 use tokio_postgres::Row;
 
 use super::list::{self, Select};
@@ -40,12 +40,10 @@ fn policies(restriction: &IpRestriction) -> Vec<u8> {
 }
 
 async fn check_policies(transaction: &Transaction, restriction: &IpRestriction) -> Result<()> {
-    for policy in &restriction.policies {
-        if !ip_policies::is_there(transaction, *policy).await? {
-            return Err(Rule::NoSuchIpPolicy(policy.to_string()).into());
-        }
+    match ip_policies::missing(transaction, &restriction.policies).await? {
+        Some(policy) => Err(Rule::NoSuchIpPolicy(policy.to_string()).into()),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 pub(super) async fn insert(transaction: &Transaction, restriction: &IpRestriction) -> Result<()> {

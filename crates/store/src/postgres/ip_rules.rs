@@ -32,7 +32,7 @@ fn view(row: &Row) -> Result<IpPolicyRule> {
 }
 
 pub(super) async fn insert(transaction: &Transaction, rule: &IpPolicyRule) -> Result<()> {
-    if !ip_policies::is_there(transaction, rule.policy).await? {
+    if ip_policies::missing(transaction, &[rule.policy]).await?.is_some() {
         return Err(Rule::IpPolicyId.into());
     }
     if of(transaction, transaction.account, rule.policy).await?.len() as u64 >= IpPolicyRule::MAX {

@@ -22,6 +22,7 @@ pub(super) enum Value<'a> {
     Bool(bool),
     Ints(Vec<i64>),
     ManyBytes(Vec<Cow<'a, [u8]>>),
+    Texts(Vec<&'a str>),
 }
 
 /// Values for the placeholders of a statement, in order.
@@ -39,6 +40,7 @@ impl Value<'_> {
             Self::Bool(_) => Type::BOOL,
             Self::Ints(_) => Type::INT8_ARRAY,
             Self::ManyBytes(_) => Type::BYTEA_ARRAY,
+            Self::Texts(_) => Type::TEXT_ARRAY,
         }
     }
 }
@@ -65,6 +67,7 @@ impl ToSql for Value<'_> {
             Self::ManyBytes(values) => {
                 values.iter().map(|value| &**value).collect::<Vec<&[u8]>>().to_sql(&kind, out)
             }
+            Self::Texts(values) => values.to_sql(&kind, out),
         }
     }
 

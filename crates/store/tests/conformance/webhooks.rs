@@ -22,6 +22,7 @@ pub(crate) const CASES: &[Case] = cases![
     who_wakes_up_has_missed_what_happened,
     old_secrets_go_when_their_time_is_over,
     deliveries_are_kept_until_they_are_taken,
+    what_is_said_last_of_a_delivery_counts,
     deliveries_are_listed_by_state_and_page,
     what_is_given_up_starts_anew,
     the_dead_are_removed_in_time,
@@ -235,6 +236,23 @@ async fn deliveries_are_kept_until_they_are_taken(store: &dyn Store) {
     settle(&house, webhook.id, 60, settled).await.unwrap();
     assert_eq!(all(&house, webhook.id).await, [again, dead]);
     assert_eq!(find(&house, webhook.id).await.position, 60);
+}
+
+async fn what_is_said_last_of_a_delivery_counts(store: &dyn Store) {
+    let house = House::build(store).await;
+    let webhook = add(&house).await;
+    let once = |sequence| delivery(&house, sequence, DeliveryState::Waiting, 100);
+    let (kept, taken) = (once(1), once(2));
+    let again = Delivery { attempts: 4, state: DeliveryState::Dead, due: at(900), ..kept.clone() };
+    let settled = vec![
+        Settled::Delivered(1),
+        Settled::Failed(kept),
+        Settled::Failed(taken),
+        Settled::Failed(again.clone()),
+        Settled::Delivered(2),
+    ];
+    settle(&house, webhook.id, 0, settled).await.unwrap();
+    assert_eq!(all(&house, webhook.id).await, [again]);
 }
 
 async fn deliveries_are_listed_by_state_and_page(store: &dyn Store) {
