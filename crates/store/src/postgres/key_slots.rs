@@ -94,11 +94,16 @@ impl KeySlotStore for PostgresStore {
 
     async fn key_slot_insert(&self, account: AccountId, slot: KeySlot, event: Event) -> Result<()> {
         let slot = &slot;
-        self.transact(account, vec![event], move |transaction| async move { insert(&transaction, slot).await })
-            .await
+        self.transact(
+            account,
+            vec![event],
+            move |transaction| async move { insert(&transaction, slot).await },
+        )
+        .await
     }
 
     async fn key_slot_delete(&self, account: AccountId, id: KeySlotId, event: Event) -> Result<()> {
-        self.transact(account, vec![event], move |transaction| async move { delete(&transaction, id).await }).await
+        self.transact(account, vec![event], move |transaction| async move { delete(&transaction, id).await })
+            .await
     }
 }

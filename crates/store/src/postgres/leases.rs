@@ -8,8 +8,10 @@ use strongroom_domain::ids::AccountId;
 use strongroom_domain::store::{Lease, LeaseStore, NodeId};
 
 use super::PostgresStore;
+use super::error::is_passing_by;
+use super::node::Patience;
 use super::session::Reader;
-use super::value::values;
+use super::value::{Value, values};
 
 /// The database's clock in milliseconds, as it is when the statement runs.
 const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::BIGINT";
@@ -28,14 +30,28 @@ impl LeaseStore for PostgresStore {
              ON CONFLICT (account, name) DO UPDATE SET holder = excluded.holder, until = excluded.until \
              WHERE lease.holder = excluded.holder OR lease.until < {NOW} RETURNING TRUE"
         );
-        let span = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        // Seven weeks are for ever, and no sum of them is too large for the column.
+        let span = u32::try_from(span.as_millis()).unwrap_or(u32::MAX);
         let values = values![self.number(account).await?, lease.to_string(), holder.as_bytes(), span];
-        Ok(!self.pool().query(&sql, &values).await?.is_empty())
+        self.lease(&sql, &values).await
     }
 
     async fn lease_give_back(&self, account: AccountId, lease: Lease, holder: NodeId) -> Result<()> {
-        let sql = "DELETE FROM lease WHERE account = $1 AND name = $2 AND holder = $3";
+        let sql = "DELETE FROM lease WHERE account = $1 AND name = $2 AND holder = $3 RETURNING TRUE";
         let values = values![self.number(account).await?, lease.to_string(), holder.as_bytes()];
-        self.pool().query(sql, &values).await.map(drop)
+        self.lease(sql, &values).await.map(drop)
+    }
+}
+
+impl PostgresStore {
+    /// Runs one statement; says whether it changed the lease. What passes by is tried again: done twice, it comes to the same.
+    async fn lease(&self, sql: &str, values: &[Value<'_>]) -> Result<bool> {
+        let mut patience = Patience::new();
+        loop {
+            match self.pool().query(sql, values).await {
+                Err(error) if is_passing_by(&error) && patience.wait().await => {}
+                changed => return changed.map(|rows| !rows.is_empty()),
+            }
+        }
     }
 }

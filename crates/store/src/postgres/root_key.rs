@@ -63,10 +63,9 @@ impl Column {
         let sql = format!("SELECT {id}, {name} FROM {table} WHERE {}", self.of_account());
         let rows = transaction.query(&sql, &values![account]).await?;
         let sql = format!(
-            "UPDATE {table} SET {name} = new.wrapped FROM unnest($2::BYTEA[], $3::BYTEA[]) AS new (id, wrapped) \
-             WHERE {} AND {id_column} = new.id",
+            "UPDATE {table} SET {name} = new.wrapped FROM unnest($2::BYTEA[], $3::BYTEA[]) AS new (place, wrapped) \
+             WHERE {} AND {id} = new.place",
             self.of_account(),
-            id_column = if *id == "id" { format!("{table}.id") } else { (*id).to_owned() },
         );
         for rows in rows.chunks(WRITTEN) {
             let (mut ids, mut rewrapped) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
@@ -111,7 +110,8 @@ pub(super) async fn replace(transaction: &Transaction, new: &NewRootKey) -> Resu
         return Err(Error::Internal(Box::new(LeftBehind(left))));
     }
     key_slots::reseal(transaction, new).await?;
-    let sql = "UPDATE account SET retired_root_key = root_key, root_key = $2, root_keyed_at = $3 WHERE number = $1";
+    let sql =
+        "UPDATE account SET retired_root_key = root_key, root_key = $2, root_keyed_at = $3 WHERE number = $1";
     transaction.change(sql, &values![account, &new.id, new.made_at]).await?;
     Ok(done)
 }

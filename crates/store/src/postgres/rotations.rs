@@ -59,17 +59,20 @@ async fn list(pool: &Pool, account: i64) -> Result<Vec<Rotation>> {
     pool.query(&sql, &values![account]).await?.iter().map(view).collect()
 }
 
-/// How many versions of a vault there are under a condition.
-async fn count(reader: &impl Reader, account: i64, vault: VaultId, condition: &str) -> Result<u64> {
+/// Counts the versions of a vault that are under a condition.
+fn counting(condition: &str) -> String {
     let of_each = versions_of("count(*) AS versions", condition);
-    let sql = format!("SELECT sum(versions)::BIGINT FROM ({of_each}) AS counted");
-    reader.query_one(&sql, &values![account, vault]).await
+    format!("SELECT sum(versions)::BIGINT FROM ({of_each}) AS counted")
 }
 
 async fn usage(pool: &Pool, account: i64, vault: VaultId) -> Result<Usage> {
-    let values = count(pool, account, vault, "TRUE").await?;
+    let count = async |condition| {
+        let rows = pool.walk(&counting(condition), &values![account, vault]).await?;
+        get(rows.first().ok_or_else(|| corrupt("count"))?, 0)
+    };
+    let values = count("TRUE").await?;
     let rotation = match find(pool, account, vault).await? {
-        Some(rotation) => Some((rotation, count(pool, account, vault, is_due(rotation.kind)).await?)),
+        Some(rotation) => Some((rotation, count(is_due(rotation.kind)).await?)),
         None => None,
     };
     Ok(Usage { values, rotation })
@@ -146,15 +149,13 @@ const TURN_VALUES: &str = "UPDATE version SET wrapped_key = new.wrapped_key, cip
      WHERE version.account = $1 AND version.secret = new.secret AND version.number = new.number \
      AND version.wrapped_key = new.was";
 
-async fn turn(
-    transaction: &Transaction,
-    (vault, kind): (VaultId, Kind),
-    turned: &[Turned],
-) -> Result<u64> {
+async fn turn(transaction: &Transaction, (vault, kind): (VaultId, Kind), turned: &[Turned]) -> Result<u64> {
     check(transaction, vault, kind).await?;
     let account = transaction.account;
     let secrets = turned.iter().map(|turned| Cow::Owned(turned.secret.ksuid().as_bytes().to_vec()));
-    let bytes = |of: fn(&Turned) -> &[u8]| Value::ManyBytes(turned.iter().map(|turned| Cow::Borrowed(of(turned))).collect());
+    let bytes = |of: fn(&Turned) -> &[u8]| {
+        Value::ManyBytes(turned.iter().map(|turned| Cow::Borrowed(of(turned))).collect())
+    };
     let mut values = vec![
         account.into(),
         Value::ManyBytes(secrets.collect()),
@@ -173,7 +174,9 @@ async fn turn(
     };
     let sql = "UPDATE rotation SET done = done + $3 WHERE account = $1 AND vault = $2";
     transaction.execute(sql, &values![account, vault, done]).await?;
-    transaction.is_untold();
+    if done > 0 {
+        transaction.is_untold();
+    }
     Ok(done)
 }
 
@@ -181,7 +184,8 @@ async fn end(transaction: &Transaction, vault: VaultId, kind: Kind) -> Result<()
     check(transaction, vault, kind).await?;
     let account = transaction.account;
     // Counted in the commit that destroys the old key: what is written after it is under the new one.
-    if count(transaction, account, vault, is_due(kind)).await? > 0 {
+    let left: u64 = transaction.query_one(&counting(is_due(kind)), &values![account, vault]).await?;
+    if left > 0 {
         return Err(Error::NotEmpty);
     }
     for table in ["vault", "deleted_vault"] {
@@ -263,9 +267,11 @@ impl RotationStore for PostgresStore {
     }
 
     async fn rotation_end(&self, account: AccountId, vault: VaultId, kind: Kind, event: Event) -> Result<()> {
-        self.transact(account, vec![event], move |transaction| async move {
-            end(&transaction, vault, kind).await
-        })
+        self.transact(
+            account,
+            vec![event],
+            move |transaction| async move { end(&transaction, vault, kind).await },
+        )
         .await
     }
 
