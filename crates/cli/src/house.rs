@@ -103,6 +103,14 @@ async fn ways_of(path: &Path) -> Result<Option<Ways>, Failure> {
     Ways::of(&store).await.map_err(|error| unreadable().because(error))
 }
 
+/// The root key that the store is under by now, by whatever opens it without a person.
+pub(crate) async fn open_again(settings: &Settings, app: &App) -> Result<Option<RootKey>, Failure> {
+    let unreadable = |error| Failure::new("the store cannot be read").because(error);
+    let account = app.stored_account().await.map_err(unreadable)?;
+    let ways = Ways { account, slots: app.slots().await.map_err(unreadable)? };
+    root_key(settings, &ways, folder::key_file_read(&settings.root_key_file)?.as_ref()).await
+}
+
 /// The root key, by whatever opens it without a person. `None` where only a person can.
 async fn root_key(
     settings: &Settings,

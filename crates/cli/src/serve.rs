@@ -8,7 +8,7 @@ use std::sync::Arc;
 use strongroom_domain::clock::{Clock, SystemClock};
 use strongroom_domain::token::Token;
 use strongroom_server::listen::{self, Answers, Certificate, Tls};
-use strongroom_server::{Condition, Front, Shared, delivery, rotator, sweeper};
+use strongroom_server::{Condition, Front, Opener, Shared, delivery, leases, root_key, rotator, sweeper};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -77,6 +77,7 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     let metrics_url = metrics_url.map(|address| format!("http://{address}/metrics"));
     let shared = Shared::new(house.app, settings.server.clone());
     shared.let_in_if(condition(second_place.clone(), settings.allow_rolled_back_log));
+    shared.open_again_by(opener(settings.clone()));
     let front = Arc::new(Front::new(shared.clone()));
 
     let certificate = tls.as_ref().map(Tls::certificate);
@@ -105,12 +106,16 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     let prunable = move || place.as_ref().map_or(u64::MAX, |place| place.prunable());
     let sweeper = tokio::spawn(sweeper::run(shared.clone(), prunable));
     let rotations = tokio::spawn(rotator::run(shared.clone()));
-    let deliveries = tokio::spawn(delivery::run(shared));
+    // What is under way and not settled is sent again after the next start, or by another server.
+    let deliveries = tokio::spawn(delivery::run(shared.clone()));
+    let root_key = tokio::spawn(root_key::follow(shared.clone()));
     tokio::join!(api, metrics, checkpoints);
-    sweeper.abort();
-    rotations.abort();
-    // What is under way and not settled is sent again after the next start.
-    deliveries.abort();
+    for task in [sweeper, rotations, deliveries, root_key] {
+        task.abort();
+        // It may hold a lease until it has ended, and to have been aborted is no failure.
+        let _ = task.await;
+    }
+    leases::give_back_all(&shared).await;
     if let Some(place) = &second_place {
         place.write_last(front.shared().app()).await;
     }
@@ -128,6 +133,20 @@ fn condition(place: Option<Arc<SecondPlace>>, rolled_back_allowed: bool) -> Cond
                 place.open(shared.app(), rolled_back_allowed).await.map_err(|failure| failure.to_string())?;
             }
             Ok(())
+        })
+    })
+}
+
+/// What opens the root key that another server put in the place of the one in memory.
+fn opener(settings: Arc<Settings>) -> Opener {
+    Box::new(move |shared| {
+        let settings = settings.clone();
+        Box::pin(async move {
+            let opened = house::open_again(&settings, shared.app()).await;
+            opened.unwrap_or_else(|failure| {
+                tracing::warn!(%failure, "the root key that another server made cannot be opened");
+                None
+            })
         })
     })
 }

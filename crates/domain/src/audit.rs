@@ -571,6 +571,13 @@ impl Event {
         Self { client: Some(client), ..Self::new(stamp, account, actor, object, Action::Resolved) }
     }
 
+    /// Whether that is what was done.
+    #[must_use]
+    pub fn is(&self, action: Action) -> bool {
+        let done = self.kind.strip_prefix(self.object.noun()).and_then(|rest| rest.strip_prefix('_'));
+        done.and_then(|rest| rest.strip_suffix(".v0")) == Some(action.as_str())
+    }
+
     /// The secret whose value it says was given out, when, and to which key.
     #[must_use]
     pub fn as_resolved(&self) -> Option<(SecretId, Resolved)> {

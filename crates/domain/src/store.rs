@@ -84,6 +84,12 @@ pub struct Counts {
 /// [`Error::Internal`](crate::Error::Internal); the others it can answer are named at the method.
 #[async_trait]
 pub trait Store: WebhookStore + IpStore + RotationStore + KeySlotStore + LeaseStore {
+    /// Sees to it that what is asked from now on is answered with all that others had changed by now. There is nothing to do for a
+    /// store that keeps nothing in memory, or that one process has to itself.
+    async fn catch_up(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// The account, once there is one.
     async fn account_find(&self) -> Result<Option<Account>>;
 

@@ -5,6 +5,7 @@ pub mod delivery;
 pub mod error;
 mod feed;
 pub mod front;
+pub mod leases;
 pub mod listen;
 pub mod metrics;
 mod openapi;
@@ -27,11 +28,13 @@ use strongroom_domain::cidr::Cidr;
 
 pub use front::Front;
 pub use openapi::openapi;
+pub use root_key::Opener;
 pub use routes::ROUTES;
 pub use sealing::{Condition, Refusal};
 
 use delivery::Deliveries;
 use feed::Feed;
+use leases::Leases;
 use metrics::Metrics;
 use origin::Origin;
 use rate::Rate;
@@ -84,6 +87,7 @@ pub struct Shared {
     pub(crate) rendered: Rendered,
     pub(crate) feed: Feed,
     pub(crate) deliveries: Deliveries,
+    pub(crate) leases: Leases,
     pub(crate) rotator: Rotator,
     pub(crate) root_rotator: RootRotator,
     pub(crate) sealing: Sealing,
@@ -108,6 +112,11 @@ impl Shared {
         self.sealing.set_condition(condition);
     }
 
+    /// Says what opens the root key that another process put in the place of the one in memory.
+    pub fn open_again_by(&self, opener: Opener) {
+        self.root_rotator.set_opener(opener);
+    }
+
     /// Puts a server together.
     #[must_use]
     pub fn new(app: App, settings: Settings) -> Arc<Self> {
@@ -124,6 +133,7 @@ impl Shared {
             rendered,
             feed,
             deliveries,
+            leases: Leases::default(),
             rotator,
             root_rotator,
             sealing,

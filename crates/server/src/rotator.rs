@@ -8,10 +8,11 @@ use std::time::Duration;
 use strongroom_domain::Error;
 use strongroom_domain::ids::VaultId;
 use strongroom_domain::rotation::{Kind, Rotation};
+use strongroom_domain::store::Lease;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::Shared;
+use crate::{Shared, leases};
 
 /// How long until one that failed is tried again.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -50,7 +51,8 @@ impl Rotator {
 pub async fn run(shared: Arc<Shared>) {
     loop {
         shared.app.unsealed().await;
-        go_on(&shared).await;
+        // Held for as long as there is something to do, so that the process that begins a rotation goes on with it.
+        leases::while_held(&shared, Lease::Rotating, go_on(&shared)).await;
         // Not to be woken is the rule: then it is looked whether one is left.
         let _ = tokio::time::timeout(PAUSE, shared.rotator.begun.notified()).await;
     }

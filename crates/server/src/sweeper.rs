@@ -5,18 +5,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom_domain::audit::Broken;
+use strongroom_domain::store::Lease;
 
-use crate::Shared;
+use crate::{Shared, leases};
 
 /// From one sweep to the next.
 const PAUSE: Duration = Duration::from_secs(60 * 60);
 
-/// Sweeps until it is dropped. A sweep that fails is told in the log, and the next one goes on where it was. `prunable` says
-/// up to which event the audit log may be pruned.
+/// Sweeps until it is dropped, unless another process does. A sweep that fails is told in the log, and the next one goes on where
+/// it was. `prunable` says up to which event the audit log may be pruned.
 pub async fn run(shared: Arc<Shared>, prunable: impl Fn() -> u64 + Send) {
     loop {
         shared.app.unsealed().await;
-        sweep(&shared, prunable()).await;
+        let sweeps = async {
+            // Without keys the lease is given back, to one that has some.
+            tokio::select! {
+                () = shared.app.sealed() => {}
+                () = sweep_on(&shared, &prunable) => {}
+            }
+        };
+        leases::while_held(&shared, Lease::Sweeping, sweeps).await;
+    }
+}
+
+async fn sweep_on(shared: &Shared, prunable: &impl Fn() -> u64) {
+    loop {
+        sweep(shared, prunable()).await;
         tokio::time::sleep(PAUSE).await;
     }
 }

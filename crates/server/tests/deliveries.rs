@@ -264,7 +264,7 @@ async fn a_secret_that_was_replaced_signs_along_for_a_day() {
     let signatures = async || {
         let webhook = world.store.webhook_find(world.account(), webhook).await.unwrap().unwrap();
         let app = world.front.shared().app();
-        let signed = app.webhook_sign(&webhook, "msg", app.clock().now(), b"{}").unwrap();
+        let signed = app.webhook_sign(&webhook, "msg", app.clock().now(), b"{}").await.unwrap();
         let of_new = SigningSecret::parse(new).unwrap().sign("msg", app.clock().now().as_second(), b"{}");
         let of_new = signed.starts_with(&of_new);
         (signed.split(' ').count(), of_new, webhook.old_secret.is_some())

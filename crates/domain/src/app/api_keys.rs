@@ -100,7 +100,7 @@ impl App {
         must_give(caller, draft.grants.as_ref())?;
         self.retry_stale(caller, caller.principal, || async {
             match self.answered(caller, to).await? {
-                Some(answer) => Ok(Made::before(self.api_key_made(caller, answer)?)),
+                Some(answer) => Ok(Made::before(self.api_key_made(caller, answer).await?)),
                 None => Ok(Made::now(self.api_key_make(caller, &draft, to).await?)),
             }
         })
@@ -138,11 +138,11 @@ impl App {
     }
 
     /// A key that was asked for before, and its token.
-    fn api_key_made(&self, caller: &Caller, answer: Answer) -> Result<(ApiKey, Token)> {
+    async fn api_key_made(&self, caller: &Caller, answer: Answer) -> Result<(ApiKey, Token)> {
         let place = answer.to.token_place(caller.account);
         let sealed = answer.token.as_ref().ok_or_else(|| Error::Internal(Box::new(TokenLost)))?;
-        let token =
-            Token::kept(&self.keyring.keys()?.root.of(&sealed.wrapped_key).open_token(sealed, &place)?);
+        let root = self.root_of(&sealed.wrapped_key).await?;
+        let token = Token::kept(&root.open_token(sealed, &place)?);
         let token = token.ok_or_else(|| Error::Internal(Box::new(TokenLost)))?;
         // Hashed, as the key has the hash of its token.
         let key = answer.into_api_key(self.keyring.keys()?.token.hash(token.expose_secret()))?;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::App;
 use super::secrets::check_new_place;
-use super::turns::try_again;
 use crate::audit::{Action, Actor, Event, Object};
 use crate::caller::Caller;
 use crate::deleted::{Deleted, Deletion, Leftovers};
@@ -123,7 +122,7 @@ impl App {
     pub async fn vault_purge(&self, caller: &Caller, id: VaultId) -> Result<()> {
         caller.must_write()?;
         // Others need not wait for their turn until a large vault is gone.
-        try_again(|| async {
+        self.try_again(|| async {
             let vault = self.deleted_vault_for(caller, id).await?;
             self.vault_destroy(&vault, &Actor::from(caller)).await
         })

@@ -110,26 +110,32 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Internal`] when a secret does not open.
-    pub fn webhook_sign(&self, webhook: &Webhook, id: &str, at: Timestamp, body: &[u8]) -> Result<String> {
-        let current = self.open_signing_secret(webhook, &webhook.secret)?;
+    pub async fn webhook_sign(
+        &self,
+        webhook: &Webhook,
+        id: &str,
+        at: Timestamp,
+        body: &[u8],
+    ) -> Result<String> {
+        let current = self.open_signing_secret(webhook, &webhook.secret).await?;
         let mut signatures = current.sign(id, at.as_second(), body);
         if let Some((old, until)) = &webhook.old_secret
             && at < *until
         {
-            let old = self.open_signing_secret(webhook, old)?;
+            let old = self.open_signing_secret(webhook, old).await?;
             signatures.push(' ');
             signatures.push_str(&old.sign(id, at.as_second(), body));
         }
         Ok(signatures)
     }
 
-    pub(super) fn open_signing_secret(
+    pub(super) async fn open_signing_secret(
         &self,
         webhook: &Webhook,
         wrapped: &WrappedKey,
     ) -> Result<SigningSecret> {
         let (account, webhook) = webhook::place(&self.account.id, &webhook.id);
-        Ok(self.keyring.keys()?.root.of(wrapped).open_signing_secret(wrapped, &account, &webhook)?)
+        Ok(self.root_of(wrapped).await?.open_signing_secret(wrapped, &account, &webhook)?)
     }
 
     /// Has a webhook told nothing more, as its target says that it is gone for good.

@@ -18,6 +18,8 @@ mod ip_restrictions;
 pub mod key_slots;
 mod keyring;
 pub mod keys;
+mod leases;
+mod root_following;
 mod root_keys;
 mod root_rotation;
 mod rotations;
@@ -30,9 +32,10 @@ mod vaults;
 mod versions;
 mod webhooks;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use strongroom_crypto::{KeyId, LogKey, Rng, RootKey};
+use tokio::sync::Notify;
 
 use crate::audit::{Action, Actor, Event, Object};
 use crate::caller::Caller;
@@ -42,7 +45,7 @@ use crate::ids::Ksuid;
 use crate::limits::Limits;
 use crate::principal::Account;
 use crate::stamp::{Stamp, Stamper};
-use crate::store::{Counts, Store};
+use crate::store::{Counts, NodeId, Store};
 
 use keyring::Keyring;
 use turns::Turns;
@@ -70,6 +73,10 @@ pub struct App {
     account: Account,
     limits: Limits,
     turns: Turns,
+    /// This process, among those that share the store.
+    node: OnceLock<NodeId>,
+    /// Told when somebody misses the root key that the store is under.
+    root_key_missed: Notify,
 }
 
 /// Why a house does not open.
@@ -122,8 +129,19 @@ impl App {
     ) -> Result<Self, OpenError> {
         let account = store.account_find().await?.ok_or(OpenError::NotInstalled)?;
         let stamper = Stamper::new(clock.clone(), rng.clone());
-        let (keyring, turns) = (Keyring::sealed(), Turns::default());
-        Ok(Self { store, rng, clock, stamper, keyring, account, limits, turns })
+        let (keyring, turns, root_key_missed) = (Keyring::sealed(), Turns::default(), Notify::new());
+        Ok(Self {
+            store,
+            rng,
+            clock,
+            stamper,
+            keyring,
+            account,
+            limits,
+            turns,
+            node: OnceLock::new(),
+            root_key_missed,
+        })
     }
 
     /// The limits in force.
@@ -168,10 +186,17 @@ impl App {
 /// The key that signs the log's checkpoints. A store has none until it is first opened by a version that knows of it.
 async fn log_key(store: &dyn Store, account: &Account, root_key: &RootKey, rng: &dyn Rng) -> Result<LogKey> {
     let place = account.id.ksuid();
-    if let Some(wrapped) = store.log_key_find(account.id).await? {
-        return Ok(root_key.open_log_key(&wrapped, place.as_bytes())?);
+    let stored = async || match store.log_key_find(account.id).await? {
+        Some(wrapped) => Ok::<_, Error>(Some(root_key.open_log_key(&wrapped, place.as_bytes())?)),
+        None => Ok(None),
+    };
+    if let Some(key) = stored().await? {
+        return Ok(key);
     }
     let key = LogKey::make(rng)?;
-    store.log_key_insert(account.id, root_key.wrap_log_key(&key, place.as_bytes(), rng)?).await?;
-    Ok(key)
+    match store.log_key_insert(account.id, root_key.wrap_log_key(&key, place.as_bytes(), rng)?).await {
+        // Another process came first: its key is the log's.
+        Err(Error::Stale) => stored().await?.ok_or(Error::Stale),
+        kept => kept.map(|()| key),
+    }
 }

@@ -11,7 +11,7 @@ use super::App;
 use super::key_slots::reseal;
 use crate::audit::{Action, Object};
 use crate::caller::Caller;
-use crate::error::{Denial, Error, Result};
+use crate::error::{Conflict, Denial, Error, Result};
 use crate::ids::AccountId;
 use crate::rotation::{NewRootKey, UnderRoot};
 use crate::webhook;
@@ -39,23 +39,16 @@ impl App {
         Ok((self.stored_root_key().await?, self.store.root_keyed_at(caller.account).await?))
     }
 
-    /// The root key that the store is under.
-    pub(super) async fn stored_root_key(&self) -> Result<KeyId> {
-        let account = self.store.account_find().await?;
-        // It was there when the house was opened, and is never removed.
-        Ok(account.ok_or(Error::Stale)?.root_key)
-    }
-
     /// Puts another root key in the place of the one before. Whatever happened, [`App::root_key`] tells which one the store is
     /// under.
     ///
     /// # Errors
-    /// `Forbidden`, `Sealed`; `Internal` if something does not open, a slot included: then nothing was changed.
+    /// `Forbidden`, `Sealed`; `Conflict` if another process rotates it; `Internal` if something does not open, a slot included: then nothing was changed.
     pub async fn root_key_rotate(&self, caller: &Caller) -> Result<RootRotated> {
         caller.must_be_admin(Denial::Keys)?;
         let keys = self.keyring.keys()?;
-        // A try before may have been done after its answer was due.
-        keys.root.promote(self.stored_root_key().await?);
+        // A try before may have been done after its answer was due, or another process may have rotated it.
+        self.root_key_follow().await?;
         let (old, next) = (keys.root.current(), Arc::new(RootKey::make(&*self.rng)?));
         let memory = next.lock_memory();
         // From the commit on, there is something that the next key alone opens.
@@ -79,7 +72,12 @@ impl App {
         if self.stored_root_key().await? == next.id() {
             keys.root.promote(next.id());
         }
-        Ok(RootRotated { key: next.id(), previous: old.id(), wrapped: replaced?, memory })
+        let wrapped = replaced.map_err(|error| match error {
+            // Another process came first.
+            Error::Stale => Error::Conflict(Conflict::RotatingRoot),
+            error => error,
+        })?;
+        Ok(RootRotated { key: next.id(), previous: old.id(), wrapped, memory })
     }
 
     /// Forgets a root key that was rotated: who still had something at hand that it wrapped is done with that.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use strongroom_crypto::{SealedValue, VaultKey};
 
 use super::App;
-use super::turns::try_again;
 use crate::audit::{Action, Actor, Event, Object};
 use crate::caller::Caller;
 use crate::error::{Denial, Error, Missing, Noun, Result};
@@ -32,9 +31,10 @@ impl App {
         let page = self.store.vault_list(caller.account, query).await?;
         let ids = page.items.iter().map(|vault| vault.id).collect();
         let usages = self.store.rotation_usage(caller.account, ids).await?;
-        let items = page.items.into_iter().zip(usages);
-        let items =
-            items.map(|(vault, usage)| self.key_use(Arc::new(vault), usage)).collect::<Result<_>>()?;
+        let mut items = Vec::with_capacity(page.items.len());
+        for (vault, usage) in page.items.into_iter().zip(usages) {
+            items.push(self.key_use(Arc::new(vault), usage).await?);
+        }
         Ok(Listing { items, more: page.more })
     }
 
@@ -46,11 +46,11 @@ impl App {
         caller.must_be_admin(Denial::Keys)?;
         let vault = self.vault_to_rotate(id).await?;
         let usage = self.store.rotation_usage(caller.account, vec![id]).await?;
-        self.key_use(vault, usage.first().copied().unwrap_or_default())
+        self.key_use(vault, usage.first().copied().unwrap_or_default()).await
     }
 
-    fn key_use(&self, vault: Arc<Vault>, Usage { values, rotation }: Usage) -> Result<KeyUse> {
-        let key = self.open_vault_keys(&vault)?.current().id();
+    async fn key_use(&self, vault: Arc<Vault>, Usage { values, rotation }: Usage) -> Result<KeyUse> {
+        let key = self.open_vault_keys(&vault).await?.current().id();
         Ok(KeyUse { vault, key, values, rotation })
     }
 
@@ -71,13 +71,13 @@ impl App {
 
     async fn rotation_begin(&self, id: VaultId, kind: Kind, actor: &Actor) -> Result<()> {
         let account = self.account.id;
-        try_again(|| async {
+        self.try_again(|| async {
             let vault = self.vault_to_rotate(id).await?;
             let stamp = self.stamper.stamp()?;
             let rotation = Rotation { vault: id, kind, started_at: stamp.at, done: 0 };
             let (object, key) = match kind {
                 Kind::VaultKey => {
-                    let (old, new) = (self.open_vault_keys(&vault)?, VaultKey::make(&*self.rng)?);
+                    let (old, new) = (self.open_vault_keys(&vault).await?, VaultKey::make(&*self.rng)?);
                     let wrapped = self.keyring.keys()?.root.current().wrap_vault_key(
                         &new,
                         &vault.place(account),
@@ -99,6 +99,8 @@ impl App {
     /// # Errors
     /// Those of the store.
     pub async fn rotations(&self) -> Result<Vec<Rotation>> {
+        // Those that another process began come with keys that are not in memory yet.
+        self.store.catch_up().await?;
         self.store.rotation_list(self.account.id).await
     }
 
@@ -118,7 +120,7 @@ impl App {
         let (account, Rotation { vault: id, kind, mut done, .. }) = (self.account.id, *rotation);
         loop {
             let vault = self.vault_deleted_or_not(id).await?;
-            let keys = self.open_vault_keys(&vault)?;
+            let keys = self.open_vault_keys(&vault).await?;
             done += self.rotation_walk(&vault, kind, &keys).await?;
             let object = match (kind, keys.previous()) {
                 (Kind::VaultKey, Some(old)) => vault_key(&vault, keys.current(), old, Some(done)),

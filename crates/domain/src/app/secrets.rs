@@ -143,7 +143,7 @@ impl App {
             version: 1,
             expires_at: draft.expires_at,
         };
-        let version = self.seal(&vault, &secret, &draft.value)?;
+        let version = self.seal(&vault, &secret, &draft.value).await?;
         let creation = Creation::new(self.event(caller, &secret, Action::Created)?, to, None);
         let max = self.limits.secrets;
         self.store.secret_insert(caller.account, vault, secret.clone(), version, max, creation).await?;
@@ -247,7 +247,7 @@ impl App {
         if let Some(value) = value {
             secret.version += 1;
             let vault = self.vault_of_secret(caller, &secret).await?;
-            version = Some(self.seal(&vault, &secret, value)?);
+            version = Some(self.seal(&vault, &secret, value).await?);
         }
         let event = self.event(caller, Object::secret_after(old, &secret), Action::Updated)?;
         let keep = self.limits.keep.versions;
@@ -311,13 +311,13 @@ impl App {
         self.store.vault_find(caller.account, secret.vault_id).await?.ok_or(Error::Stale)
     }
 
-    pub(super) fn open_vault_keys(&self, vault: &Vault) -> Result<VaultKeys> {
-        Ok(vault.open_keys(self.account.id, &self.keyring.keys()?.root.of(&vault.wrapped_key))?)
+    pub(super) async fn open_vault_keys(&self, vault: &Vault) -> Result<VaultKeys> {
+        Ok(vault.open_keys(self.account.id, &*self.root_of(&vault.wrapped_key).await?)?)
     }
 
-    fn seal(&self, vault: &Vault, secret: &Secret, value: &SecretValue) -> Result<Version> {
+    async fn seal(&self, vault: &Vault, secret: &Secret, value: &SecretValue) -> Result<Version> {
         let place = secret.place(self.account.id, secret.version);
-        let sealed = self.open_vault_keys(vault)?.current().seal(value, &place, &*self.rng)?;
+        let sealed = self.open_vault_keys(vault).await?.current().seal(value, &place, &*self.rng)?;
         let (created_at, created_by) = (secret.updated_at, Some(secret.last_updated_by));
         Ok(Version { number: secret.version, created_at, created_by, sealed })
     }
@@ -336,7 +336,7 @@ impl App {
         version: &Version,
     ) -> Result<SecretValue> {
         let vault = self.vault_of_secret(caller, secret).await?;
-        self.open_with(caller, &self.open_vault_keys(&vault)?, secret, version).await
+        self.open_with(caller, &self.open_vault_keys(&vault).await?, secret, version).await
     }
 
     /// What is in a version of a secret, opened with the keys of its vault.
@@ -366,6 +366,7 @@ impl App {
         version: &Version,
     ) -> Result<bool> {
         let (account, id) = (caller.account, secret.id);
+        self.store.catch_up().await?;
         let now = self.store.secret_find(account, id).await?;
         if now.is_none_or(|now| now.revision != secret.revision) {
             return Ok(false);
@@ -375,7 +376,7 @@ impl App {
             return Ok(false);
         }
         let vault = self.vault_of_secret(caller, secret).await?;
-        Ok(self.open_vault_keys(&vault)?.same_as(keys))
+        Ok(self.open_vault_keys(&vault).await?.same_as(keys))
     }
 
     /// A secret's current version.
@@ -386,6 +387,7 @@ impl App {
         if let Some(version) = self.store.version_find(caller.account, secret.id, secret.version).await? {
             return Ok(version);
         }
+        self.store.catch_up().await?;
         let now = self.store.secret_find(caller.account, secret.id).await?;
         let lost = now.is_some_and(|now| now.revision == secret.revision);
         Err(if lost { Error::Internal(Box::new(ValueLost)) } else { Error::Stale })

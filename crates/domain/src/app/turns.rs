@@ -51,12 +51,16 @@ impl App {
     /// Tries a change of a thing again for as long as another one came first. Those who try again do so one after another,
     /// first come, first served: all at once, each would win by chance, and some never. A caller whose rights changed while
     /// it waited changes nothing.
+    ///
+    /// What others changed before is seen from the first attempt on: a change that would be none, by what is in memory, may well
+    /// be one.
     pub(super) async fn retry_stale<T, F: Future<Output = Result<T>>>(
         &self,
         caller: &Caller,
         thing: impl Hash,
         mut attempt: impl FnMut() -> F,
     ) -> Result<T> {
+        self.store.catch_up().await?;
         match attempt().await {
             Err(Error::Stale) => {}
             done => return done,
@@ -66,9 +70,8 @@ impl App {
             if !self.refreshed(caller).await?.may_the_same(caller) {
                 return Err(Error::Unavailable(Box::new(OtherRights)));
             }
-            // What came between may have been the rotation of the root key, which goes on after its commit.
-            self.keyring.keys()?.root.promote(self.stored_root_key().await?);
-            try_again(attempt).await
+            self.follow().await?;
+            self.try_again(attempt).await
         };
         // One whose attempt is cut off here is told the same as one whose commit takes too long.
         match timeout(PATIENCE, in_turn).await {
@@ -76,15 +79,25 @@ impl App {
             Err(_) => Err(Error::Unavailable(Box::new(Late))),
         }
     }
-}
 
-/// Tries something again for as long as a change came between.
-pub(super) async fn try_again<T, F: Future<Output = Result<T>>>(mut attempt: impl FnMut() -> F) -> Result<T> {
-    for _ in 1..TRIES {
-        match attempt().await {
-            Err(Error::Stale) => {}
-            done => return done,
+    /// Tries something again for as long as a change came between.
+    pub(super) async fn try_again<T, F: Future<Output = Result<T>>>(
+        &self,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T> {
+        for _ in 1..TRIES {
+            match attempt().await {
+                Err(Error::Stale) => self.follow().await?,
+                done => return done,
+            }
         }
+        attempt().await
     }
-    attempt().await
+
+    /// Sees to it that the next attempt knows of what came between. That may have been another process's change, which is not
+    /// in memory yet, or the rotation of the root key, which goes on after its commit.
+    async fn follow(&self) -> Result<()> {
+        self.store.catch_up().await?;
+        self.root_key_follow().await
+    }
 }

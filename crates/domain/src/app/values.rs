@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use strongroom_crypto::{Digest, SecretValue, chain_digest};
 
 use super::App;
-use super::turns::try_again;
 use crate::audit::{Actor, Client, Event};
 use crate::caller::Caller;
 use crate::error::{Denial, Error, Expired, Missing, Result, Rule};
@@ -132,7 +131,7 @@ impl App {
         client: &Client,
         knows: impl Fn(&Digest) -> bool,
     ) -> Result<Resolution> {
-        try_again(|| async {
+        self.try_again(|| async {
             let targets = self.value_find(caller, references).await?;
             let tag = tag(&targets);
             let values =
@@ -311,7 +310,7 @@ impl App {
         let mut keys = BTreeMap::new();
         for (id, secret) in vaults {
             let vault = self.vault_of_secret(caller, secret).await?;
-            keys.insert(id, self.open_vault_keys(&vault)?);
+            keys.insert(id, self.open_vault_keys(&vault).await?);
         }
         Ok(keys)
     }

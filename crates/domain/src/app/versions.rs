@@ -105,8 +105,8 @@ impl App {
         let kept = self.store.version_kept(caller.account, old.id).await?;
         let kept = kept.iter().filter(|kept| keep.includes(kept.number, old.version));
         let which: Vec<_> = kept.map(|kept| (old.id, kept.number)).collect();
-        let from_keys = self.open_vault_keys(&*self.vault_of_secret(caller, old).await?)?;
-        let to_keys = self.open_vault_keys(vault)?;
+        let from_keys = self.open_vault_keys(&*self.vault_of_secret(caller, old).await?).await?;
+        let to_keys = self.open_vault_keys(vault).await?;
         let mut moved = Vec::with_capacity(which.len());
         for version in self.store.version_list(caller.account, which).await? {
             let version = version.ok_or(Error::Stale)?;

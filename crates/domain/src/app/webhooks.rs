@@ -3,7 +3,6 @@
 use strongroom_crypto::SigningSecret;
 
 use super::App;
-use super::turns::try_again;
 use crate::audit::Action;
 use crate::caller::Caller;
 use crate::error::{Denial, Error, Missing, Noun, Result};
@@ -93,13 +92,14 @@ impl App {
             position: 0,
         };
         // Wrapped again when the root key was rotated meanwhile.
-        let webhook = try_again(|| async {
-            let webhook = Webhook { secret: self.wrap(caller, id, &secret)?, ..webhook.clone() };
-            let event = self.event(caller, &webhook, Action::Created)?;
-            self.store.webhook_insert(caller.account, webhook.clone(), Webhook::MAX, event).await?;
-            Ok(webhook)
-        })
-        .await?;
+        let webhook = self
+            .try_again(|| async {
+                let webhook = Webhook { secret: self.wrap(caller, id, &secret)?, ..webhook.clone() };
+                let event = self.event(caller, &webhook, Action::Created)?;
+                self.store.webhook_insert(caller.account, webhook.clone(), Webhook::MAX, event).await?;
+                Ok(webhook)
+            })
+            .await?;
         Ok((webhook, secret))
     }
 
@@ -148,7 +148,9 @@ impl App {
             change.apply_to(&mut webhook);
             let stamp = self.stamper.stamp()?;
             let other = match &change.secret {
-                Some(secret) if !self.open_signing_secret(&old, &old.secret)?.same_as(secret) => Some(secret),
+                Some(secret) if !self.open_signing_secret(&old, &old.secret).await?.same_as(secret) => {
+                    Some(secret)
+                }
                 _ => None,
             };
             if let Some(secret) = other {

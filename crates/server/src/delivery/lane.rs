@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use strongroom_domain::Result;
 use strongroom_domain::ids::WebhookId;
+use strongroom_domain::store::Lease;
 use strongroom_domain::webhook::{Delivery, Settled, Webhook, WebhookUrl};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -14,8 +15,8 @@ use tokio::time::Instant;
 
 use super::attempt::{Ended, attempt, failed, later, ours, put_off};
 use super::standing::Standing;
-use super::{LOOK, PAUSE, message, recent, told};
-use crate::{Shared, metrics};
+use super::{LOOK, PAUSE, PAUSE_MAX, message, recent, told};
+use crate::{Shared, leases, metrics};
 
 /// Attempts at a time, to one target.
 pub(super) const ATTEMPTS: usize = 4;
@@ -33,6 +34,8 @@ pub(super) struct Lane {
     news: watch::Receiver<u64>,
     /// The last record that was looked at: all up to it is settled.
     seen: u64,
+    /// Which change of the webhook was seen last.
+    revision: Option<u64>,
     /// When the place was last stored.
     stored: Instant,
     /// What became of attempts and is not on disk yet. Until it is, nothing more is sent: only its commit is tried again.
@@ -74,21 +77,45 @@ enum Taken {
     Full,
 }
 
+/// Delivers for as long as the webhook is active, whenever this process holds its lease.
+pub(super) async fn run(shared: Arc<Shared>, id: WebhookId) {
+    loop {
+        // Without keys nothing is signed.
+        shared.app.unsealed().await;
+        // What was known under a lease before is forgotten: it begins at the place that is stored.
+        let lane = Lane::new(shared.clone(), id);
+        if let Some(Over::Gone) = leases::while_held(&shared, Lease::Delivering(id), lane.deliver_on()).await
+        {
+            return;
+        }
+    }
+}
+
+/// Why a lane ends by itself.
+enum Over {
+    /// The webhook is deleted, or not active.
+    Gone,
+    /// There are no keys.
+    Sealed,
+}
+
 impl Lane {
-    pub(super) fn new(shared: Arc<Shared>, id: WebhookId) -> Self {
+    fn new(shared: Arc<Shared>, id: WebhookId) -> Self {
         let (nudges, news) = (shared.deliveries.nudges.subscribe(), shared.deliveries.recent.news());
         let (unsettled, quiet) = (None, None);
-        Self { shared, id, nudges, news, seen: 0, stored: Instant::now(), unsettled, quiet, held: false }
+        let (seen, revision, stored, held) = (0, None, Instant::now(), false);
+        Self { shared, id, nudges, news, seen, revision, stored, unsettled, quiet, held }
     }
 
-    /// Delivers for as long as the webhook is active.
-    pub(super) async fn run(mut self) {
+    /// Delivers for as long as the webhook is active and there are keys.
+    async fn deliver_on(mut self) -> Over {
         let mut pause = PAUSE;
         loop {
-            // Without keys nothing is signed.
-            self.shared.app.unsealed().await;
+            if self.shared.app.is_sealed() {
+                return Over::Sealed;
+            }
             match self.step().await {
-                Ok(Step::Gone) => return,
+                Ok(Step::Gone) => return Over::Gone,
                 Ok(Step::Worked) => pause = PAUSE,
                 Ok(Step::Idle { until, follow }) => {
                     pause = PAUSE;
@@ -97,7 +124,7 @@ impl Lane {
                 Err(error) => {
                     told(&error);
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LOOK);
+                    pause = (pause * 2).min(PAUSE_MAX);
                 }
             }
         }
@@ -113,6 +140,7 @@ impl Lane {
         let Some(webhook) = self.shared.app.webhook_if_active(self.id).await? else { return Ok(Step::Gone) };
         self.seen = self.seen.max(webhook.position);
         self.tell_standing();
+        self.store_place_if_changed(&webhook).await?;
         let now = self.shared.app.clock().now();
         if let Some(until) = self.quiet_until(&webhook, now) {
             return Ok(Step::Idle { until: Some(until), follow: false });
@@ -136,6 +164,16 @@ impl Lane {
             Taken::None => Step::Idle { until: next, follow: true },
             Taken::Full => Step::Idle { until: next, follow: false },
         })
+    }
+
+    /// Stores the place when the webhook was changed, by another process perhaps: what was passed over by the types of before is not
+    /// to be told by those of now.
+    async fn store_place_if_changed(&mut self, webhook: &Webhook) -> Result<()> {
+        if self.revision.is_some_and(|known| known != webhook.revision) && self.seen > webhook.position {
+            self.shared.app.deliveries_settle(self.id, self.seen, Vec::new()).await?;
+        }
+        self.revision = Some(webhook.revision);
+        Ok(())
     }
 
     /// Until when the webhook's target is to be left alone, if it still is; another target did not ask for it.
@@ -283,6 +321,7 @@ impl Lane {
             // The senders are in what is shared, and do not go away before this does.
             _ = self.news.changed(), if follow => {}
             _ = self.nudges.changed() => {}
+            () = self.shared.app.sealed() => {}
             () = tokio::time::sleep(wait.min(LOOK)) => {}
         }
     }

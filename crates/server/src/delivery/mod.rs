@@ -2,7 +2,7 @@
 //!
 //! The queue is the audit log: each webhook has a place in it, which goes on when what was before it has been told or is kept
 //! as a delivery that failed, both in one commit. So nothing is lost between the two, and a crash repeats a message at worst.
-//! Each webhook has a task of its own, so that a target that hangs holds up no other.
+//! Each webhook has a task of its own, so that a target that hangs holds up no other; of several processes one at a time has it.
 
 mod attempt;
 mod client;
@@ -25,7 +25,6 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::Shared;
 use client::Client;
-use lane::Lane;
 use message::Message;
 use recent::Recent;
 use standing::Standings;
@@ -34,12 +33,14 @@ use standing::Standings;
 const ATTEMPTS: usize = lane::ATTEMPTS * Webhook::MAX as usize;
 /// Files that may be open for deliveries: a connection for each attempt, and one for each look-up of a name.
 pub const FILES: usize = ATTEMPTS + names::LOOK_UPS;
-/// From one look at which webhooks there are to the next, when nobody tells of a change of them.
-const LOOK: Duration = Duration::from_secs(60);
+/// From one look at which webhooks there are, and at one of them, to the next, when nobody tells of a change of them: another
+/// process may have changed them.
+const LOOK: Duration = Duration::from_secs(10);
 /// The rest between two looks at the log: what comes meanwhile is read at once.
 const REST: Duration = Duration::from_millis(20);
-/// The wait after the store did not answer, or a task ended that should not have; a lane doubles it, up to [`LOOK`].
+/// The wait after the store did not answer, or a task ended that should not have; a lane doubles it, up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_secs(5);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// How webhooks are delivered to.
 #[derive(Debug, Clone)]
@@ -143,7 +144,7 @@ impl Deliveries {
         let _permit = self.attempts.acquire().await;
         let at = app.clock().now();
         let id = message.id.to_string();
-        let signature = app.webhook_sign(webhook, &id, at, message.body.as_bytes())?;
+        let signature = app.webhook_sign(webhook, &id, at, message.body.as_bytes()).await?;
         let headers = [
             ("webhook-id", id),
             ("webhook-timestamp", at.as_second().to_string()),
@@ -201,7 +202,7 @@ async fn supervise(shared: &Arc<Shared>) {
             Ok(active) => {
                 for id in active {
                     if !running.values().any(|known| *known == id) {
-                        let lane = lanes.spawn(Lane::new(shared.clone(), id).run());
+                        let lane = lanes.spawn(lane::run(shared.clone(), id));
                         running.insert(lane.id(), id);
                     }
                 }

@@ -13,13 +13,14 @@ use strongroom_domain::ip_policy::{IpPolicy, IpPolicyRule, IpRestriction};
 use strongroom_domain::page::{Listing, Query};
 use strongroom_domain::store::{IpStore, Store};
 
-use super::{CachedStore, Replaced, bounded};
+use super::caches::Replaced;
+use super::{Asked, CachedStore, bounded};
 
 #[async_trait]
 impl IpStore for CachedStore {
     async fn ip_gate(&self, account: AccountId) -> Result<Arc<Gate>> {
         let cache = &self.caches.gates;
-        if let Some(known) = cache.get(account) {
+        if let Some(known) = self.remembered(Asked::ForTelling, || cache.get(account)) {
             return Ok(known);
         }
         let ticket = cache.ticket(account);

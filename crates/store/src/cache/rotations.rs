@@ -11,7 +11,8 @@ use strongroom_domain::ids::{AccountId, SecretId, VaultId};
 use strongroom_domain::rotation::{Due, Kind, NewKey, NewRootKey, Rotation, Turned, Usage};
 use strongroom_domain::store::{RotationStore, Store};
 
-use super::{CachedStore, Replaced};
+use super::CachedStore;
+use super::caches::Replaced;
 
 #[async_trait]
 impl RotationStore for CachedStore {

@@ -77,6 +77,13 @@ impl<'a> House<'a> {
         house
     }
 
+    /// The same account, through another node's store.
+    #[allow(dead_code, reason = "asked for by the tests of several nodes alone")]
+    pub(crate) fn over<'b>(&self, store: &'b dyn Store) -> House<'b> {
+        let stamper = Stamper::new(Arc::new(Still), Arc::new(SystemRng));
+        House { store, account: self.account, user: self.user, stamper }
+    }
+
     /// The records of an account's making.
     pub(crate) fn founding(&self) -> (Account, User, ApiKey) {
         let PrincipalId::User(id) = self.user else { panic!("the first principal is a user") };

@@ -64,7 +64,7 @@ fn restriction(house: &House<'_>, enforced: bool, policies: &[IpPolicyId]) -> Ip
     }
 }
 
-async fn add_policy(house: &House<'_>) -> IpPolicy {
+pub(crate) async fn add_policy(house: &House<'_>) -> IpPolicy {
     let policy = policy(house);
     let event = house.event(&policy, Action::Created);
     house.store.ip_policy_insert(house.account, policy.clone(), event.into()).await.unwrap();
@@ -76,7 +76,12 @@ async fn insert_rule(house: &House<'_>, rule: &IpPolicyRule, stay: Option<IpAddr
     house.store.ip_rule_insert(house.account, rule.clone(), stay, event.into()).await
 }
 
-async fn add_rule(house: &House<'_>, policy: IpPolicyId, action: RuleAction, cidr: &str) -> IpPolicyRule {
+pub(crate) async fn add_rule(
+    house: &House<'_>,
+    policy: IpPolicyId,
+    action: RuleAction,
+    cidr: &str,
+) -> IpPolicyRule {
     let rule = rule(house, policy, action, cidr);
     insert_rule(house, &rule, None).await.unwrap();
     rule
@@ -97,7 +102,7 @@ async fn insert(house: &House<'_>, it: &IpRestriction, stay: Option<IpAddr>) -> 
     house.store.ip_restriction_insert(house.account, it.clone(), stay, event.into()).await
 }
 
-async fn add(house: &House<'_>, enforced: bool, policies: &[IpPolicyId]) -> IpRestriction {
+pub(crate) async fn add(house: &House<'_>, enforced: bool, policies: &[IpPolicyId]) -> IpRestriction {
     let restriction = restriction(house, enforced, policies);
     insert(house, &restriction, None).await.unwrap();
     restriction

@@ -12,7 +12,7 @@ mod concurrency;
 pub(crate) mod deleted;
 mod expiry;
 pub(crate) mod house;
-mod ip;
+pub(crate) mod ip;
 pub(crate) mod key_slots;
 mod rotations;
 mod secrets;

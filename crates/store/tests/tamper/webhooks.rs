@@ -25,7 +25,7 @@ async fn a_signing_secret_opens_in_its_own_webhook_alone() {
     let (one, two) = (make(&house).await, make(&house).await);
     let signs = async |webhook: &Webhook| {
         let webhook = house.app.webhook_get(&house.caller, webhook.id).await.unwrap();
-        house.app.webhook_sign(&webhook, "msg", house.app.clock().now(), b"{}").is_ok()
+        house.app.webhook_sign(&webhook, "msg", house.app.clock().now(), b"{}").await.is_ok()
     };
     let checked = async || {
         let store = SqliteStore::open_to_read(&house.folder.path().join("store.db")).unwrap();
