@@ -8,7 +8,7 @@ use std::sync::Arc;
 use strongroom_domain::clock::{Clock, SystemClock};
 use strongroom_domain::token::Token;
 use strongroom_server::listen::{self, Answers, Certificate, Tls};
-use strongroom_server::{Condition, Front, Shared, delivery, rotator, sweeper};
+use strongroom_server::{Condition, Front, Shared, delivery, rotator, services, sweeper};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -105,8 +105,10 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     let prunable = move || place.as_ref().map_or(u64::MAX, |place| place.prunable());
     let sweeper = tokio::spawn(sweeper::run(shared.clone(), prunable));
     let rotations = tokio::spawn(rotator::run(shared.clone()));
+    let unsealing = tokio::spawn(services::run(shared.clone(), house.unanswered));
     let deliveries = tokio::spawn(delivery::run(shared));
     tokio::join!(api, metrics, checkpoints);
+    unsealing.abort();
     sweeper.abort();
     rotations.abort();
     // What is under way and not settled is sent again after the next start.

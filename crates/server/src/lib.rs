@@ -28,7 +28,7 @@ use strongroom_domain::cidr::Cidr;
 pub use front::Front;
 pub use openapi::openapi;
 pub use routes::ROUTES;
-pub use sealing::{Condition, Refusal};
+pub use sealing::{Condition, Refusal, services};
 
 use delivery::Deliveries;
 use feed::Feed;

@@ -3,6 +3,7 @@
 #[cfg(feature = "aws-kms")]
 pub mod aws_kms;
 mod error;
+mod given;
 mod opener;
 pub mod passphrase;
 #[cfg(feature = "pkcs11")]
@@ -14,6 +15,7 @@ pub mod shamir;
 pub mod transit;
 
 pub use error::Error;
+pub use given::Given;
 pub use service::{Config, KmsConfig, TokenConfig};
 
 use strongroom_crypto::{SlotKey, SlotPublicKey};
