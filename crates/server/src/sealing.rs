@@ -34,9 +34,9 @@ const WAITING: usize = 16;
 /// When one for which there is no room may come again.
 const ROOM: Duration = Duration::from_secs(1);
 
-/// How many shares there are of how many.
-#[derive(Debug, Clone, Copy)]
+/// How many shares of a set there are of how many.
 pub(crate) struct Shares {
+    pub(crate) set: String,
     pub(crate) given: u8,
     pub(crate) needed: u8,
 }
@@ -86,11 +86,16 @@ impl Sealing {
         let _ = self.condition.set(condition);
     }
 
-    /// The shares that were given so far, of the slot that the last one was of.
-    pub(crate) fn shares(&self) -> Option<Shares> {
-        let gathered = self.gathered();
-        let last = gathered.iter().max_by_key(|gathered| gathered.at)?;
-        Some(Shares { given: last.collector.given(), needed: last.collector.needed() })
+    /// The shares that were given so far, by their sets; that of the last share is the last.
+    pub(crate) fn shares(&self) -> Vec<Shares> {
+        let mut gathered = self.gathered();
+        gathered.sort_by_key(|gathered| gathered.at);
+        let shares = gathered.iter().map(|Gathered { collector, .. }| Shares {
+            set: collector.set(),
+            given: collector.given(),
+            needed: collector.needed(),
+        });
+        shares.collect()
     }
 
     /// Those that are not too old. The lock is held for a moment only.

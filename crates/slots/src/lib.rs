@@ -16,6 +16,7 @@ pub mod transit;
 
 pub use error::Error;
 pub use given::Given;
+pub use private_file::is_private;
 pub use service::{Config, KmsConfig, TokenConfig};
 
 use strongroom_crypto::{SlotKey, SlotPublicKey};

@@ -1,8 +1,8 @@
 //! Files with what opens a key service: tokens and PINs.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -27,7 +27,7 @@ pub(crate) fn read(what: &str, path: &Path) -> Result<Zeroizing<String>, Error> 
     if !about.is_file() {
         return Err(failed(&"it is no plain file"));
     }
-    if about.permissions().mode() & 0o077 != 0 {
+    if !is_private(&about) {
         return Err(failed(&format!("others can read it: chmod 600 {shown}")));
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(1024));
@@ -39,10 +39,34 @@ pub(crate) fn read(what: &str, path: &Path) -> Result<Zeroizing<String>, Error> 
     Ok(Zeroizing::new(word.to_owned()))
 }
 
+/// Whether a file is its owner's alone.
+#[must_use]
+pub fn is_private(file: &Metadata) -> bool {
+    is_private_of(file.permissions().mode() & 0o777, (file.uid(), file.gid()))
+}
+
+fn is_private_of(mode: u32, owner: (u32, u32)) -> bool {
+    // systemd lays credentials out as root's, with an entry for the service's user in their access list; what such a list
+    // allows at most is shown where the rights of the group stand otherwise.
+    mode & 0o077 == 0 || (mode == 0o440 && owner == (0, 0))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_credential_of_systemd_is_private() {
+        for (mode, owner) in [(0o400, (0, 0)), (0o400, (990, 990)), (0o600, (990, 0)), (0o440, (0, 0))] {
+            assert!(is_private_of(mode, owner), "{mode:o} {owner:?}");
+        }
+        for (mode, owner) in
+            [(0o440, (990, 990)), (0o440, (0, 990)), (0o640, (0, 0)), (0o444, (0, 0)), (0o404, (0, 0))]
+        {
+            assert!(!is_private_of(mode, owner), "{mode:o} {owner:?}");
+        }
+    }
 
     #[test]
     fn such_a_file_is_its_owners_alone_and_not_repeated() {
