@@ -160,12 +160,9 @@ pub(crate) fn open(place: Place) -> Result<SqliteStore, Failure> {
     open_store(&place.resolve()?)
 }
 
-fn open_store(settings: &Settings) -> Result<SqliteStore, Failure> {
-    let path = folder::store_path(&settings.data_dir);
-    if !path.exists() {
-        return Err(Failure::new(format!("there is no store in {}", settings.data_dir.display()))
-            .todo("name the data folder with --data-dir"));
-    }
+/// The store of an installation, to be read.
+pub(crate) fn open_store(settings: &Settings) -> Result<SqliteStore, Failure> {
+    let path = folder::existing_store(&settings.data_dir)?;
     SqliteStore::open_current_to_read(&path)
         .map_err(|error| Failure::new("the store cannot be read").because(error))
 }

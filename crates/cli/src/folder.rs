@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use strongroom_crypto::{KeyFile, SlotKey, SystemRng, parse_key_file, view_key_file};
+use strongroom_slots::is_private;
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
@@ -14,6 +15,16 @@ use crate::failure::Failure;
 /// The store's file in the data folder.
 pub(crate) fn store_path(data_dir: &Path) -> PathBuf {
     data_dir.join("strongroom.db")
+}
+
+/// The store's file, which has to be there.
+pub(crate) fn existing_store(data_dir: &Path) -> Result<PathBuf, Failure> {
+    let path = store_path(data_dir);
+    if path.exists() {
+        return Ok(path);
+    }
+    Err(Failure::new(format!("there is no store in {}", data_dir.display()))
+        .todo("name the data folder with --data-dir"))
 }
 
 /// The file that the first start writes its API key to.
@@ -39,6 +50,11 @@ pub(crate) struct Folder {
 impl Folder {
     /// Makes the folder if there is none, refuses one that others may enter, and locks it.
     pub(crate) fn take(data_dir: &Path) -> Result<Self, Failure> {
+        Self::take_or(data_dir, "stop that one first, or name another folder with --data-dir")
+    }
+
+    /// The same, with what is to be done where another process uses it.
+    pub(crate) fn take_or(data_dir: &Path, in_use: &str) -> Result<Self, Failure> {
         let failed = |error: io::Error| {
             Failure::new(format!("the data folder {} cannot be used", data_dir.display())).because(error)
         };
@@ -54,7 +70,7 @@ impl Folder {
         let lock = options().open(data_dir.join("lock")).map_err(failed)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
             Failure::new(format!("the data folder {} is in use by another Strongroom", data_dir.display()))
-                .todo("stop that one first, or name another folder with --data-dir")
+                .todo(in_use)
         })?;
         Ok(Self { _lock: lock })
     }
@@ -90,7 +106,7 @@ pub(crate) fn key_file_read(path: &Path) -> Result<Option<KeyFile>, Failure> {
         Err(error) => return Err(failed().because(error)),
     };
     let about = fs::metadata(path).map_err(|error| failed().because(error))?;
-    if strongroom_slots::is_open_to_others(&about) {
+    if !is_private(&about) {
         return Err(Failure::new(format!("the root key file {} can be read by other users", path.display()))
             .todo(format!("chmod 600 {}", path.display())));
     }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use strongroom_crypto::{KeyFile, RootKey, SystemRng};
 use strongroom_domain::app::App;
 use strongroom_domain::clock::SystemClock;
+use strongroom_domain::key_slot::KeySlot;
 use strongroom_domain::store::Store;
 use strongroom_domain::token::Token;
+use strongroom_server::services;
 use strongroom_slots::Config;
 use strongroom_store::cache::CachedStore;
 use strongroom_store::sqlite::SqliteStore;
@@ -23,6 +25,8 @@ pub(crate) struct House {
     pub(crate) app: App,
     /// The first API key's token, when this was the first start.
     pub(crate) first_token: Option<Token>,
+    /// The slots of a sealed house whose services may open them later.
+    pub(crate) unanswered: Vec<KeySlot>,
 }
 
 impl House {
@@ -42,13 +46,13 @@ pub(crate) async fn open(settings: &Settings) -> Result<House, Failure> {
     let file = folder::key_file_read(&settings.root_key_file)?;
     let ways = if path.exists() { ways_of(&path).await? } else { None };
     let root_key = match &ways {
-        Some(ways) => root_key(settings, ways, file.as_ref()).await?,
+        Some(ways) => by_file(settings, ways, file.as_ref())?,
         None => None,
     };
     let store = SqliteStore::open(&path)
         .map_err(|error| Failure::new("the store cannot be opened").because(error))?;
     let store: Arc<dyn Store> = Arc::new(CachedStore::new(Arc::new(store)));
-    let (first_token, root_key) = match &ways {
+    let (first_token, mut root_key) = match &ways {
         Some(_) => (None, root_key),
         None => {
             let (token, root_key) = install(settings, file.as_ref(), &*store).await?;
@@ -57,11 +61,15 @@ pub(crate) async fn open(settings: &Settings) -> Result<House, Failure> {
     };
     let app = App::closed(store, settings.limits, Arc::new(SystemClock), Arc::new(SystemRng)).await;
     let app = app.map_err(|error| Failure::new("the store cannot be opened").because(error))?;
+    let mut unanswered = Vec::new();
+    if root_key.is_none() {
+        (root_key, unanswered) = by_services(settings, &app).await?;
+    }
     if let Some(root_key) = root_key {
         unseal(&app, root_key).await?;
         adopt(&app, ways.as_ref(), file.as_ref()).await?;
     }
-    Ok(House { app, first_token })
+    Ok(House { app, first_token, unanswered })
 }
 
 /// Gives the house its keys.
@@ -108,15 +116,15 @@ pub(crate) async fn open_again(settings: &Settings, app: &App) -> Result<Option<
     let unreadable = |error| Failure::new("the store cannot be read").because(error);
     let account = app.stored_account().await.map_err(unreadable)?;
     let ways = Ways { account, slots: app.slots().await.map_err(unreadable)? };
-    root_key(settings, &ways, folder::key_file_read(&settings.root_key_file)?.as_ref()).await
+    let opened = by_file(settings, &ways, folder::key_file_read(&settings.root_key_file)?.as_ref())?;
+    match opened {
+        Some(root_key) => Ok(Some(root_key)),
+        None => Ok(by_services(settings, app).await?.0),
+    }
 }
 
-/// The root key, by whatever opens it without a person. `None` where only a person can.
-async fn root_key(
-    settings: &Settings,
-    ways: &Ways,
-    file: Option<&KeyFile>,
-) -> Result<Option<RootKey>, Failure> {
+/// The root key, by the key in the file. `None` where something else may open it.
+fn by_file(settings: &Settings, ways: &Ways, file: Option<&KeyFile>) -> Result<Option<RootKey>, Failure> {
     let shut = match ways.by_file(file) {
         Ok(key) => return Ok(Some(key)),
         Err(shut) => shut,
@@ -129,29 +137,27 @@ async fn root_key(
     if !matches!(shut, Shut::Missing) {
         tracing::warn!(%failure, "the root key file does not open the store; other key slots are tried");
     }
-    by_services(settings, ways).await
+    Ok(None)
 }
 
-/// The root key, by the services that keep keys of slots. One that cannot be had is told, and the next one is tried.
-async fn by_services(settings: &Settings, ways: &Ways) -> Result<Option<RootKey>, Failure> {
-    for slot in ways.slots.iter().filter(|slot| Config::keeps(slot.kind)) {
-        let (config, asked) = (settings.server.slots.clone(), slot.clone());
-        let opened =
-            tokio::task::spawn_blocking(move || config.open(asked.kind, &asked.opener, &asked.sealed.public));
-        let opened =
-            opened.await.map_err(|error| Failure::new("a key slot cannot be tried").because(error))?;
-        let root_key = opened.map_err(|error| error.to_string()).and_then(|key| {
-            let opened = slot.open(ways.account.id, &key, ways.account.root_key);
-            opened.map_err(|_| "it was altered: its key does not open the root key".to_owned())
-        });
-        match root_key {
-            Ok(root_key) => return Ok(Some(root_key)),
+/// The root key, by the services that keep keys of slots; else the slots that they may open later. One that cannot be had is told,
+/// and the next one is tried.
+async fn by_services(settings: &Settings, app: &App) -> Result<(Option<RootKey>, Vec<KeySlot>), Failure> {
+    let slots = app.slots().await;
+    let slots = slots.map_err(|error| Failure::new("the store cannot be read").because(error))?;
+    let mut unanswered = Vec::new();
+    for slot in slots.into_iter().filter(|slot| Config::keeps(slot.kind)) {
+        match services::open(app, &settings.server.slots, &slot).await {
+            Ok(root_key) => return Ok((Some(root_key), Vec::new())),
             Err(why) => {
-                tracing::warn!(slot = %slot.name, kind = slot.kind.as_str(), why, "a key slot does not open")
+                tracing::warn!(slot = %slot.name, kind = slot.kind.as_str(), %why, "a key slot does not open");
+                if why.may_pass() {
+                    unanswered.push(slot);
+                }
             }
         }
     }
-    Ok(None)
+    Ok((None, unanswered))
 }
 
 /// Makes the account, under a root key that is nowhere in clear: a key in a file opens it.

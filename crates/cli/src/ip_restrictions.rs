@@ -23,11 +23,7 @@ impl Command {
         let Self::Disable(place) = self;
         let settings = place.resolve()?;
         hygiene::harden();
-        let store = folder::store_path(&settings.data_dir);
-        if !store.exists() {
-            return Err(Failure::new(format!("there is no store at {}", store.display()))
-                .todo("name the data folder with --data-dir"));
-        }
+        folder::existing_store(&settings.data_dir)?;
         let _folder = Folder::take(&settings.data_dir)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime =

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use strongroom_domain::clock::{Clock, SystemClock};
 use strongroom_domain::token::Token;
 use strongroom_server::listen::{self, Answers, Certificate, Tls};
-use strongroom_server::{Condition, Front, Opener, Shared, delivery, leases, root_key, rotator, sweeper};
+use strongroom_server::{Condition, Front, Opener, Shared, delivery, leases, root_key, rotator, services, sweeper};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -109,8 +109,9 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     // What is under way and not settled is sent again after the next start, or by another server.
     let deliveries = tokio::spawn(delivery::run(shared.clone()));
     let root_key = tokio::spawn(root_key::follow(shared.clone()));
+    let unsealing = tokio::spawn(services::run(shared.clone(), house.unanswered));
     tokio::join!(api, metrics, checkpoints);
-    for task in [sweeper, rotations, deliveries, root_key] {
+    for task in [sweeper, rotations, deliveries, root_key, unsealing] {
         task.abort();
         // It may hold a lease until it has ended, and to have been aborted is no failure.
         let _ = task.await;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, ValueEnum};
+use clap::{ArgMatches, Args, FromArgMatches, ValueEnum};
 use serde::Deserialize;
 use strongroom_domain::deleted::Retention;
 use strongroom_domain::keep::Keep;
@@ -71,7 +71,7 @@ pub(crate) struct Options {
     /// The folder that everything is kept in [default: strongroom-data]
     #[arg(long, env = "STRONGROOM_DATA_DIR", value_name = "DIR", hide_env_values = true)]
     pub(crate) data_dir: Option<PathBuf>,
-    /// The root key's file [default: root.key in the data folder]
+    /// The root key's file [default: the systemd credential root.key, or else root.key in the data folder]
     #[arg(long, env = "STRONGROOM_ROOT_KEY_FILE", value_name = "FILE", hide_env_values = true)]
     pub(crate) root_key_file: Option<PathBuf>,
     /// The PostgreSQL database that holds the store, such as postgres://strongroom@db.example.com/strongroom [default: a file in the data folder]
@@ -243,6 +243,13 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// What the environment gives, for a command that takes few of these flags itself.
+    pub(crate) fn of_environment() -> Result<Self, Failure> {
+        let none = Self::augment_args(clap::Command::new("settings")).try_get_matches_from(["settings"]);
+        let given = none.and_then(|matches| Self::from_arg_matches(&matches));
+        given.map_err(|error| Failure::new("the settings in the environment cannot be used").because(error))
+    }
+
     /// What was given, and below it what the config file says.
     fn over_file(self) -> Result<Self, Failure> {
         let Some(path) = self.config else { return Ok(self) };
@@ -378,7 +385,7 @@ impl Settings {
         let options = options.over_file()?;
         let data_dir = options.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
         Ok(Self {
-            root_key_file: options.root_key_file.clone().unwrap_or_else(|| data_dir.join(ROOT_KEY)),
+            root_key_file: root_key_file(&options, &data_dir),
             database: database::of(&options)?,
             listen: options.listen.unwrap_or_else(default_listen),
             tls: tls(&options, &data_dir)?,
@@ -394,6 +401,19 @@ impl Settings {
             data_dir,
         })
     }
+}
+
+fn root_key_file(options: &Options, data_dir: &Path) -> PathBuf {
+    let named = options.root_key_file.clone();
+    named.or_else(|| credential(ROOT_KEY)).unwrap_or_else(|| data_dir.join(ROOT_KEY))
+}
+
+/// A credential that systemd lays out for the service.
+#[expect(clippy::disallowed_methods, reason = "systemd sets the variable, and no flag takes its place")]
+fn credential(name: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?).join(name);
+    // One that cannot be looked at is not passed over in silence.
+    path.try_exists().unwrap_or(true).then_some(path)
 }
 
 fn default_listen() -> SocketAddr {
@@ -569,6 +589,7 @@ pub(crate) fn show(options: Options, given: Option<&ArgMatches>) -> Result<Strin
             Some(ValueSource::CommandLine) => "flag",
             Some(ValueSource::EnvVariable) => "environment",
             _ if in_file.as_ref().is_some_and(|file| file.contains_key(name)) => "file",
+            _ if name == "root_key_file" && credential(ROOT_KEY).is_some() => "credential",
             _ => "default",
         }
     };

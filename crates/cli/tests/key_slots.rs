@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use harness::{Server, assert_chain_holds, audit_events, first_key, poll, private_folder, run, text};
+use harness::{Process, Server, assert_chain_holds, audit_events, first_key, poll, private_folder, run, text};
 use person::Person;
 use pty::Session;
 use serde_json::{Value, json};
@@ -203,7 +203,8 @@ fn shares_come_from_several_people() {
         poll("it is tried", || Some(answer()).filter(|answer| answer.status != 429))
     };
     let state = give(&share(2)).expect_status(200).json();
-    assert_eq!(state["shares"], json!({"given": 1, "needed": 3}));
+    let set = share(2)[4..12].to_owned();
+    assert_eq!(state["shares"], json!([{"set": set, "given": 1, "needed": 3}]));
     for (text, told) in [
         (share(2), "Share 2 was given already"),
         (other, "Share 1 is of another set of shares"),
@@ -310,6 +311,101 @@ fn a_key_file_of_its_own_opens_and_the_first_one_no_more() {
     let server = Server::start_with(folder.path(), &["--root-key-file", text(&second)]);
     assert!(resolves(&server));
     server.stop();
+}
+
+/// A command about the slots in a folder.
+fn slot_in<'a>(data: &'a str, what: &[&'a str]) -> Vec<&'a str> {
+    [&["key", "slot"], what, &["--data-dir", data]].concat()
+}
+
+/// Whoever is at the machine itself needs neither a server nor an API key.
+#[test]
+fn a_stopped_server_has_its_slots_looked_after_in_its_folder() {
+    let folder = private_folder();
+    let data = text(folder.path());
+    let (server, _) = furnished(folder.path());
+    let ops = Person::stranger().set("STRONGROOM_URL", &server.url);
+    // To look takes no lock, and a change is the running server's.
+    assert!(ops.does(&slot_in(data, &["list"])).contains("file"));
+    let locked = ops.fails(1, &slot_in(data, &["add", "recovery"]));
+    assert!(locked.contains("leave out --data-dir"), "{locked}");
+    let neither = ops.fails(2, &[&slot_in(data, &["list"])[..], &["--url", &server.url]].concat());
+    assert!(neither.contains("give either"), "{neither}");
+    server.stop();
+
+    let last = ops.fails(7, &slot_in(data, &["remove", "file", "--yes"]));
+    assert!(last.contains("last"), "{last}");
+    let added = ops.json(&slot_in(data, &["add", "recovery", "--output", "json"]));
+    let words = ops.file("words", added["words"].as_str().unwrap().as_bytes());
+    let taken = ops.fails(7, &slot_in(data, &["add", "recovery"]));
+    assert!(taken.contains("name"), "{taken}");
+    let unset = ops.fails(7, &slot_in(data, &["add", "transit"]));
+    assert!(unset.contains("--transit-address"), "{unset}");
+    ops.does(&slot_in(data, &["test", "recovery", "--from", &words]));
+    ops.does(&slot_in(data, &["test", "file"]));
+    let server = Server::start(folder.path());
+    assert!(resolves(&server), "the key file opens it as before");
+    server.stop();
+
+    ops.does(&slot_in(data, &["remove", "file", "--yes", "--rotate-root"]));
+    let other = ops.fails(3, &slot_in(data, &["test", "file"]));
+    assert!(other.contains("no key slot called file"), "{other}");
+    // Nothing opens it without a person any more, and the command asks nobody.
+    let shut = ops.fails(1, &slot_in(data, &["add", "recovery", "--name", "second"]));
+    assert!(shut.contains("without a person"), "{shut}");
+    ops.does(&slot_in(data, &["test", "recovery", "--from", &words]));
+    fs::remove_file(folder.path().join("root.key")).unwrap();
+    assert_eq!(ops.json(&slot_in(data, &["list", "--output", "json"])).as_array().unwrap().len(), 1);
+    let server = Server::start(folder.path());
+    stranger(&server).does(&["unseal", "--from", &words]);
+    assert!(resolves(&server));
+    server.stop();
+    assert_chain_holds(folder.path());
+    let made = audit_events(folder.path());
+    let made = made.iter().find(|event| event["event_type"] == "key_slot_created.v0").unwrap();
+    assert_eq!(made["principal"]["source"], "CLI");
+}
+
+#[test]
+fn a_folder_without_a_store_stays_without_one() {
+    let folder = private_folder();
+    for what in [&["list"][..], &["add", "recovery"], &["remove", "file", "--yes"], &["test", "file"]] {
+        let told = Person::stranger().fails(
+            1,
+            &slot_in(text(folder.path()), what),
+        );
+        assert!(told.contains("there is no store in"), "{told}");
+    }
+    assert!(harness::files::contents(folder.path()).is_empty(), "nothing was made");
+    let alone = Person::stranger().fails(2, &["key", "slot", "list", "--root-key-file", "root.key"]);
+    assert!(alone.contains("--data-dir"), "{alone}");
+}
+
+/// As systemd lays it out: read-only, in a folder that a variable of the service's names.
+#[test]
+fn a_credential_is_the_root_key_file_where_none_is_named() {
+    let folder = private_folder();
+    let (data, credentials) = (folder.path().join("data"), folder.path().join("credentials"));
+    let (server, _) = furnished(&data);
+    server.stop();
+    fs::create_dir(&credentials).unwrap();
+    let credential = credentials.join("root.key");
+    fs::rename(data.join("root.key"), &credential).unwrap();
+    harness::files::set_mode(&credential, 0o400);
+    let variable = [("CREDENTIALS_DIRECTORY", text(&credentials))];
+    let serve = ["serve", "--data-dir", text(&data), "--listen", "127.0.0.1:0"];
+    let server = Server::wait_until_ready(&data, Process::spawn(&serve, &variable));
+    assert!(resolves(&server));
+    let shown = Process::spawn(&["config", "show"], &variable).wait().stdout;
+    let line = shown.lines().find(|line| line.starts_with("root_key_file ")).unwrap();
+    assert!(line.contains(text(&credential)) && line.ends_with("# credential"), "{line}");
+    server.stop();
+    // One that is named goes before it, and one that others may read is refused as any other.
+    let named = Process::spawn(&[&serve[..], &["--root-key-file", "/nowhere"]].concat(), &variable).wait();
+    assert!(named.expect_refusal().stderr.contains("/nowhere is missing"), "{}", named.stderr);
+    harness::files::set_mode(&credential, 0o444);
+    let open = Process::spawn(&serve, &variable).wait();
+    assert!(open.expect_refusal().stderr.contains("can be read by other users"), "{}", open.stderr);
 }
 
 /// No passphrase, word, share or key of a slot is anywhere but where it was put.

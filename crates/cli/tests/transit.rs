@@ -7,12 +7,15 @@ mod harness;
 mod person;
 
 use std::fs;
-use std::net::TcpListener;
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use harness::{Server, poll, private_folder, text};
+use harness::{Server, audit_events, poll, private_folder, text};
 use person::Person;
 
 /// A server in memory, with the certificate that it made itself; ended when it is dropped.
@@ -75,6 +78,40 @@ impl Bao {
             ("--transit-key", key),
         ];
         flags.into_iter().flat_map(|(name, value)| [name.to_owned(), value.to_owned()]).collect()
+    }
+}
+
+/// A way to a server that can be broken off, and be there again at the same address.
+struct Bridge {
+    address: SocketAddr,
+    to: SocketAddr,
+}
+
+impl Bridge {
+    /// One that is broken off.
+    fn to(url: &str) -> Self {
+        let to = url.strip_prefix("https://").unwrap().parse().unwrap();
+        Self { address: TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap(), to }
+    }
+
+    /// Is there from now on, until the test ends.
+    fn open(&self) {
+        let (listener, to) = (TcpListener::bind(self.address).unwrap(), self.to);
+        thread::spawn(move || {
+            for near in listener.incoming() {
+                let near = near.unwrap();
+                let far = TcpStream::connect(to).unwrap();
+                for (mut from, mut to) in
+                    [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)]
+                {
+                    thread::spawn(move || {
+                        // A side that goes away ends the other's.
+                        let _ = io::copy(&mut from, &mut to);
+                        let _ = to.shutdown(Shutdown::Write);
+                    });
+                }
+            }
+        });
     }
 }
 
@@ -164,4 +201,71 @@ fn a_transit_key_opens_the_store_by_itself() {
     drop(bao);
     let (ready, log) = opened(&settings);
     assert!(ready == 503 && log.contains("cannot be reached"), "{log}");
+}
+
+/// A service that is away at the start unseals the server once it is there; a person who seals the server is not overruled.
+#[test]
+fn a_service_that_comes_back_unseals_the_server_by_itself() {
+    let folder = private_folder();
+    let data = folder.path().join("data");
+    let certificates = folder.path().join("bao");
+    fs::create_dir(&certificates).unwrap();
+    let mut bao = Bao::start(&certificates);
+    bao.does(&["secrets", "enable", "transit"]);
+    bao.does(&["write", "-f", "transit/keys/strongroom"]);
+    let token = private_file(folder.path(), "token", "root\n");
+    let server = start(&data, &bao.settings(&token, "strongroom"));
+    let admin = Person::admin(&server);
+    admin.feed(&["secret", "set", "prod:db", "--create-vault"], b"canary");
+    admin.does(&["key", "slot", "add", "transit"]);
+    admin.does(&["key", "slot", "remove", "file", "--yes"]);
+    fs::remove_file(data.join("root.key")).unwrap();
+    server.stop();
+
+    let bridge = Bridge::to(&bao.url);
+    bao.url = format!("https://{}", bridge.address);
+    let server = start(&data, &bao.settings(&token, "strongroom"));
+    let ready = || server.client().get("/readyz").status;
+    assert_eq!(ready(), 503);
+    bridge.open();
+    poll("it unseals itself", || (ready() == 200).then_some(()));
+    let admin = Person::admin(&server);
+    let reader = admin.granted(&server, &["resolve *:*"]);
+    assert_eq!(reader.does(&["secret", "get", "prod:db"]), "canary");
+    let log = poll("it tells so", || {
+        Some(server.process.stderr()).filter(|log| log.contains("the server was unsealed"))
+    });
+    assert_eq!(log.matches("asked again until").count(), 1, "{log}");
+    assert_eq!(log.matches("a key slot does not open").count(), 1, "{log}");
+    let unsealed = || {
+        let events = audit_events(&data);
+        events.iter().filter(|event| event["event_type"] == "server_unsealed.v0").count()
+    };
+    assert_eq!(unsealed(), 1);
+
+    admin.does(&["seal", "--yes"]);
+    // Longer than the first pause, in which the service would have been asked.
+    let sealed_at = Instant::now();
+    poll("a pause is over", || (sealed_at.elapsed() > Duration::from_secs(7)).then_some(()));
+    assert_eq!((ready(), unsealed()), (503, 1));
+    server.stop();
+}
+
+/// The engine makes a key for whoever may make one and encrypts by one that is not there.
+#[test]
+fn a_mistyped_key_is_not_made() {
+    let folder = private_folder();
+    let data = folder.path().join("data");
+    let certificates = folder.path().join("bao");
+    fs::create_dir(&certificates).unwrap();
+    let bao = Bao::start(&certificates);
+    bao.does(&["secrets", "enable", "transit"]);
+    bao.does(&["write", "-f", "transit/keys/strongroom"]);
+    let token = private_file(folder.path(), "token", "root\n");
+    let server = start(&data, &bao.settings(&token, "strongrom"));
+    let refused = Person::admin(&server).fails(7, &["key", "slot", "add", "transit"]);
+    assert!(refused.contains("'strongrom'") && refused.contains("make it first"), "{refused}");
+    assert!(bao.ask(&["read", "transit/keys/strongroom"]));
+    assert!(!bao.ask(&["read", "transit/keys/strongrom"]), "it was made");
+    server.stop();
 }

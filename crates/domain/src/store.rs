@@ -218,6 +218,9 @@ pub trait Store: WebhookStore + IpStore + RotationStore + KeySlotStore + LeaseSt
         event: Event,
     ) -> Result<()>;
 
+    /// Appends an event of what is no change of anything stored.
+    async fn event_append(&self, account: AccountId, event: Event) -> Result<()>;
+
     /// Notes that values are given out: appends the events that say so, and keeps for each secret in them the last time.
     async fn secret_resolved(&self, account: AccountId, events: Vec<Event>) -> Result<()>;
 

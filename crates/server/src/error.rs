@@ -976,14 +976,19 @@ pub(crate) fn log(problem: &Problem, operation: OperationId) {
     let Problem::Domain(error @ (Error::Internal(cause) | Error::Unavailable(cause))) = problem else {
         return;
     };
-    let mut chain = cause.to_string();
-    let mut next = cause.source();
+    tracing::error!(%operation, %error, cause = %chain(&**cause), "a request failed");
+}
+
+/// An error with all that lies behind it, for the log.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut chain = error.to_string();
+    let mut next = error.source();
     while let Some(source) = next {
         chain.push_str(": ");
         chain.push_str(&source.to_string());
         next = source.source();
     }
-    tracing::error!(%operation, %error, cause = %chain, "a request failed");
+    chain
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub use front::Front;
 pub use openapi::openapi;
 pub use root_key::Opener;
 pub use routes::ROUTES;
-pub use sealing::{Condition, Refusal};
+pub use sealing::{Condition, Refusal, services};
 
 use delivery::Deliveries;
 use feed::Feed;

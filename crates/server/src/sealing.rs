@@ -5,18 +5,20 @@
 //! that is made.
 
 mod pauses;
+pub mod services;
 
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use strongroom_domain::audit::Client;
 use strongroom_domain::ids::KeySlotId;
 use strongroom_domain::key_slot::KeySlot;
-use strongroom_domain::{Error, SlotKey, SlotKind};
+use strongroom_domain::{Error, RootKey, SlotKey, SlotKind};
+use strongroom_slots::Given;
 use strongroom_slots::shamir::Collector;
-use strongroom_slots::{passphrase, recovery};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -32,16 +34,9 @@ const WAITING: usize = 16;
 /// When one for which there is no room may come again.
 const ROOM: Duration = Duration::from_secs(1);
 
-/// What opens a slot, as a person gives it.
-pub(crate) enum Given {
-    Passphrase(Zeroizing<String>),
-    Words(Zeroizing<String>),
-    Shares(Vec<Zeroizing<String>>),
-}
-
-/// How many shares there are of how many.
-#[derive(Debug, Clone, Copy)]
+/// How many shares of a set there are of how many.
 pub(crate) struct Shares {
+    pub(crate) set: String,
     pub(crate) given: u8,
     pub(crate) needed: u8,
 }
@@ -60,6 +55,8 @@ pub(crate) struct Sealing {
     pauses: Mutex<Pauses>,
     gathered: Mutex<Vec<Gathered>>,
     condition: OnceLock<Condition>,
+    /// Whether it was ever unsealed. Who seals it again means it, so that no service unseals it from then on.
+    was_unsealed: AtomicBool,
 }
 
 impl Default for Sealing {
@@ -70,6 +67,7 @@ impl Default for Sealing {
             pauses: Mutex::default(),
             gathered: Mutex::default(),
             condition: OnceLock::new(),
+            was_unsealed: AtomicBool::new(false),
         }
     }
 }
@@ -88,11 +86,16 @@ impl Sealing {
         let _ = self.condition.set(condition);
     }
 
-    /// The shares that were given so far, of the slot that the last one was of.
-    pub(crate) fn shares(&self) -> Option<Shares> {
-        let gathered = self.gathered();
-        let last = gathered.iter().max_by_key(|gathered| gathered.at)?;
-        Some(Shares { given: last.collector.given(), needed: last.collector.needed() })
+    /// The shares that were given so far, by their sets; that of the last share is the last.
+    pub(crate) fn shares(&self) -> Vec<Shares> {
+        let mut gathered = self.gathered();
+        gathered.sort_by_key(|gathered| gathered.at);
+        let shares = gathered.iter().map(|Gathered { collector, .. }| Shares {
+            set: collector.set(),
+            given: collector.given(),
+            needed: collector.needed(),
+        });
+        shares.collect()
     }
 
     /// Those that are not too old. The lock is held for a moment only.
@@ -169,22 +172,12 @@ fn of_kind(slots: &[KeySlot], kind: SlotKind) -> impl Iterator<Item = &KeySlot> 
 
 /// The slot that what was given opens. Whatever it opens it is the key of, as its public key says.
 fn find(slots: &[KeySlot], given: &Given) -> Result<Found, Tried> {
-    let mut last = strongroom_slots::Error::Refused;
-    match given {
-        Given::Passphrase(text) => {
-            for slot in of_kind(slots, SlotKind::Passphrase) {
-                match passphrase::open(&slot.opener, &slot.sealed.public, text) {
-                    Ok(key) => return Ok((slot.clone(), key)),
-                    Err(error) => last = error,
-                }
-            }
+    let mut last = Tried::Refused;
+    for slot in of_kind(slots, given.kind()) {
+        match given.open(&slot.opener, &slot.sealed.public) {
+            Ok(key) => return Ok((slot.clone(), key)),
+            Err(error) => last = error,
         }
-        Given::Words(text) => {
-            let key = recovery::parse(text)?;
-            let slot = of_kind(slots, SlotKind::Recovery).find(|slot| slot.sealed.public == *key.public());
-            return slot.map(|slot| (slot.clone(), key)).ok_or(last);
-        }
-        Given::Shares(_) => {}
     }
     Err(last)
 }
@@ -236,6 +229,16 @@ async fn unseal_to_the_end(shared: &Arc<Shared>, given: Given, from: &Client) ->
         SlotProblem::NotOpened(strongroom_slots::Error::Refused)
     })?;
     drop(key);
+    Ok(let_in(shared, &slot, root_key, Some(from)).await?)
+}
+
+/// Gives the house its keys, and lets callers in if what must hold does. The caller has the turn.
+async fn let_in(
+    shared: &Arc<Shared>,
+    slot: &KeySlot,
+    root_key: RootKey,
+    from: Option<&Client>,
+) -> Result<(), Error> {
     crate::root_key::tell(root_key.lock_memory());
     shared.app.unseal_house(root_key).await.map_err(|error| Error::Internal(Box::new(error)))?;
     shared.sealing.forget_shares();
@@ -243,14 +246,16 @@ async fn unseal_to_the_end(shared: &Arc<Shared>, given: Given, from: &Client) ->
         if let Some(condition) = shared.sealing.condition.get() {
             condition(shared.clone()).await.map_err(Error::Unavailable)?;
         }
-        shared.app.unsealed_by(&slot, from).await
+        shared.app.unsealed_by(slot, from).await
     };
     if let Err(error) = opened.await {
         shared.app.seal_unserved();
-        return Err(error.into());
+        return Err(error);
     }
+    shared.sealing.was_unsealed.store(true, Ordering::Release);
     shared.app.serve();
-    tracing::info!(slot = %slot.name, kind = slot.kind.as_str(), client = %from.address, "the server was unsealed");
+    let client = from.map(|from| tracing::field::display(from.address));
+    tracing::info!(slot = %slot.name, kind = slot.kind.as_str(), client, "the server was unsealed");
     Ok(())
 }
 
@@ -268,14 +273,8 @@ fn forget_later(shared: &Arc<Shared>) {
 /// Whether a slot opens the root key that is in use, by what is given or by itself.
 pub(crate) async fn opens(shared: &Shared, slot: &KeySlot, given: Option<Given>) -> Result<SlotKey, Problem> {
     let (slot, config) = (slot.clone(), shared.settings.slots.clone());
-    let key = aside(move || match given {
-        None => config.open(slot.kind, &slot.opener, &slot.sealed.public),
-        Some(Given::Shares(shares)) => {
-            let mut collector = Collector::new(&slot.opener, &slot.sealed.public)?;
-            shares.iter().try_for_each(|share| collector.add(share))?;
-            collector.open()
-        }
-        Some(given) => find(std::slice::from_ref(&slot), &given).map(|(_, key)| key),
+    let key = aside(move || {
+        config.open_with(given.as_ref(), (slot.kind, &slot.opener), &slot.sealed.public)
     });
     Ok(key.await?.map_err(SlotProblem::NotOpened)?)
 }

@@ -113,6 +113,14 @@ pub enum Error {
     System,
 }
 
+impl Error {
+    /// Whether the same attempt may well succeed later: a service that cannot be reached, or that refuses for now.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::ServiceRefused { .. })
+    }
+}
+
 impl From<CryptoError> for Error {
     fn from(error: CryptoError) -> Self {
         match error {

@@ -3,6 +3,7 @@
 #[cfg(feature = "aws-kms")]
 pub mod aws_kms;
 mod error;
+mod given;
 mod opener;
 pub mod passphrase;
 #[cfg(feature = "pkcs11")]
@@ -14,7 +15,8 @@ pub mod shamir;
 pub mod transit;
 
 pub use error::Error;
-pub use private_file::is_open_to_others;
+pub use given::Given;
+pub use private_file::is_private;
 pub use service::{Config, KmsConfig, TokenConfig};
 
 use strongroom_crypto::{SlotKey, SlotPublicKey};

@@ -117,12 +117,13 @@ fn in_session<T>(
     let session = module.open_ro_session(slot).map_err(|error| failed(config, &error))?;
     // Logging in is what the PIN is for.
     session.login(UserType::User, Some(&AuthPin::from(pin))).map_err(|error| match error {
+        // Nothing that passes: to try it again and again would lock the token.
         TokenError::Pkcs11(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange, _) => {
             let file = config.pin_file.display();
-            refused(
-                config,
-                &format!("the PIN in {file} is wrong; a token counts the tries, and locks itself"),
-            )
+            Error::Configuration(format!(
+                "the token {}: the PIN in {file} is wrong; a token counts the tries, and locks itself",
+                config.token
+            ))
         }
         TokenError::Pkcs11(RvError::PinLocked, _) => refused(config, LOCKED),
         error => failed(config, &error),
@@ -184,13 +185,13 @@ fn failed(config: &Config, error: &TokenError) -> Error {
 fn not_opened(config: &Config, error: &TokenError) -> Error {
     match error {
         TokenError::Pkcs11(
-            RvError::EncryptedDataInvalid
-            | RvError::EncryptedDataLenRange
-            | RvError::DataInvalid
-            | RvError::GeneralError
-            | RvError::FunctionFailed,
+            RvError::EncryptedDataInvalid | RvError::EncryptedDataLenRange | RvError::DataInvalid,
             _,
         ) => Error::Refused,
+        // Of a token that is busy or was pulled out as well as of what does not open.
+        TokenError::Pkcs11(RvError::GeneralError | RvError::FunctionFailed, _) => {
+            refused(config, "it failed and does not say why: try again; if it stays so, it is not the key that sealed the slot")
+        }
         error => failed(config, error),
     }
 }

@@ -12,20 +12,6 @@ use crate::Error;
 /// Bytes of such a file.
 const LARGEST: u64 = 16 * 1024;
 
-/// Whether others than this process's user may read or write a file.
-///
-/// A file of root's that its group may read, and no more, counts as this process's own where that is not root's: Kubernetes and systemd
-/// hand secrets over like that.
-#[must_use]
-pub fn is_open_to_others(about: &Metadata) -> bool {
-    is_open(about.permissions().mode(), about.uid(), rustix::process::geteuid().as_raw())
-}
-
-fn is_open(mode: u32, owner: u32, user: u32) -> bool {
-    let handed_over = owner == 0 && user != 0 && mode & 0o077 == 0o040;
-    mode & 0o077 != 0 && !handed_over
-}
-
 /// Reads the one word of visible ASCII in a file that only its owner may read.
 ///
 /// # Errors
@@ -41,7 +27,7 @@ pub(crate) fn read(what: &str, path: &Path) -> Result<Zeroizing<String>, Error> 
     if !about.is_file() {
         return Err(failed(&"it is no plain file"));
     }
-    if is_open_to_others(&about) {
+    if !is_private(&about) {
         return Err(failed(&format!("others can read it: chmod 600 {shown}")));
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(1024));
@@ -53,21 +39,30 @@ pub(crate) fn read(what: &str, path: &Path) -> Result<Zeroizing<String>, Error> 
     Ok(Zeroizing::new(word.to_owned()))
 }
 
+/// Whether a file is its owner's alone, or root's and handed over by its group.
+#[must_use]
+pub fn is_private(file: &Metadata) -> bool {
+    is_private_of(file.permissions().mode() & 0o777, file.uid())
+}
+
+fn is_private_of(mode: u32, owner: u32) -> bool {
+    // Kubernetes lays secrets out as root's, for a group to read. systemd does so with an entry for the service's user in their
+    // access list; what such a list allows at most is shown where the rights of the group stand otherwise.
+    mode & 0o077 == 0 || (owner == 0 && mode & 0o077 == 0o040)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_root_hands_to_another_user_by_a_group_is_open_to_nobody_else() {
-        for mode in [0o600, 0o400] {
-            assert!(!is_open(mode, 0, 0) && !is_open(mode, 1000, 1000));
+    fn what_root_hands_over_by_a_group_is_private() {
+        for (mode, owner) in [(0o400, 0), (0o400, 990), (0o600, 990), (0o440, 0), (0o640, 0)] {
+            assert!(is_private_of(mode, owner), "{mode:o} {owner}");
         }
-        assert!(!is_open(0o440, 0, 1000) && !is_open(0o640, 0, 1000));
-        // Not its own, not root's reading of it, and no more than reading by a group.
-        assert!(is_open(0o440, 1000, 1000) && is_open(0o440, 0, 0) && is_open(0o440, 1001, 1000));
-        for mode in [0o460, 0o450, 0o444, 0o404, 0o470] {
-            assert!(is_open(mode, 0, 1000), "{mode:o}");
+        for (mode, owner) in [(0o440, 990), (0o640, 990), (0o460, 0), (0o450, 0), (0o444, 0), (0o404, 0)] {
+            assert!(!is_private_of(mode, owner), "{mode:o} {owner}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use strongroom_crypto::{SlotKey, SlotKind, SlotPublicKey};
 
-use crate::{Error, transit};
+use crate::{Error, Given, transit};
 
 /// Where other services are, and what opens them: the server's own configuration.
 #[derive(Debug, Clone, Default)]
@@ -77,6 +77,24 @@ impl Config {
             #[cfg(feature = "pkcs11")]
             SlotKind::Pkcs11 => crate::pkcs11::seal(self.pkcs11()?, key, &strongroom_crypto::SystemRng),
             other => Err(not_built(other)),
+        }
+    }
+
+    /// Opens the slot key of that public key by what is given, or without it by the service that keeps it.
+    ///
+    /// # Errors
+    /// Those of [`Given::open`] and [`Config::open`].
+    pub fn open_with(
+        &self,
+        given: Option<&Given>,
+        (kind, opener): (SlotKind, &str),
+        public: &SlotPublicKey,
+    ) -> Result<SlotKey, Error> {
+        match given {
+            None => self.open(kind, opener, public),
+            // A passphrase says nothing of a slot of another kind.
+            Some(given) if given.kind() != kind => Err(Error::Refused),
+            Some(given) => given.open(opener, public),
         }
     }
 

@@ -100,7 +100,7 @@ impl Collector {
     /// What is wrong with it, by its number: it is none, damaged, of another set, given before, or not the one that was made.
     pub fn add(&mut self, text: &str) -> Result<(), Error> {
         let Share { set, number, bytes } = parse(text)?;
-        if set != set_of(&self.public) {
+        if set != self.set() {
             return Err(Error::OtherSet { number, set });
         }
         let known = usize::from(number).checked_sub(1).and_then(|at| self.digests.get(at));
@@ -112,6 +112,12 @@ impl Collector {
         }
         self.given.push((number, bytes));
         Ok(())
+    }
+
+    /// What the shares are called together, which each of them says.
+    #[must_use]
+    pub fn set(&self) -> String {
+        set_of(&self.public)
     }
 
     /// How many were given.
@@ -206,8 +212,11 @@ fn unhex(text: &str, bytes: &mut [u8]) -> Option<()> {
     if text.len() != bytes.len() * 2 {
         return None;
     }
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()?;
+    // Digit by digit: a number may have a sign, and a share has none.
+    let mut digits = text.chars().map(|letter| letter.to_digit(16));
+    for byte in bytes {
+        let mut digit = || digits.next()?.and_then(|digit| u8::try_from(digit).ok());
+        *byte = digit()? << 4 | digit()?;
     }
     Some(())
 }
@@ -310,6 +319,15 @@ mod tests {
         assert_eq!(collector.open().unwrap().id(), key.id(), "more than enough is enough");
         for (needed, count) in [(1, 3), (4, 3), (2, MAX + 1), (0, 0)] {
             assert!(matches!(split(&key, needed, count, &SystemRng), Err(Error::ShareNumbers { .. })));
+        }
+    }
+
+    #[test]
+    fn a_sign_is_no_digit() {
+        let mut byte = [0];
+        assert_eq!((unhex("fF", &mut byte), byte), (Some(()), [255]));
+        for text in ["+f", "-1", "f ", "0x", "ä", "f"] {
+            assert_eq!(unhex(text, &mut byte), None, "{text}");
         }
     }
 

@@ -42,6 +42,7 @@ struct Opener {
 /// # Errors
 /// [`Error::Configuration`], [`Error::Unreachable`], [`Error::ServiceRefused`].
 pub fn seal(config: &Config, key: &SlotKey) -> Result<String, Error> {
+    must_be_there(config)?;
     // To be sealed is what the key was taken for.
     let plaintext = Zeroizing::new(STANDARD.encode(key.expose_secret()));
     let body = json!({"plaintext": *plaintext, "associated_data": bound_to(key.public())});
@@ -67,6 +68,23 @@ pub fn open(config: &Config, text: &str, public: &SlotPublicKey) -> Result<SlotK
     let plaintext = data["plaintext"].as_str().ok_or_else(|| strange(config))?;
     let bytes = Zeroizing::new(STANDARD.decode(plaintext).map_err(|_| strange(config))?);
     key_of(public, &bytes)
+}
+
+/// Refuses a key that is not there, which encrypting would make where the token may make keys: mistyped, it would be another one.
+/// To decrypt makes none, and takes no right more than is needed anyway.
+fn must_be_there(config: &Config) -> Result<(), Error> {
+    let nothing = format!("vault:v1:{}", STANDARD.encode([0; 32]));
+    match asked(config, "decrypt", json!({"ciphertext": nothing})) {
+        Err(Error::ServiceRefused { why, .. }) if why.contains("encryption key not found") => {
+            Err(Error::Configuration(format!(
+                "there is no transit key '{}': make it first, or look at its name",
+                config.key
+            )))
+        }
+        Err(error @ Error::Unreachable { .. }) => Err(error),
+        // What else is wrong is told when it is asked to seal.
+        _ => Ok(()),
+    }
 }
 
 fn bound_to(public: &SlotPublicKey) -> String {

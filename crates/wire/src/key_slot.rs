@@ -80,10 +80,12 @@ pub struct KeySlotTested {
     pub opens: bool,
 }
 
-/// Shares that were given.
+/// Shares of one set that were given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(example = json!({"given": 1, "needed": 3}))]
+#[schema(example = json!({"set": "2f1d0c4e", "given": 1, "needed": 3}))]
 pub struct SharesGiven {
+    /// What the set is called, as each of its shares says after `sr1-`.
+    pub set: String,
     /// How many there are.
     pub given: u8,
     /// How many it takes.
@@ -92,15 +94,15 @@ pub struct SharesGiven {
 
 /// Whether the server has its keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(example = json!({"sealed": true, "kinds": ["passphrase", "shamir"], "shares": {"given": 1, "needed": 3}}))]
+#[schema(example = json!({"sealed": true, "kinds": ["passphrase", "shamir"], "shares": [{"set": "2f1d0c4e", "given": 1, "needed": 3}]}))]
 pub struct Seal {
     /// Whether it has none, and waits for who unseals it.
     pub sealed: bool,
     /// The kinds of slots there are, each once; none while it is not sealed.
     pub kinds: Vec<String>,
-    /// Shares that were given so far.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shares: Option<SharesGiven>,
+    /// Shares that were given so far, of each set; the one that the last share was of is the last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<SharesGiven>,
 }
 
 /// A key slot as an audit event tells of it.

@@ -12,7 +12,7 @@ use strongroom_wire as wire;
 
 use super::output::{Output, Table};
 use super::{Remote, find, input, slot};
-use crate::failure::{Failure, note};
+use crate::failure::{Failure, Kind, note};
 
 /// From one look at how far a rotation is to the next.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -43,8 +43,12 @@ enum Command {
         what: Rotate,
     },
     /// Look after the ways to the root key
-    #[command(after_help = "Examples:\n  strongroom key slot list\n  strongroom key slot add recovery")]
+    #[command(
+        after_help = "Examples:\n  strongroom key slot list\n  strongroom key slot add recovery\n  strongroom key slot list --data-dir /var/lib/strongroom\n\nWith --data-dir they work on the data folder of a server that is stopped, and need no API key."
+    )]
     Slot {
+        #[command(flatten)]
+        place: slot::Place,
         #[command(subcommand)]
         what: slot::Command,
     },
@@ -92,13 +96,23 @@ struct Vaults {
 
 impl Key {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
-        let client = self.remote.connect()?;
+        let connect = || self.remote.connect();
         match self.command {
-            Command::List => list(&client, self.output),
-            Command::Slot { what } => what.run(&client, self.output),
-            Command::Rotate { what: Rotate::Root(root) } => root.rotate(&client, self.output),
-            Command::Rotate { what: Rotate::Vault(vaults) } => vaults.rotate(&client, "vault", self.output),
-            Command::Rotate { what: Rotate::Data(vaults) } => vaults.rotate(&client, "data", self.output),
+            Command::List => list(&connect()?, self.output),
+            Command::Slot { place, what } => match place.stopped()? {
+                Some(_) if self.remote.names_server() => {
+                    Err(Failure::new("--data-dir is of a stopped server, and another one is named")
+                        .todo("give either")
+                        .kind(Kind::Usage))
+                }
+                Some(stopped) => what.run(&stopped, self.output),
+                None => what.run(&connect()?, self.output),
+            },
+            Command::Rotate { what: Rotate::Root(root) } => root.rotate(&connect()?, self.output),
+            Command::Rotate { what: Rotate::Vault(vaults) } => {
+                vaults.rotate(&connect()?, "vault", self.output)
+            }
+            Command::Rotate { what: Rotate::Data(vaults) } => vaults.rotate(&connect()?, "data", self.output),
         }
     }
 }

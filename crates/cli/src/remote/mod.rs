@@ -216,6 +216,11 @@ impl Remote {
         Ok(Self { flags: Flags::from_arg_matches(matches)?, config, typed })
     }
 
+    /// Whether the command line itself says which server it is.
+    pub(crate) fn names_server(&self) -> bool {
+        self.typed.url || self.typed.profile
+    }
+
     /// A client of the server. Called once a command, as it warns and may read standard input.
     pub(crate) fn connect(&self) -> Result<Client, Failure> {
         Ok(Client::new(self.connection()?)?)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use strongroom_crypto::SlotKind;
-use strongroom_slots::{Error, recovery};
+use strongroom_slots::{Error, Given, recovery};
 use strongroom_wire as wire;
 use zeroize::Zeroizing;
 
@@ -25,7 +25,7 @@ pub(crate) struct Source {
 
 impl Source {
     /// Asks for what opens a slot of that kind.
-    pub(crate) fn ask(&self, kind: SlotKind) -> Result<wire::Unseal, Failure> {
+    pub(crate) fn ask(&self, kind: SlotKind) -> Result<Given, Failure> {
         let text = match &self.from {
             Some(file) if kind == SlotKind::Shamir => input::values_of_file(file, LARGEST)?,
             Some(file) => line_of_file(file, "what opens it")?,
@@ -42,23 +42,35 @@ impl Source {
     }
 }
 
-fn of_text(kind: SlotKind, text: &str) -> Result<wire::Unseal, Failure> {
-    let none = wire::Unseal::default();
+fn of_text(kind: SlotKind, text: &str) -> Result<Given, Failure> {
+    let kept = |text: &str| Zeroizing::new(text.to_owned());
     match kind {
         SlotKind::Recovery => {
             // A typing error is told before anything is sent.
             recovery::parse(text)?;
-            Ok(wire::Unseal { words: Some(text.to_owned()), ..none })
+            Ok(Given::Words(kept(text)))
         }
         SlotKind::Shamir => {
-            let shares: Vec<String> =
-                text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+            let shares: Vec<_> =
+                text.lines().map(str::trim).filter(|line| !line.is_empty()).map(kept).collect();
             if shares.is_empty() {
                 return Err(Failure::from(Error::NoShare));
             }
-            Ok(wire::Unseal { shares, ..none })
+            Ok(Given::Shares(shares))
         }
-        _ => Ok(wire::Unseal { passphrase: Some(text.to_owned()), ..none }),
+        _ => Ok(Given::Passphrase(kept(text))),
+    }
+}
+
+/// What is given, for a server.
+pub(crate) fn view(given: &Given) -> wire::Unseal {
+    let none = wire::Unseal::default();
+    match given {
+        Given::Passphrase(text) => wire::Unseal { passphrase: Some(text.to_string()), ..none },
+        Given::Words(text) => wire::Unseal { words: Some(text.to_string()), ..none },
+        Given::Shares(shares) => {
+            wire::Unseal { shares: shares.iter().map(|share| share.to_string()).collect(), ..none }
+        }
     }
 }
 
@@ -84,6 +96,12 @@ pub(crate) fn must_be_terminal(instead: &str) -> Result<(), Failure> {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::new(error.to_string()).kind(Kind::Invalid)
+        let kind = match &error {
+            Error::Refused => Kind::Denied,
+            Error::Unreachable { .. } | Error::ServiceRefused { .. } => Kind::Unavailable,
+            Error::NotConfigured { .. } | Error::Configuration(_) => Kind::Conflict,
+            _ => Kind::Invalid,
+        };
+        Self::new(error.to_string()).kind(kind)
     }
 }

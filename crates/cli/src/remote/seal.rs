@@ -7,7 +7,7 @@ use strongroom_client::api::Sealed;
 use strongroom_crypto::SlotKind;
 use strongroom_wire as wire;
 
-use super::opening::{Source, must_be_terminal};
+use super::opening::{self, Source, must_be_terminal};
 use super::output::Output;
 use super::{Remote, input};
 use crate::failure::{Failure, Kind, note};
@@ -85,10 +85,10 @@ impl Unseal {
         }
         let kind = self.choose(&state)?;
         loop {
-            state = server.unseal(&self.source.ask(kind)?)?;
-            match &state.shares {
+            state = server.unseal(&opening::view(&self.source.ask(kind)?))?;
+            match state.shares.last() {
                 Some(shares) if state.sealed => {
-                    note(&format!("{} of {} shares were given", shares.given, shares.needed));
+                    note(&format!("{} of {} shares of the set {} were given", shares.given, shares.needed, shares.set));
                     // Others may give theirs from where they are; from a file there is no more to come.
                     if self.source.from.is_some() {
                         break;

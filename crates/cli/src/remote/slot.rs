@@ -1,13 +1,12 @@
 //! `strongroom key slot`: the ways to the root key.
 
+mod place;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use strongroom_client::api::Client;
 use strongroom_crypto::{SlotKey, SlotKind, SystemRng, view_key_file};
 use strongroom_slots::{passphrase, recovery, shamir};
 use strongroom_wire as wire;
@@ -19,24 +18,29 @@ use super::output::{Output, Table};
 use crate::failure::{Failure, Kind, note};
 use crate::folder;
 
+pub(crate) use place::{Place, Slots};
+use place::New;
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// List the key slots: any one of them opens the root key
-    #[command(after_help = "Example:\n  strongroom key slot list")]
+    #[command(
+        after_help = "Examples:\n  strongroom key slot list\n  strongroom key slot list --data-dir /var/lib/strongroom"
+    )]
     List,
     /// Add a key slot
     #[command(
-        after_help = "Examples:\n  strongroom key slot add recovery\n  strongroom key slot add passphrase\n  strongroom key slot add shamir --shares 5 --threshold 3 --out /media/shares\n  strongroom key slot add transit\n  strongroom key slot add file --out /safe/second.key\n\nWords, shares and key files are made here, and the server gets no more than what it seals the root key to."
+        after_help = "Examples:\n  strongroom key slot add recovery\n  strongroom key slot add passphrase\n  strongroom key slot add shamir --shares 5 --threshold 3 --out /media/shares\n  strongroom key slot add transit\n  strongroom key slot add file --out /safe/second.key\n  strongroom key slot add recovery --data-dir /var/lib/strongroom\n\nWords, shares and key files are made here, and the server gets no more than what it seals the root key to."
     )]
     Add(Add),
     /// Remove a key slot
     #[command(
-        after_help = "Examples:\n  strongroom key slot remove file\n  strongroom key slot remove file --rotate-root --yes\n\nWhat it was opened by still opens backups that were made before, and the root key in them. With --rotate-root the server gets\nanother root key at once, so that it opens nothing of what comes."
+        after_help = "Examples:\n  strongroom key slot remove file\n  strongroom key slot remove file --rotate-root --yes\n  strongroom key slot remove recovery --data-dir /var/lib/strongroom\n\nWhat it was opened by still opens backups that were made before, and the root key in them. With --rotate-root the server gets\nanother root key at once, so that it opens nothing of what comes."
     )]
     Remove(Remove),
     /// Try whether a key slot opens the root key; nothing is changed
     #[command(
-        after_help = "Examples:\n  strongroom key slot test recovery\n  strongroom key slot test transit"
+        after_help = "Examples:\n  strongroom key slot test recovery\n  strongroom key slot test transit\n  strongroom key slot test file --data-dir /var/lib/strongroom"
     )]
     Test(Test),
 }
@@ -89,18 +93,18 @@ fn kind(text: &str) -> Result<SlotKind, String> {
 }
 
 impl Command {
-    pub(crate) fn run(self, client: &Client, output: Output) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(self, slots: &dyn Slots, output: Output) -> Result<ExitCode, Failure> {
         match self {
-            Self::List => list(client, output),
-            Self::Add(add) => add.run(client, output),
-            Self::Remove(remove) => remove.run(client, output),
-            Self::Test(test) => test.run(client, output),
+            Self::List => list(slots, output),
+            Self::Add(add) => add.run(slots, output),
+            Self::Remove(remove) => remove.run(slots, output),
+            Self::Test(test) => test.run(slots, output),
         }
     }
 }
 
-fn list(client: &Client, output: Output) -> Result<ExitCode, Failure> {
-    let slots = client.key_slots()?;
+fn list(slots: &dyn Slots, output: Output) -> Result<ExitCode, Failure> {
+    let slots = slots.list()?;
     let printed = output.print(&slots, || {
         let mut table = Table::new(&["NAME", "KIND", "KEY", "OPENS BY ITSELF", "CREATED"]);
         for slot in &slots {
@@ -123,8 +127,8 @@ fn list(client: &Client, output: Output) -> Result<ExitCode, Failure> {
     Ok(printed)
 }
 
-fn find(client: &Client, name: &str) -> Result<wire::KeySlot, Failure> {
-    let found = client.key_slots()?.into_iter().find(|slot| slot.name == name);
+fn find(slots: &dyn Slots, name: &str) -> Result<wire::KeySlot, Failure> {
+    let found = slots.list()?.into_iter().find(|slot| slot.name == name);
     found.ok_or_else(|| {
         Failure::new(format!("there is no key slot called {name}"))
             .todo("strongroom key slot list shows them")
@@ -144,7 +148,7 @@ struct Added<'a> {
 }
 
 impl Add {
-    fn run(self, client: &Client, output: Output) -> Result<ExitCode, Failure> {
+    fn run(self, slots: &dyn Slots, output: Output) -> Result<ExitCode, Failure> {
         let key =
             SlotKey::make(&SystemRng).map_err(|error| Failure::new("no key can be made").because(error))?;
         let mut made = Made::default();
@@ -160,15 +164,13 @@ impl Add {
                 Some(opener)
             }
             SlotKind::File => Some("{}".to_owned()),
-            // The server has that done, and the key is its own.
+            // Whoever looks after the slots has that done.
             SlotKind::Transit | SlotKind::Pkcs11 | SlotKind::AwsKms => None,
         };
         made.keep(self.kind, &key, self.out.as_deref())?;
-        let enrolment = opener.as_ref().map(|_| STANDARD.encode(&*key.enrolment().to_bytes()));
+        let slot = slots.insert(New { name: self.name, kind: self.kind, key: &key, opener });
+        let slot = slot.map_err(|failure| made.undo(failure))?;
         drop(key);
-        let kind = self.kind.as_str().to_owned();
-        let slot = client.key_slot_create(&wire::KeySlotCreate { name: self.name, kind, enrolment, opener });
-        let slot = slot.map_err(|error| made.undo(error.into()))?;
         made.print(&slot, self.kind, self.threshold, output)
     }
 
@@ -302,9 +304,9 @@ fn numbered(words: &str) -> String {
 }
 
 impl Remove {
-    fn run(self, client: &Client, output: Output) -> Result<ExitCode, Failure> {
-        let slot = find(client, &self.name)?;
-        let others = client.key_slots()?.into_iter().filter(|other| other.id != slot.id);
+    fn run(self, slots: &dyn Slots, output: Output) -> Result<ExitCode, Failure> {
+        let slot = find(slots, &self.name)?;
+        let others = slots.list()?.into_iter().filter(|other| other.id != slot.id);
         let by_itself = others.filter(|other| other.opens_by_itself).count();
         let mut question = format!("Remove the key slot '{}'?", slot.name);
         if by_itself == 0 {
@@ -312,9 +314,9 @@ impl Remove {
                 " NONE OF THE OTHERS OPENS BY ITSELF: after its next start the server waits to be unsealed.";
         }
         input::confirm(&question, self.yes)?;
-        client.key_slot_delete(&slot.id)?;
+        slots.remove(&slot)?;
         if self.rotate_root {
-            client.root_key_rotate()?;
+            slots.rotate_root()?;
         }
         output.print(&slot, || {
             let after = if self.rotate_root {
@@ -330,19 +332,11 @@ impl Remove {
 }
 
 impl Test {
-    fn run(self, client: &Client, output: Output) -> Result<ExitCode, Failure> {
-        let slot = find(client, &self.name)?;
+    fn run(self, slots: &dyn Slots, output: Output) -> Result<ExitCode, Failure> {
+        let slot = find(slots, &self.name)?;
         let kind = SlotKind::parse(&slot.kind);
-        if kind == Some(SlotKind::File) {
-            return Err(Failure::new("the server does not take keys of files over the network")
-                .todo("strongroom doctor --root-key-file FILE, on the machine itself, tells whether a file opens the store")
-                .kind(Kind::Usage));
-        }
-        let with = match kind.filter(|kind| !kind.opens_by_itself()) {
-            Some(kind) => self.source.ask(kind)?,
-            None => wire::Unseal::default(),
-        };
-        let tested = client.key_slot_test(&slot.id, &with)?;
+        let given = kind.filter(|kind| !kind.opens_by_itself()).map(|kind| self.source.ask(kind)).transpose()?;
+        let tested = wire::KeySlotTested { opens: slots.test(&slot, given)? };
         let told = output.print(&tested, || {
             let name = &slot.name;
             if tested.opens {

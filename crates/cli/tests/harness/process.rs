@@ -113,7 +113,7 @@ impl Drop for Process {
 #[expect(clippy::disallowed_methods, reason = "it reads no setting, it takes them all away")]
 fn forget_settings(command: &mut Command) {
     let names = std::env::vars_os().map(|(name, _)| name);
-    let settings = ["RUST_LOG", "NGROK_API_KEY", "XDG_CONFIG_HOME", "HOME"];
+    let settings = ["RUST_LOG", "NGROK_API_KEY", "XDG_CONFIG_HOME", "HOME", "CREDENTIALS_DIRECTORY"];
     for name in names.filter(|name| {
         settings.iter().any(|setting| name == setting) || name.to_string_lossy().starts_with("STRONGROOM_")
     }) {

@@ -178,22 +178,22 @@ impl App {
     pub async fn seal_house(&self, caller: &Caller) -> Result<()> {
         caller.must_be_admin(Denial::Keys)?;
         let event = self.event(caller, Object::Server { slot: None }, Action::Sealed)?;
-        let told = self.store.secret_resolved(caller.account, vec![event]).await;
+        let told = self.store.event_append(caller.account, event).await;
         // Whoever seals has a reason that does not wait for a full disk.
         self.keyring.seal();
         told
     }
 
-    /// Tells in the log that the house was unsealed by a slot, and from where.
+    /// Tells in the log that the house was unsealed by a slot, and from where, unless the server did it by itself.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn unsealed_by(&self, slot: &KeySlot, from: &Client) -> Result<()> {
+    pub async fn unsealed_by(&self, slot: &KeySlot, from: Option<&Client>) -> Result<()> {
         let actor = Actor::server(self.operator().await?.principal);
         let object = Object::Server { slot: Some(slot.id) };
         let mut event = Event::new(self.stamper.stamp()?, self.account.id, actor, object, Action::Unsealed);
-        event.client = Some(from.clone());
-        self.store.secret_resolved(self.account.id, vec![event]).await
+        event.client = from.cloned();
+        self.store.event_append(self.account.id, event).await
     }
 }
 

@@ -6,11 +6,11 @@ use strongroom_domain::key_slot::{KeySlot, parse_name};
 use strongroom_domain::limits::Limits;
 use strongroom_domain::text::Name;
 use strongroom_domain::{SlotEnrolment, SlotKind};
+use strongroom_slots::Given;
 use zeroize::Zeroizing;
 
 use super::body::Fields;
 use crate::error::{Problem, Protocol, SlotProblem};
-use crate::sealing::Given;
 
 /// A slot to be made, by whom its key is kept.
 pub(crate) enum Create {

@@ -8,7 +8,8 @@ use crate::origin::Origin;
 use crate::sealing::Shares;
 
 /// A slot.
-pub(crate) fn key_slot(slot: &KeySlot, origin: &Origin) -> wire::KeySlot {
+#[must_use]
+pub fn key_slot(slot: &KeySlot, origin: &Origin) -> wire::KeySlot {
     wire::KeySlot {
         uri: format!("{origin}/strongroom/key_slots/{}", slot.id),
         id: slot.id.to_string(),
@@ -30,10 +31,10 @@ pub(crate) fn key_slots(slots: &[KeySlot], origin: &Origin) -> wire::KeySlotList
 }
 
 /// Whether the server is sealed; while it is, by what it is unsealed.
-pub(crate) fn seal(sealed: bool, slots: &[KeySlot], shares: Option<Shares>) -> wire::Seal {
+pub(crate) fn seal(sealed: bool, slots: &[KeySlot], shares: Vec<Shares>) -> wire::Seal {
     let mut kinds: Vec<String> = slots.iter().map(|slot| slot.kind.as_str().to_owned()).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    let shares = shares.map(|Shares { given, needed }| wire::SharesGiven { given, needed });
-    wire::Seal { sealed, kinds, shares }
+    let shares = shares.into_iter().map(|Shares { set, given, needed }| wire::SharesGiven { set, given, needed });
+    wire::Seal { sealed, kinds, shares: shares.collect() }
 }

@@ -224,6 +224,10 @@ impl Store for CachedStore {
         self.replacing(replaced, change).await
     }
 
+    async fn event_append(&self, account: AccountId, event: Event) -> Result<()> {
+        bounded(self.store.event_append(account, event)).await
+    }
+
     async fn secret_resolved(&self, account: AccountId, events: Vec<Event>) -> Result<()> {
         bounded(self.store.secret_resolved(account, events)).await
     }

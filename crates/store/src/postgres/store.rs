@@ -163,6 +163,10 @@ impl Store for PostgresStore {
         .await
     }
 
+    async fn event_append(&self, account: AccountId, event: Event) -> Result<()> {
+        self.append(account, &[event]).await
+    }
+
     async fn secret_resolved(&self, account: AccountId, events: Vec<Event>) -> Result<()> {
         self.append(account, &events).await
     }

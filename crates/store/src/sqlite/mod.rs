@@ -440,6 +440,12 @@ impl Store for SqliteStore {
         .await
     }
 
+    async fn event_append(&self, account: AccountId, event: Event) -> Result<()> {
+        // There is such an account, or the event would be of none.
+        self.number(account)?;
+        self.change(vec![event], |_| Ok(())).await
+    }
+
     async fn secret_resolved(&self, account: AccountId, events: Vec<Event>) -> Result<()> {
         let number = self.number(account)?;
         let resolved: Vec<_> = events.iter().filter_map(Event::as_resolved).collect();
