@@ -1,9 +1,12 @@
 //! Opening the house: folder, store, root key, and the first start.
 
+mod place;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use strongroom_crypto::{KeyFile, RootKey, SystemRng};
+use strongroom_domain::Error;
 use strongroom_domain::app::App;
 use strongroom_domain::clock::SystemClock;
 use strongroom_domain::key_slot::KeySlot;
@@ -11,13 +14,12 @@ use strongroom_domain::store::Store;
 use strongroom_domain::token::Token;
 use strongroom_server::services;
 use strongroom_slots::Config;
-use strongroom_store::cache::CachedStore;
-use strongroom_store::sqlite::SqliteStore;
 
 use crate::failure::Failure;
 use crate::folder;
 use crate::root_key::{Shut, Ways};
 use crate::settings::Settings;
+use place::Place;
 
 /// An opened house.
 pub(crate) struct House {
@@ -42,16 +44,13 @@ impl House {
 
 /// Opens the house; the first time, makes it. The caller has taken the folder.
 pub(crate) async fn open(settings: &Settings) -> Result<House, Failure> {
-    let path = folder::store_path(&settings.data_dir);
     let file = folder::key_file_read(&settings.root_key_file)?;
-    let ways = if path.exists() { ways_of(&path).await? } else { None };
+    let (place, ways) = Place::look(settings).await?;
     let root_key = match &ways {
         Some(ways) => by_file(settings, ways, file.as_ref())?,
         None => None,
     };
-    let store = SqliteStore::open(&path)
-        .map_err(|error| Failure::new("the store cannot be opened").because(error))?;
-    let store: Arc<dyn Store> = Arc::new(CachedStore::new(Arc::new(store)));
+    let store = place.open().await?;
     let (first_token, mut root_key) = match &ways {
         Some(_) => (None, root_key),
         None => {
@@ -97,18 +96,6 @@ async fn adopt(app: &App, ways: Option<&Ways>, file: Option<&KeyFile>) -> Result
     let Some(file) = file.filter(|_| of_before) else { return Ok(()) };
     let adopted = app.key_file_adopt(&file.slot_key).await;
     adopted.map_err(|error| Failure::new("the store cannot be written").because(error))
-}
-
-/// The account and the key slots of a store, if it has an account. Asked before anything is opened for writing, which may
-/// already change the store.
-async fn ways_of(path: &Path) -> Result<Option<Ways>, Failure> {
-    let unreadable = || Failure::new("the store cannot be read");
-    let store = SqliteStore::open_to_read(path).map_err(|error| unreadable().because(error))?;
-    // A first start that was cut off leaves a file with nothing in it.
-    if store.is_blank().map_err(|error| unreadable().because(error))? {
-        return Ok(None);
-    }
-    Ways::of(&store).await.map_err(|error| unreadable().because(error))
 }
 
 /// The root key that the store is under by now, by whatever opens it without a person.
@@ -182,6 +169,25 @@ async fn install(
     let path = folder::first_key_path(&settings.data_dir);
     let text = zeroize::Zeroizing::new(format!("{}\n", installed.token().expose_secret()));
     folder::write_private(&path, &text).map_err(|error| failed().because(error))?;
-    let token = installed.commit(store).await.map_err(|error| failed().because(error))?;
-    Ok((token, root_key))
+    match installed.commit(store).await {
+        Ok(token) => Ok((token, root_key)),
+        // Of several nodes that start for the first time together, one makes the account.
+        Err(Error::Stale) => {
+            forget(&path, made.is_some().then_some(&*settings.root_key_file))?;
+            Err(Failure::new("another node has made the account in this database a moment ago").todo(format!(
+                "copy that node's root key file to {}, and start again",
+                settings.root_key_file.display()
+            )))
+        }
+        Err(error) => Err(failed().because(error)),
+    }
+}
+
+/// Takes back what a first start has written that came too late: it opens nothing.
+fn forget(first_key: &Path, root_key: Option<&Path>) -> Result<(), Failure> {
+    for path in [Some(first_key), root_key].into_iter().flatten() {
+        std::fs::remove_file(path)
+            .map_err(|error| Failure::new(format!("{} cannot be removed", path.display())).because(error))?;
+    }
+    Ok(())
 }

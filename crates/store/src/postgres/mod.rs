@@ -62,6 +62,10 @@ pub struct PostgresStore {
     writer: Writer,
     /// The account and its number, once there is one: it never changes.
     account: OnceLock<(i64, AccountId)>,
+    /// How the database is called to people.
+    place: String,
+    /// The version of its tables when it was connected to.
+    version: u64,
 }
 
 impl PostgresStore {
@@ -70,16 +74,57 @@ impl PostgresStore {
     /// # Errors
     /// [`OpenError`].
     pub async fn open(options: &Options) -> Result<Self, OpenError> {
-        let place = || options.place();
-        let failed = |source| OpenError::Database { place: place(), source };
+        let store = Self::connect(options).await?;
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// Opens a store, whose tables may be missing or of an earlier version yet. It is not touched.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn connect(options: &Options) -> Result<Self, OpenError> {
+        let place = options.place();
+        let failed = |source| OpenError::Database { place: place.clone(), source };
         let pool = Pool::new(options, options.tls()?).map_err(failed)?;
-        let found = schema::migrate(&pool).await.map_err(failed)?;
-        if found > schema::KNOWN {
-            return Err(OpenError::Newer { place: place(), found, known: schema::KNOWN });
+        let version = schema::version(&pool).await.map_err(failed)?;
+        if version > schema::KNOWN {
+            return Err(OpenError::Newer { place, found: version, known: schema::KNOWN });
         }
-        let last = node::last_record(&pool).await.map_err(failed)?;
+        let last = if version == 0 { 0 } else { node::last_record(&pool).await.map_err(failed)? };
         let node = Arc::new(Node::new(pool, last));
-        Ok(Self { writer: Writer::start(node.clone()), node, account: OnceLock::new() })
+        Ok(Self { writer: Writer::start(node.clone()), node, account: OnceLock::new(), place, version })
+    }
+
+    /// Opens a store for reading, if it needs no migration: only then can all of it be read.
+    ///
+    /// # Errors
+    /// [`OpenError`], of which [`OpenError::Older`] is the one for a store of an earlier version.
+    pub async fn open_current_to_read(options: &Options) -> Result<Self, OpenError> {
+        let store = Self::connect(options).await?;
+        if store.version < schema::KNOWN {
+            return Err(OpenError::Older { place: store.place, found: store.version, known: schema::KNOWN });
+        }
+        Ok(store)
+    }
+
+    /// Whether the database had no tables of a store when it was connected to.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.version == 0
+    }
+
+    /// Brings the tables up to date. Of several nodes that do so at once, one does it and the others wait.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn migrate(&self) -> Result<(), OpenError> {
+        let found = schema::migrate(self.pool()).await;
+        let found = found.map_err(|source| OpenError::Database { place: self.place.clone(), source })?;
+        if found > schema::KNOWN {
+            return Err(OpenError::Newer { place: self.place.clone(), found, known: schema::KNOWN });
+        }
+        Ok(())
     }
 
     fn pool(&self) -> &Pool {

@@ -4,6 +4,7 @@ use strongroom_domain::Result;
 
 use super::connect::OptionsError;
 use super::session::{Pool, Reader, Session};
+use super::row;
 use super::value::values;
 
 /// What each version adds. A file that was released never changes.
@@ -26,6 +27,16 @@ pub enum OpenError {
         /// Why.
         source: strongroom_domain::Error,
     },
+    /// An earlier version has written the store.
+    #[error("the database at {place} has version {found} of the store, and this program reads {known}: start the server on it once")]
+    Older {
+        /// Which one.
+        place: String,
+        /// The store's version; 0 is none.
+        found: u64,
+        /// The one that is known here.
+        known: u64,
+    },
     /// A later version has written the store.
     #[error("the database at {place} has version {found} of the store, and this program knows {known}: use a later one")]
     Newer {
@@ -40,6 +51,18 @@ pub enum OpenError {
 
 /// The last version that is known.
 pub(super) const KNOWN: u64 = MIGRATIONS.len() as u64;
+
+/// The version that the tables have; 0 is that there are none.
+pub(super) async fn version(pool: &Pool) -> Result<u64> {
+    if !pool.query_one(IS_THERE, &[]).await? {
+        return Ok(0);
+    }
+    let version = pool.query_opt("SELECT version FROM store_version WHERE id = 1", &[], |row| row::get(row, 0));
+    Ok(version.await?.unwrap_or(0))
+}
+
+const IS_THERE: &str =
+    "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class WHERE oid = to_regclass('store_version'))";
 
 /// Brings the tables up to date, and says which version they then have. Of several nodes that come at once one does it: the row of the
 /// version is locked meanwhile.
@@ -73,8 +96,7 @@ pub(super) async fn migrate(pool: &Pool) -> Result<u64> {
 
 async fn make_version(pool: &Pool) -> Result<()> {
     let session: Session = pool.session().await?;
-    let there = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class WHERE oid = to_regclass('store_version'))";
-    if session.query_one(there, &[]).await? {
+    if session.query_one(IS_THERE, &[]).await? {
         return Ok(());
     }
     session
