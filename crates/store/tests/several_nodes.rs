@@ -192,7 +192,7 @@ async fn a_foreign_change_puts_out_of_memory_what_it_is_of_and_no_more() {
     of.key = at_a.add_api_key(at_a.user, "last").await.id;
     expect(&of, &["credential_find"], "asked for the first time").await;
     let policy = ip::add_policy(&at_a).await;
-    ip::add_rule(&at_a, policy.id, RuleAction::Deny, "192.0.2.7").await;
+    ip::add_rule(&at_a, policy.id, RuleAction::Deny, "192.0.2.0/24").await;
     expect(&of, &["ip_gate"], "a rule").await;
     a.store.version_prune(at_a.account, vec![(other.id, 9)]).await.unwrap();
     expect(&of, &all, "what no record tells").await;
@@ -213,7 +213,7 @@ async fn a_foreign_restriction_binds() {
     let verdict = async || b.store.ip_gate(at_b.account).await.unwrap().judge(here);
     assert!(matches!(verdict().await, Verdict::In));
     let policy = ip::add_policy(&at_a).await;
-    ip::add_rule(&at_a, policy.id, RuleAction::Deny, "192.0.2.7").await;
+    ip::add_rule(&at_a, policy.id, RuleAction::Deny, "192.0.2.0/24").await;
     ip::add(&at_a, true, &[policy.id]).await;
     let took = until(async || matches!(verdict().await, Verdict::Out(_))).await;
     assert!(took < SECOND, "{took:?}");
