@@ -174,10 +174,12 @@ async fn install(
         // Of several nodes that start for the first time together, one makes the account.
         Err(Error::Stale) => {
             forget(&path, made.is_some().then_some(&*settings.root_key_file))?;
-            Err(Failure::new("another node has made the account in this database a moment ago").todo(format!(
-                "copy that node's root key file to {}, and start again",
-                settings.root_key_file.display()
-            )))
+            Err(Failure::new("another node has made the account in this database a moment ago").todo(
+                format!(
+                    "copy that node's root key file to {}, and start again",
+                    settings.root_key_file.display()
+                ),
+            ))
         }
         Err(error) => Err(failed().because(error)),
     }

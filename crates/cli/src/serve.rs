@@ -8,7 +8,9 @@ use std::sync::Arc;
 use strongroom_domain::clock::{Clock, SystemClock};
 use strongroom_domain::token::Token;
 use strongroom_server::listen::{self, Answers, Certificate, Tls};
-use strongroom_server::{Condition, Front, Opener, Shared, delivery, leases, root_key, rotator, services, sweeper};
+use strongroom_server::{
+    Condition, Front, Opener, Shared, delivery, leases, root_key, rotator, services, sweeper,
+};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;

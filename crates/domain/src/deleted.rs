@@ -39,7 +39,11 @@ pub struct Leftovers {
 impl Leftovers {
     /// A page of both kinds out of a page of each, newest first, of up to `limit` things.
     #[must_use]
-    pub fn merged(mut secrets: Listing<Deleted<Secret>>, mut vaults: Listing<Deleted<Vault>>, limit: usize) -> Self {
+    pub fn merged(
+        mut secrets: Listing<Deleted<Secret>>,
+        mut vaults: Listing<Deleted<Vault>>,
+        limit: usize,
+    ) -> Self {
         let of_secrets = secrets.items.iter().map(|secret| secret.was.id.ksuid());
         let mut ids: Vec<Ksuid> =
             of_secrets.chain(vaults.items.iter().map(|vault| vault.was.id.ksuid())).collect();

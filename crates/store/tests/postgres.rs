@@ -14,21 +14,24 @@ use strongroom_store::postgres::{Options, PostgresStore};
 use strongroom_testbed::{Postgres, ROLE};
 
 /// One server for all tests of this file, each in a database of its own.
-static SERVER: LazyLock<Postgres> =
-    LazyLock::new(|| Postgres::start(strongroom_testbed::Options::default().careless().setting("max_connections", "400")));
+static SERVER: LazyLock<Postgres> = LazyLock::new(|| {
+    Postgres::start(strongroom_testbed::Options::default().careless().setting("max_connections", "400"))
+});
 
 static BUSY: Mutex<()> = Mutex::new(());
 
 /// Runs every case on a store of its own, and fails with the names of all that failed.
 fn conforms(database: &str, set: fn(Options) -> Options, dress: fn(PostgresStore) -> Box<dyn Store>) {
     SERVER.create_database(database);
-    let schemas: String =
-        (0..conformance::every_case().count()).map(|number| format!("CREATE SCHEMA case_{number} AUTHORIZATION {ROLE};")).collect();
+    let schemas: String = (0..conformance::every_case().count())
+        .map(|number| format!("CREATE SCHEMA case_{number} AUTHORIZATION {ROLE};"))
+        .collect();
     SERVER.run(database, &schemas);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let only = std::env::var("STRONGROOM_CASE").unwrap_or_default();
     let mut failed = Vec::new();
-    for (number, case) in conformance::every_case().enumerate().filter(|(_, case)| case.name.contains(&only)) {
+    for (number, case) in conformance::every_case().enumerate().filter(|(_, case)| case.name.contains(&only))
+    {
         let options = Options::parse(&SERVER.url(database)).unwrap().password(SERVER.password().as_bytes());
         let options = set(options).parameter("search_path", &format!("case_{number}"));
         // Cases of many threads at once are not to keep each other's servers from answering in time.
@@ -44,7 +47,9 @@ fn conforms(database: &str, set: fn(Options) -> Options, dress: fn(PostgresStore
         if catch_unwind(run).is_err() {
             failed.push(case.name);
         }
-        if begun.elapsed().as_millis() > 500 { eprintln!("{} {:?}", case.name, begun.elapsed()); }
+        if begun.elapsed().as_millis() > 500 {
+            eprintln!("{} {:?}", case.name, begun.elapsed());
+        }
     }
     assert!(failed.is_empty(), "failed, as told above: {failed:#?}");
 }

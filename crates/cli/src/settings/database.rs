@@ -1,8 +1,8 @@
 //! The database that a store is in, where it is not a file of this machine's own.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use strongroom_slots::is_private;
 use strongroom_store::postgres;
 use zeroize::Zeroizing;
 
@@ -35,7 +35,8 @@ pub(super) fn of(options: &Options) -> Result<Option<Database>, Failure> {
         };
     };
     let named = connect(url, options.database_password_file.as_deref())?;
-    let connections = options.database_connections.map_or(postgres::Options::CONNECTIONS, |number| number.get() as usize);
+    let connections =
+        options.database_connections.map_or(postgres::Options::CONNECTIONS, |number| number.get() as usize);
     let prepare = options.database_prepare.unwrap_or(true);
     let named = named.connections(connections).prepare(prepare);
     let named = match &options.database_ca {
@@ -53,8 +54,9 @@ pub(super) fn of(options: &Options) -> Result<Option<Database>, Failure> {
 }
 
 /// A database by its URL, which must not hold the password: others on the machine may see it in a list of processes.
-pub(crate) fn connect(url: &str, password_file: Option<&Path>) -> Result<postgres::Options, Failure> {
-    let options = postgres::Options::parse(url).map_err(|error| Failure::new("the database cannot be used").because(error))?;
+fn connect(url: &str, password_file: Option<&Path>) -> Result<postgres::Options, Failure> {
+    let options = postgres::Options::parse(url)
+        .map_err(|error| Failure::new("the database cannot be used").because(error))?;
     if options.has_password() {
         return Err(Failure::new("the database's URL holds a password, which others may see there")
             .todo("write it to a file of your own and name that with --database-password-file"));
@@ -68,18 +70,16 @@ pub(crate) fn connect(url: &str, password_file: Option<&Path>) -> Result<postgre
 /// The password in a file that only its owner may read, without the line's end.
 fn password(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let failed = || Failure::new(format!("the database's password file {} cannot be used", path.display()));
+    let about = std::fs::metadata(path).map_err(|error| failed().because(error))?;
+    if !is_private(&about) {
+        let what = format!("the database's password file {} can be read by other users", path.display());
+        return Err(Failure::new(what).todo(format!("chmod 600 {}", path.display())));
+    }
     let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| failed().because(error))?;
-    // A file that a container or a service manager hands in belongs to root, with the group as who may read it.
-    let mode = std::fs::metadata(path).map_err(|error| failed().because(error))?.permissions().mode();
-    if mode & 0o007 != 0 {
-        return Err(Failure::new(format!("the database's password file {} can be read by other users", path.display()))
-            .todo(format!("chmod 600 {}", path.display())));
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(failed().todo("it is empty: write the password to it")),
+        password => Ok(Zeroizing::new(password.to_owned())),
     }
-    let password = text.trim_end_matches(['\r', '\n']);
-    if password.is_empty() {
-        return Err(failed().todo("it is empty: write the password to it"));
-    }
-    Ok(Zeroizing::new(password.to_owned()))
 }
 
 /// The settings as they are shown.
@@ -88,9 +88,20 @@ pub(super) fn rows(database: Option<&Database>) -> Vec<(&'static str, String)> {
     let path = |path: &PathBuf| path.display().to_string();
     let on = |on: bool| on.to_string();
     vec![
-        ("database", database.map_or_else(none, |database| format!("postgres://{}", database.options.place()))),
-        ("database_password_file", database.and_then(|database| database.password_file.as_ref()).map_or_else(none, path)),
-        ("database_ca", database.and_then(|database| database.ca.as_ref()).map_or_else(|| "the system's".to_owned(), path)),
+        (
+            "database",
+            database.map_or_else(none, |database| format!("postgres://{}", database.options.place())),
+        ),
+        (
+            "database_password_file",
+            database.and_then(|database| database.password_file.as_ref()).map_or_else(none, path),
+        ),
+        (
+            "database_ca",
+            database
+                .and_then(|database| database.ca.as_ref())
+                .map_or_else(|| "the system's".to_owned(), path),
+        ),
         (
             "database_connections",
             database.map_or(postgres::Options::CONNECTIONS, |database| database.connections).to_string(),

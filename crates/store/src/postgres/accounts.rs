@@ -47,7 +47,8 @@ pub(super) async fn check_root_key(
 ) -> Result<()> {
     let wrapped: Vec<Option<KeyId>> = wrapped.into_iter().map(WrappedKey::wrapped_by).collect();
     let sql = "SELECT retired_root_key FROM account WHERE number = $1 AND retired_root_key IS NOT NULL";
-    let retired = transaction.query_opt(sql, &values![transaction.account], |row| get::<KeyId>(row, 0)).await?;
+    let retired =
+        transaction.query_opt(sql, &values![transaction.account], |row| get::<KeyId>(row, 0)).await?;
     let late = retired.is_some_and(|retired| wrapped.contains(&Some(retired)));
     if late { Err(Error::Stale) } else { Ok(()) }
 }
@@ -134,7 +135,9 @@ pub(super) async fn credential_find(
 ) -> Result<Option<Arc<Credential>>> {
     let view = |row: &Row| Ok(owner(row)?.zip(Some(api_keys::view(row)?)));
     let found = pool.query_opt(CREDENTIAL, &values![account, key], view).await?.flatten();
-    Ok(found.map(|((subject, role, active), key)| Arc::new(Credential { account: id, key, subject, role, active })))
+    Ok(found.map(|((subject, role, active), key)| {
+        Arc::new(Credential { account: id, key, subject, role, active })
+    }))
 }
 
 /// What the owner of a key is called, what it may do, and whether it is active.

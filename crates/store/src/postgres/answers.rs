@@ -22,7 +22,8 @@ fn view(row: &Row) -> Result<Answer> {
 }
 
 pub(super) async fn find(pool: &Pool, account: i64, mark: &Digest) -> Result<Option<Answer>> {
-    let sql = "SELECT mark, request, at, object, wrapped_key, token FROM answer WHERE account = $1 AND mark = $2";
+    let sql =
+        "SELECT mark, request, at, object, wrapped_key, token FROM answer WHERE account = $1 AND mark = $2";
     pool.query_opt(sql, &values![account, mark], view).await
 }
 

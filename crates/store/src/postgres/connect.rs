@@ -6,22 +6,23 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Connect, ConfigConnectImpl};
+use deadpool_postgres::{ConfigConnectImpl, Connect};
 
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config};
 use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How TLS with the database is made.
 pub(super) type Tls = MakeRustlsConnect;
 
 /// What a connection is made to give: what asks on it, and the task that serves it.
-type Connecting<'a> = Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), tokio_postgres::Error>> + Send + 'a>>;
+type Connecting<'a> =
+    Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), tokio_postgres::Error>> + Send + 'a>>;
 
 /// Makes connections on the runtime that the store was opened on, whoever needs one: they outlive those.
 pub(super) struct Connector {
@@ -104,7 +105,11 @@ impl Options {
             return Err(OptionsError::NoHost);
         }
         if !url.contains("sslmode") {
-            config.ssl_mode(if config.get_hosts().iter().all(is_here) { SslMode::Disable } else { SslMode::Require });
+            config.ssl_mode(if config.get_hosts().iter().all(is_here) {
+                SslMode::Disable
+            } else {
+                SslMode::Require
+            });
         }
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT);

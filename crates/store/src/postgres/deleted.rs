@@ -56,7 +56,8 @@ pub(super) async fn find_secret(pool: &Pool, account: i64, id: SecretId) -> Resu
 }
 
 pub(super) async fn find_vault(pool: &Pool, account: i64, id: VaultId) -> Result<Option<Deleted<Vault>>> {
-    pool.query_opt(&format!("{VAULTS} WHERE account = $1 AND id = $2"), &values![account, id], view_vault).await
+    pool.query_opt(&format!("{VAULTS} WHERE account = $1 AND id = $2"), &values![account, id], view_vault)
+        .await
 }
 
 /// Whether deleted secrets of a vault are kept.
@@ -127,7 +128,8 @@ pub(super) async fn check_vault(transaction: &Transaction, vault: &Vault) -> Res
 
 async fn check(transaction: &Transaction, noun: Noun, (id, revision): (Ksuid, u64)) -> Result<()> {
     let table = table(noun);
-    let sql = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE account = $1 AND id = $2 AND revision = $3)");
+    let sql =
+        format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE account = $1 AND id = $2 AND revision = $3)");
     let there = transaction.query_one(&sql, &values![transaction.account, id, revision]).await?;
     if there { Ok(()) } else { Err(Error::Stale) }
 }

@@ -1,7 +1,7 @@
 //! What the database's errors mean to the domain.
 
-use strongroom_domain::error::{Noun, Rule};
 use strongroom_domain::Error;
+use strongroom_domain::error::{Noun, Rule};
 use tokio_postgres::error::SqlState;
 
 /// A stored column holds what the schema does not allow.
@@ -70,7 +70,11 @@ pub(super) fn away(text: impl Into<String>) -> Error {
 /// Nobody knows whether the change was committed, and trying it again might do it twice.
 pub(super) fn unknown(error: &Error) -> Error {
     let text = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
-    Error::Unavailable(Box::new(Away { text: format!("the commit was not answered: {text}"), again: false, refused: false }))
+    Error::Unavailable(Box::new(Away {
+        text: format!("the commit was not answered: {text}"),
+        again: false,
+        refused: false,
+    }))
 }
 
 /// Whether the same may be tried again.
@@ -89,7 +93,8 @@ pub(super) fn was_refused(error: &Error) -> bool {
 /// What an error means when `noun` is written: a broken uniqueness is the name's, one of the primary key the id's. Only something
 /// that brings its id along can meet one that is there.
 pub(super) fn writing(noun: Noun, error: tokio_postgres::Error) -> Error {
-    let Some(refused) = error.as_db_error().filter(|refused| *refused.code() == SqlState::UNIQUE_VIOLATION) else {
+    let Some(refused) = error.as_db_error().filter(|refused| *refused.code() == SqlState::UNIQUE_VIOLATION)
+    else {
         return plain(error);
     };
     match refused.constraint() {

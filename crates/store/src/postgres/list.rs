@@ -104,7 +104,10 @@ mod tests {
 
     #[test]
     fn placeholders_are_numbered_in_their_order() {
-        assert_eq!(numbered("SELECT a FROM b WHERE c = ? AND d IN (?, ?)"), "SELECT a FROM b WHERE c = $1 AND d IN ($2, $3)");
+        assert_eq!(
+            numbered("SELECT a FROM b WHERE c = ? AND d IN (?, ?)"),
+            "SELECT a FROM b WHERE c = $1 AND d IN ($2, $3)"
+        );
     }
 
     #[test]

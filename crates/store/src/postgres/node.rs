@@ -8,13 +8,13 @@ use strongroom_domain::store::{Moment, OthersChanges};
 use strongroom_domain::{Error, Result};
 use tokio::sync::watch;
 
+use super::audit;
 use super::error;
 use super::row::{corrupt, get};
 use super::session::{Pool, Reader};
 use super::transaction::{self, Appended, Committed, NotCommitted, Transaction};
 use super::value::values;
 use super::writer::Written;
-use super::audit;
 
 /// How long a change is tried again while the database is away.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -113,7 +113,8 @@ impl Node {
 
     /// What others did since a moment.
     pub(super) async fn changed_by_others(&self, since: Option<Moment>) -> Result<OthersChanges> {
-        let rows = self.pool.query("SELECT sequence, commits, untold FROM audit_head WHERE id = 1", &[]).await?;
+        let rows =
+            self.pool.query("SELECT sequence, commits, untold FROM audit_head WHERE id = 1", &[]).await?;
         let row = rows.first().ok_or_else(|| corrupt("audit log"))?;
         let now = Moment { record: get(row, 0)?, commits: get(row, 1)?, untold: get(row, 2)? };
         self.knows(now.record);
@@ -150,7 +151,9 @@ impl Node {
 }
 
 /// Entries for the log, written out before the log is held.
-pub(super) fn entries(events: &[strongroom_domain::audit::Event]) -> Result<Vec<strongroom_domain::audit::Entry>> {
+pub(super) fn entries(
+    events: &[strongroom_domain::audit::Event],
+) -> Result<Vec<strongroom_domain::audit::Entry>> {
     events.iter().map(strongroom_domain::audit::Entry::new).collect()
 }
 

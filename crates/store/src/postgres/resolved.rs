@@ -1,7 +1,7 @@
 //! When the values of secrets were last given out. The log tells it already; the table is kept in the same commits.
 
-use std::collections::BTreeMap;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use strongroom_domain::Result;
 use strongroom_domain::ids::SecretId;

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use strongroom_crypto::{Digest, KeyId, TokenHash, WrappedKey};
 use strongroom_domain::fingerprint::Fingerprint;
 use strongroom_domain::ids::{
-    AccountId, ApiKeyId, IpPolicyId, IpPolicyRuleId, IpRestrictionId, KeySlotId, Ksuid, PrincipalId, SecretId,
-    ServiceUserId, UserId, VaultId, WebhookId,
+    AccountId, ApiKeyId, IpPolicyId, IpPolicyRuleId, IpRestrictionId, KeySlotId, Ksuid, PrincipalId,
+    SecretId, ServiceUserId, UserId, VaultId, WebhookId,
 };
 use strongroom_domain::{Error, Result};
 use tokio_postgres::Row;

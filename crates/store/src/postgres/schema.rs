@@ -3,8 +3,8 @@
 use strongroom_domain::Result;
 
 use super::connect::OptionsError;
-use super::session::{Pool, Reader, Session};
 use super::row;
+use super::session::{Pool, Reader, Session};
 use super::value::values;
 
 /// What each version adds. A file that was released never changes.
@@ -28,7 +28,9 @@ pub enum OpenError {
         source: strongroom_domain::Error,
     },
     /// An earlier version has written the store.
-    #[error("the database at {place} has version {found} of the store, and this program reads {known}: start the server on it once")]
+    #[error(
+        "the database at {place} has version {found} of the store, and this program reads {known}: start the server on it once"
+    )]
     Older {
         /// Which one.
         place: String,
@@ -38,7 +40,9 @@ pub enum OpenError {
         known: u64,
     },
     /// A later version has written the store.
-    #[error("the database at {place} has version {found} of the store, and this program knows {known}: use a later one")]
+    #[error(
+        "the database at {place} has version {found} of the store, and this program knows {known}: use a later one"
+    )]
     Newer {
         /// Which one.
         place: String,
@@ -57,7 +61,8 @@ pub(super) async fn version(pool: &Pool) -> Result<u64> {
     if !pool.query_one(IS_THERE, &[]).await? {
         return Ok(0);
     }
-    let version = pool.query_opt("SELECT version FROM store_version WHERE id = 1", &[], |row| row::get(row, 0));
+    let version =
+        pool.query_opt("SELECT version FROM store_version WHERE id = 1", &[], |row| row::get(row, 0));
     Ok(version.await?.unwrap_or(0))
 }
 
@@ -78,7 +83,8 @@ pub(super) async fn migrate(pool: &Pool) -> Result<u64> {
     let session = pool.session().await?;
     session.set_unclean(true);
     session.command("BEGIN").await?;
-    let found: u64 = session.query_one("SELECT version FROM store_version WHERE id = 1 FOR UPDATE", &[]).await?;
+    let found: u64 =
+        session.query_one("SELECT version FROM store_version WHERE id = 1 FOR UPDATE", &[]).await?;
     for (number, sql) in (1..).zip(MIGRATIONS) {
         if number > found {
             session.command(sql).await?;

@@ -29,7 +29,8 @@ fn view(row: &Row) -> Result<ServiceUser> {
 pub(super) async fn insert(transaction: &Transaction, user: &ServiceUser) -> Result<()> {
     let sql = "INSERT INTO service_user (account, id, name, active, created_at, revision) \
                VALUES ($1, $2, $3, $4, $5, $6)";
-    let values = values![transaction.account, user.id, &user.name, user.active, user.created_at, user.revision];
+    let values =
+        values![transaction.account, user.id, &user.name, user.active, user.created_at, user.revision];
     transaction.write(Noun::ServiceUser, sql, &values).await.map(drop)
 }
 

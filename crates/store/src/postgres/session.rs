@@ -6,7 +6,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts,
+};
 use strongroom_domain::{Error, Result};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
@@ -71,11 +73,15 @@ impl Pool {
 
     fn refused(&self, refused: PoolError) -> Error {
         match refused {
-            PoolError::Timeout(TimeoutType::Wait) => away("no connection to the database became free in time"),
+            PoolError::Timeout(TimeoutType::Wait) => {
+                away("no connection to the database became free in time")
+            }
             PoolError::Timeout(TimeoutType::Create) => {
                 self.unreached(away("no connection to the database could be made in time"))
             }
-            PoolError::Timeout(TimeoutType::Recycle) => away("a connection to the database did not answer in time"),
+            PoolError::Timeout(TimeoutType::Recycle) => {
+                away("a connection to the database did not answer in time")
+            }
             PoolError::Backend(source) => self.unreached(plain(source)),
             other => Error::Internal(Box::new(other)),
         }

@@ -23,7 +23,8 @@ use strongroom_domain::{Digest, Result};
 
 use super::PostgresStore;
 use super::{
-    accounts, answers, api_keys, audit, deleted, expiry, key_slots, resolved, secrets, service_users, vaults, versions,
+    accounts, answers, api_keys, audit, deleted, expiry, key_slots, resolved, secrets, service_users, vaults,
+    versions,
 };
 
 /// The number of the account, of which there is one.
@@ -35,7 +36,14 @@ impl Store for PostgresStore {
         Ok(accounts::find(self.pool()).await?.map(|(_, account)| account))
     }
 
-    async fn account_insert(&self, account: Account, user: User, key: ApiKey, slots: Vec<KeySlot>, events: Vec<Event>) -> Result<()> {
+    async fn account_insert(
+        &self,
+        account: Account,
+        user: User,
+        key: ApiKey,
+        slots: Vec<KeySlot>,
+        events: Vec<Event>,
+    ) -> Result<()> {
         let (account, user, key, slots) = (&account, &user, &key, &slots);
         self.transact_at(FIRST_ACCOUNT, events, move |transaction| async move {
             accounts::insert(&transaction, account, user, key).await?;
@@ -91,9 +99,18 @@ impl Store for PostgresStore {
         .await
     }
 
-    async fn vault_insert(&self, account: AccountId, vault: Vault, max: Option<u64>, creation: Creation) -> Result<()> {
+    async fn vault_insert(
+        &self,
+        account: AccountId,
+        vault: Vault,
+        max: Option<u64>,
+        creation: Creation,
+    ) -> Result<()> {
         let vault = &vault;
-        self.create(account, creation, move |transaction| async move { vaults::insert(&transaction, vault, max).await }).await
+        self.create(account, creation, move |transaction| async move {
+            vaults::insert(&transaction, vault, max).await
+        })
+        .await
     }
 
     async fn vault_find(&self, account: AccountId, id: VaultId) -> Result<Option<Arc<Vault>>> {
@@ -119,7 +136,14 @@ impl Store for PostgresStore {
         .await
     }
 
-    async fn vault_delete(&self, account: AccountId, vault: Arc<Vault>, deletion: Deletion, keep: bool, event: Event) -> Result<()> {
+    async fn vault_delete(
+        &self,
+        account: AccountId,
+        vault: Arc<Vault>,
+        deletion: Deletion,
+        keep: bool,
+        event: Event,
+    ) -> Result<()> {
         let vault = &vault;
         self.transact(account, vec![event], move |transaction| async move {
             vaults::delete(&transaction, vault, deletion, keep).await
@@ -127,7 +151,15 @@ impl Store for PostgresStore {
         .await
     }
 
-    async fn secret_insert(&self, account: AccountId, vault: Arc<Vault>, secret: Secret, version: Version, max: Option<u64>, creation: Creation) -> Result<()> {
+    async fn secret_insert(
+        &self,
+        account: AccountId,
+        vault: Arc<Vault>,
+        secret: Secret,
+        version: Version,
+        max: Option<u64>,
+        creation: Creation,
+    ) -> Result<()> {
         let number = self.number(account).await?;
         let Creation { event, answer } = creation;
         let verdict = secrets::verdict_of_insert(max, vault.id);
@@ -140,22 +172,47 @@ impl Store for PostgresStore {
         secrets::find(self.pool(), number, id).await
     }
 
-    async fn secret_find_by_name(&self, account: AccountId, vault: VaultId, name: &str) -> Result<Option<Arc<Secret>>> {
+    async fn secret_find_by_name(
+        &self,
+        account: AccountId,
+        vault: VaultId,
+        name: &str,
+    ) -> Result<Option<Arc<Secret>>> {
         let number = self.number(account).await?;
         secrets::find_by_name(self.pool(), number, vault, name).await
     }
 
-    async fn secret_list(&self, account: AccountId, vault: Option<VaultId>, query: Query) -> Result<Arc<Listing<Arc<Secret>>>> {
+    async fn secret_list(
+        &self,
+        account: AccountId,
+        vault: Option<VaultId>,
+        query: Query,
+    ) -> Result<Arc<Listing<Arc<Secret>>>> {
         let number = self.number(account).await?;
         secrets::list(self.pool(), number, vault, &query).await
     }
 
-    async fn secret_update(&self, account: AccountId, secret: Secret, version: Option<Version>, keep: u32, event: Event) -> Result<()> {
+    async fn secret_update(
+        &self,
+        account: AccountId,
+        secret: Secret,
+        version: Option<Version>,
+        keep: u32,
+        event: Event,
+    ) -> Result<()> {
         let number = self.number(account).await?;
         self.change(account, secrets::update(number, secret, version, keep), secrets::verdict, &[event]).await
     }
 
-    async fn secret_move(&self, account: AccountId, from: Arc<Secret>, vault: Arc<Vault>, secret: Secret, versions: Vec<Version>, event: Event) -> Result<()> {
+    async fn secret_move(
+        &self,
+        account: AccountId,
+        from: Arc<Secret>,
+        vault: Arc<Vault>,
+        secret: Secret,
+        versions: Vec<Version>,
+        event: Event,
+    ) -> Result<()> {
         let (from, vault, secret, versions) = (&from, &vault, &secret, &versions);
         self.transact(account, vec![event], move |transaction| async move {
             secrets::relocate(&transaction, (from, vault), secret, versions).await
@@ -176,14 +233,28 @@ impl Store for PostgresStore {
         resolved::find(self.pool(), number, id).await
     }
 
-    async fn detail_list(&self, account: AccountId, vault: Option<VaultId>, unused_since: Option<Timestamp>, query: Query) -> Result<Listing<Detail>> {
+    async fn detail_list(
+        &self,
+        account: AccountId,
+        vault: Option<VaultId>,
+        unused_since: Option<Timestamp>,
+        query: Query,
+    ) -> Result<Listing<Detail>> {
         let number = self.number(account).await?;
         secrets::detail_list(self.pool(), number, vault, unused_since, &query).await
     }
 
-    async fn secret_delete(&self, account: AccountId, secret: Arc<Secret>, deletion: Deletion, keep: bool, event: Event) -> Result<()> {
+    async fn secret_delete(
+        &self,
+        account: AccountId,
+        secret: Arc<Secret>,
+        deletion: Deletion,
+        keep: bool,
+        event: Event,
+    ) -> Result<()> {
         let number = self.number(account).await?;
-        self.change(account, secrets::delete(number, &secret, deletion, keep), secrets::verdict, &[event]).await
+        self.change(account, secrets::delete(number, &secret, deletion, keep), secrets::verdict, &[event])
+            .await
     }
 
     async fn expiring_list(&self, account: AccountId, by: Timestamp, limit: usize) -> Result<Vec<Expiring>> {
@@ -193,9 +264,11 @@ impl Store for PostgresStore {
 
     async fn expiring_told(&self, account: AccountId, told: Vec<Told>, events: Vec<Event>) -> Result<()> {
         let told = &told;
-        self.transact(account, events, move |transaction| async move {
-            expiry::told(&transaction, told).await
-        })
+        self.transact(
+            account,
+            events,
+            move |transaction| async move { expiry::told(&transaction, told).await },
+        )
         .await
     }
 
@@ -209,7 +282,12 @@ impl Store for PostgresStore {
         deleted::due(self.pool(), number, by, limit).await
     }
 
-    async fn deleted_secrets_of(&self, account: AccountId, vault: VaultId, limit: usize) -> Result<Vec<Deleted<Secret>>> {
+    async fn deleted_secrets_of(
+        &self,
+        account: AccountId,
+        vault: VaultId,
+        limit: usize,
+    ) -> Result<Vec<Deleted<Secret>>> {
         let number = self.number(account).await?;
         deleted::secrets_of(self.pool(), number, vault, limit).await
     }
@@ -224,7 +302,14 @@ impl Store for PostgresStore {
         deleted::find_vault(self.pool(), number, id).await
     }
 
-    async fn secret_undelete(&self, account: AccountId, vault: Arc<Vault>, secret: Secret, max: Option<u64>, event: Event) -> Result<()> {
+    async fn secret_undelete(
+        &self,
+        account: AccountId,
+        vault: Arc<Vault>,
+        secret: Secret,
+        max: Option<u64>,
+        event: Event,
+    ) -> Result<()> {
         let (vault, secret) = (&vault, &secret);
         self.transact(account, vec![event], move |transaction| async move {
             secrets::undelete(&transaction, vault, secret, max).await
@@ -232,7 +317,13 @@ impl Store for PostgresStore {
         .await
     }
 
-    async fn vault_undelete(&self, account: AccountId, vault: Vault, max: Option<u64>, event: Event) -> Result<()> {
+    async fn vault_undelete(
+        &self,
+        account: AccountId,
+        vault: Vault,
+        max: Option<u64>,
+        event: Event,
+    ) -> Result<()> {
         let vault = &vault;
         self.transact(account, vec![event], move |transaction| async move {
             vaults::undelete(&transaction, vault, max).await
@@ -240,7 +331,13 @@ impl Store for PostgresStore {
         .await
     }
 
-    async fn secrets_purge(&self, account: AccountId, which: Vec<(SecretId, u64)>, with: Option<(VaultId, u64)>, events: Vec<Event>) -> Result<()> {
+    async fn secrets_purge(
+        &self,
+        account: AccountId,
+        which: Vec<(SecretId, u64)>,
+        with: Option<(VaultId, u64)>,
+        events: Vec<Event>,
+    ) -> Result<()> {
         let which = &which;
         self.transact(account, events, move |transaction| async move {
             deleted::purge_secrets(&transaction, which, with).await
@@ -255,12 +352,21 @@ impl Store for PostgresStore {
         .await
     }
 
-    async fn version_find(&self, account: AccountId, secret: SecretId, number: u32) -> Result<Option<Version>> {
+    async fn version_find(
+        &self,
+        account: AccountId,
+        secret: SecretId,
+        number: u32,
+    ) -> Result<Option<Version>> {
         let found = self.number(account).await?;
         versions::find(self.pool(), found, secret, number).await
     }
 
-    async fn version_list(&self, account: AccountId, which: Vec<(SecretId, u32)>) -> Result<Vec<Option<Arc<Version>>>> {
+    async fn version_list(
+        &self,
+        account: AccountId,
+        which: Vec<(SecretId, u32)>,
+    ) -> Result<Vec<Option<Arc<Version>>>> {
         let number = self.number(account).await?;
         versions::list(self.pool(), number, &which).await
     }
@@ -270,7 +376,14 @@ impl Store for PostgresStore {
         versions::kept(self.pool(), number, secret).await
     }
 
-    async fn version_due(&self, account: AccountId, keep: Keep, now: Timestamp, after: Option<Walked>, limit: usize) -> Result<Due> {
+    async fn version_due(
+        &self,
+        account: AccountId,
+        keep: Keep,
+        now: Timestamp,
+        after: Option<Walked>,
+        limit: usize,
+    ) -> Result<Due> {
         let number = self.number(account).await?;
         versions::due(self.pool(), number, keep, now, after, limit).await
     }
@@ -285,7 +398,12 @@ impl Store for PostgresStore {
 
     async fn api_key_insert(&self, account: AccountId, key: ApiKey, creation: Creation) -> Result<()> {
         let key = &key;
-        self.create(account, creation, move |transaction| async move { api_keys::insert(&transaction, key).await }).await
+        self.create(
+            account,
+            creation,
+            move |transaction| async move { api_keys::insert(&transaction, key).await },
+        )
+        .await
     }
 
     async fn api_key_find(&self, account: AccountId, id: ApiKeyId) -> Result<Option<ApiKey>> {
@@ -306,16 +424,30 @@ impl Store for PostgresStore {
         .await
     }
 
-    async fn api_key_delete(&self, account: AccountId, id: ApiKeyId, revision: u64, event: Event) -> Result<()> {
+    async fn api_key_delete(
+        &self,
+        account: AccountId,
+        id: ApiKeyId,
+        revision: u64,
+        event: Event,
+    ) -> Result<()> {
         self.transact(account, vec![event], move |transaction| async move {
             api_keys::delete(&transaction, id, revision).await
         })
         .await
     }
 
-    async fn service_user_insert(&self, account: AccountId, user: ServiceUser, creation: Creation) -> Result<()> {
+    async fn service_user_insert(
+        &self,
+        account: AccountId,
+        user: ServiceUser,
+        creation: Creation,
+    ) -> Result<()> {
         let user = &user;
-        self.create(account, creation, move |transaction| async move { service_users::insert(&transaction, user).await }).await
+        self.create(account, creation, move |transaction| async move {
+            service_users::insert(&transaction, user).await
+        })
+        .await
     }
 
     async fn service_user_find(&self, account: AccountId, id: ServiceUserId) -> Result<Option<ServiceUser>> {
@@ -336,7 +468,14 @@ impl Store for PostgresStore {
         .await
     }
 
-    async fn service_user_delete(&self, account: AccountId, id: ServiceUserId, revision: u64, keys: Vec<ApiKeyId>, events: Vec<Event>) -> Result<()> {
+    async fn service_user_delete(
+        &self,
+        account: AccountId,
+        id: ServiceUserId,
+        revision: u64,
+        keys: Vec<ApiKeyId>,
+        events: Vec<Event>,
+    ) -> Result<()> {
         let keys = &keys;
         self.transact(account, events, move |transaction| async move {
             service_users::delete(&transaction, id, revision, keys).await

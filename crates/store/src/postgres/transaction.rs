@@ -32,7 +32,8 @@ pub(super) struct LogEnd {
     pub(super) untold: u64,
 }
 
-const LOCK: &str = "SELECT sequence, edge, pruned_upto, commits, untold FROM audit_head WHERE id = 1 FOR UPDATE";
+const LOCK: &str =
+    "SELECT sequence, edge, pruned_upto, commits, untold FROM audit_head WHERE id = 1 FOR UPDATE";
 
 impl LogEnd {
     fn view(rows: &[Row]) -> Result<Self> {
@@ -151,7 +152,8 @@ impl Transaction {
         let mut blocks: Vec<(i64, Vec<u8>)> = Vec::new();
         for entry in &appended.entries {
             let full = tree.append::<std::convert::Infallible>(entry.hash, |block| {
-                blocks.push((audit::block_id(block.level, block.number), block.hashes.as_flattened().to_vec()));
+                blocks
+                    .push((audit::block_id(block.level, block.number), block.hashes.as_flattened().to_vec()));
                 Ok(())
             });
             full.unwrap_or_else(|never| match never {});

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use strongroom_crypto::{KeyId, TokenHash, WrappedKey};
 use strongroom_domain::fingerprint::Fingerprint;
 use strongroom_domain::ids::{
-    AccountId, ApiKeyId, IpPolicyId, IpPolicyRuleId, IpRestrictionId, KeySlotId, Ksuid, PrincipalId, SecretId,
-    ServiceUserId, UserId, VaultId, WebhookId,
+    AccountId, ApiKeyId, IpPolicyId, IpPolicyRuleId, IpRestrictionId, KeySlotId, Ksuid, PrincipalId,
+    SecretId, ServiceUserId, UserId, VaultId, WebhookId,
 };
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 

@@ -65,7 +65,12 @@ pub(super) async fn delete(transaction: &Transaction, secret: SecretId) -> Resul
 }
 
 /// A version of a secret that is not deleted.
-pub(super) async fn find(pool: &Pool, account: i64, secret: SecretId, number: u32) -> Result<Option<Version>> {
+pub(super) async fn find(
+    pool: &Pool,
+    account: i64,
+    secret: SecretId,
+    number: u32,
+) -> Result<Option<Version>> {
     let found = list(pool, account, &[(secret, number)]).await?;
     Ok(found.into_iter().flatten().next().map(Arc::unwrap_or_clone))
 }

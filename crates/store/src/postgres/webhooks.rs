@@ -87,7 +87,8 @@ async fn active(pool: &Pool, account: i64) -> Result<Vec<WebhookId>> {
 
 async fn update(transaction: &Transaction, webhook: &Webhook) -> Result<()> {
     let old = webhook.old_secret.as_ref();
-    accounts::check_root_key(transaction, old.map(|(secret, _)| secret).into_iter().chain([&webhook.secret])).await?;
+    accounts::check_root_key(transaction, old.map(|(secret, _)| secret).into_iter().chain([&webhook.secret]))
+        .await?;
     let sql = "UPDATE webhook SET url = $4, event_types = $5, description = $6, metadata = $7, active = $8, updated_at = $9, \
                secret = $10, old_secret = $11, old_secret_until = $12, revision = $3, \
                position = CASE WHEN $8 AND NOT active THEN $13 ELSE position END \
@@ -155,8 +156,12 @@ impl WebhookStore for PostgresStore {
 
     async fn webhook_update(&self, account: AccountId, webhook: Webhook, event: Event) -> Result<()> {
         let webhook = &webhook;
-        self.transact(account, vec![event], move |transaction| async move { update(&transaction, webhook).await })
-            .await
+        self.transact(
+            account,
+            vec![event],
+            move |transaction| async move { update(&transaction, webhook).await },
+        )
+        .await
     }
 
     async fn webhook_delete(

@@ -142,7 +142,8 @@ fn failed(error: Error, count: usize) -> Vec<Result<()>> {
     if count == 1 {
         return vec![Err(error)];
     }
-    let text: Arc<str> = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string).into();
+    let text: Arc<str> =
+        std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string).into();
     (0..count).map(|_| Err(Error::Unavailable(Box::new(CommitFailed(text.clone()))))).collect()
 }
 
@@ -159,8 +160,11 @@ async fn commit(node: &Node, changes: &[Change]) -> Result<Vec<Result<()>>> {
 
 async fn attempt(node: &Node, changes: &[Change]) -> Result<Vec<Result<()>>> {
     let account = changes.first().map_or(0, |change| change.account);
-    let statements: Vec<(&str, &[Value<'_>])> =
-        changes.iter().filter_map(|change| change.statement.as_ref()).map(|(sql, values)| (*sql, &**values)).collect();
+    let statements: Vec<(&str, &[Value<'_>])> = changes
+        .iter()
+        .filter_map(|change| change.statement.as_ref())
+        .map(|(sql, values)| (*sql, &**values))
+        .collect();
     let (transaction, rows) = Transaction::begin_with(&node.pool, account, &statements).await?;
     let mut rows = rows.into_iter();
     let mut outcomes = Vec::with_capacity(changes.len());
