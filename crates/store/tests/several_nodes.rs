@@ -263,7 +263,7 @@ async fn a_node_that_is_cut_off_answers_nothing_unless_it_is_set_to() {
         // By name it is not known yet where it is.
         let told = found.iter().map(Result::is_ok).collect::<Vec<_>>();
         assert_eq!(told, [stale_ok, false, stale_ok, stale_ok, stale_ok, stale_ok]);
-        assert!(found.iter().flat_map(|found| found.as_ref().err()).all(|error| is_away(error)));
+        assert!(found.iter().flat_map(|found| found.as_ref().err()).all(is_away));
         let values = store.version_list(account, vec![(of.secret.id, of.secret.version)]).await;
         assert!(values.is_err_and(|error| is_away(&error)), "a value without the database");
         assert!(store.catch_up().await.is_err_and(|error| is_away(&error)));
@@ -292,7 +292,8 @@ async fn a_node_that_was_paused_asks_before_it_answers() {
         let vault = at_a.add_vault("vault").await;
         let secret = at_a.add_secret(&vault, "secret").await;
         let read = async || lax.store.version_list(at_a.account, vec![(secret.id, 1)]).await.unwrap();
-        (read().await, read().await);
+        read().await;
+        read().await;
         assert_eq!(lax.view.link.asked("version_list"), 1);
         assert!(strict.store.credential_find(key.id).await.unwrap().is_some());
         let elsewhere = database.view();
