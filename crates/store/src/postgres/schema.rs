@@ -1,5 +1,7 @@
 //! The database's tables, and how they come to be what this version needs.
 
+use std::time::Duration;
+
 use strongroom_domain::Result;
 
 use super::connect::OptionsError;
@@ -12,6 +14,9 @@ const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/postgres/0001_firs
 
 /// Tries to make the table of the version: where several nodes make it at once, some are told so in strange ways.
 const TRIES: usize = 5;
+
+/// How long a migration may take, and how long others wait for it.
+const MIGRATION: Duration = Duration::from_secs(600);
 
 /// Why a store does not open.
 #[derive(Debug, thiserror::Error)]
@@ -78,9 +83,10 @@ pub(super) async fn migrate(pool: &Pool) -> Result<u64> {
         if tries == TRIES {
             return Err(error);
         }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let session = pool.session().await?;
+    let mut session = pool.session().await?;
+    session.set_deadline(MIGRATION);
     session.set_unclean(true);
     session.command("BEGIN").await?;
     let found: u64 =

@@ -19,7 +19,7 @@ use super::row::{self, Column};
 use super::value::Value;
 
 /// The longest that a statement may take, but for walks.
-pub(super) const DEADLINE: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_secs(5);
 /// The longest that a list under a filter may take, as in the SQLite store.
 const WALK_DEADLINE: Duration = Duration::from_secs(20);
 /// How long a request waits for a connection.
@@ -68,7 +68,8 @@ impl Pool {
             return Err(away("the database could not be reached a moment ago"));
         }
         let object = self.pool.get().await.map_err(|error| self.refused(error))?;
-        Ok(Session { object: Some(object), prepare: self.prepare, unclean: AtomicBool::new(false) })
+        let unclean = AtomicBool::new(false);
+        Ok(Session { object: Some(object), prepare: self.prepare, deadline: DEADLINE, unclean })
     }
 
     fn refused(&self, refused: PoolError) -> Error {
@@ -150,6 +151,8 @@ pub(super) trait Reader: Sync {
 pub(super) struct Session {
     object: Option<Object>,
     prepare: bool,
+    /// The longest that a statement may take on it.
+    deadline: Duration,
     /// Whether something is left on it: it is closed then, and the database undoes what was not committed.
     unclean: AtomicBool,
 }
@@ -157,6 +160,11 @@ pub(super) struct Session {
 impl Session {
     fn object(&self) -> Result<&Object> {
         self.object.as_ref().ok_or_else(|| away("the connection was given back"))
+    }
+
+    /// Gives statements more time than requests have.
+    pub(super) fn set_deadline(&mut self, deadline: Duration) {
+        self.deadline = deadline;
     }
 
     /// Says whether something is left on the connection.
@@ -186,7 +194,7 @@ impl Session {
         }
         let (object, kinds) = (self.object()?, kinds(values));
         let prepared = async { object.prepare_typed_cached(sql, &kinds).await.map(drop) };
-        self.within(DEADLINE, prepared).await.map_err(Failed::plain)
+        self.within(self.deadline, prepared).await.map_err(Failed::plain)
     }
 
     async fn rows(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, Failed> {
@@ -199,7 +207,7 @@ impl Session {
             let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
             object.query(&statement, &values).await
         };
-        self.within(DEADLINE, running).await
+        self.within(self.deadline, running).await
     }
 
     /// Runs a statement that was made for this once.
@@ -225,13 +233,13 @@ impl Session {
             let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
             object.execute(&statement, &values).await
         };
-        self.within(DEADLINE, running).await.map_err(|failed| failed.or(meaning))
+        self.within(self.deadline, running).await.map_err(|failed| failed.or(meaning))
     }
 
     /// Runs commands without values, such as `BEGIN`.
     pub(super) async fn command(&self, sql: &str) -> Result<()> {
         let object = self.object()?;
-        self.within(DEADLINE, object.batch_execute(sql)).await.map_err(Failed::plain)
+        self.within(self.deadline, object.batch_execute(sql)).await.map_err(Failed::plain)
     }
 }
 

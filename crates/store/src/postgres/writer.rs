@@ -39,12 +39,15 @@ struct Closing;
 #[error("the commit failed: {0}")]
 struct CommitFailed(Arc<str>);
 
+/// What the word that a statement says of its change means. `done` is a change that was made.
+pub(super) type Verdict = Box<dyn Fn(&str) -> Result<()> + Send + Sync>;
+
 /// A change that is one statement at most.
 pub(super) struct Change {
     pub(super) account: i64,
     /// The statement, whose one row is its verdict. Without one there are only events.
     pub(super) statement: Option<(&'static str, Vec<Value<'static>>)>,
-    pub(super) verdict: Box<dyn Fn(&str) -> Result<()> + Send + Sync>,
+    pub(super) verdict: Verdict,
     pub(super) entries: Vec<Entry>,
     /// The last uses of secrets that its events tell of.
     pub(super) resolved: Vec<(SecretId, Resolved)>,
