@@ -106,7 +106,10 @@ def chart():
     assert "key slot add recovery" in notes and "plain HTTP" in notes
     probes = {container[probe]["httpGet"]["path"]: container[probe]["httpGet"]["scheme"] for probe in ("livenessProbe", "readinessProbe")}
     assert probes == {"/healthz": "HTTP", "/readyz": "HTTP"}
-    assert found["Service"]["spec"]["selector"].items() <= found["StatefulSet"]["spec"]["template"]["metadata"]["labels"].items()
+    # What selects must stay the same through upgrades: no version is in it.
+    selector = {"app.kubernetes.io/name": "strongroom", "app.kubernetes.io/instance": "demo"}
+    assert found["Service"]["spec"]["selector"] == found["StatefulSet"]["spec"]["selector"]["matchLabels"] == selector
+    assert selector.items() <= found["StatefulSet"]["spec"]["template"]["metadata"]["labels"].items()
     # The data folder may be its owner's alone, and the root of a volume is its group's too.
     data = next(mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "data")
     assert env["STRONGROOM_DATA_DIR"].startswith(data + "/")
@@ -116,7 +119,7 @@ def chart():
     assert sorted(found) == ["Deployment", "PodDisruptionBudget", "Service"]
     pod, _, env = pod_of(found)
     assert found["Deployment"]["spec"]["replicas"] == 2
-    assert found["Deployment"]["spec"]["selector"] == found["PodDisruptionBudget"]["spec"]["selector"]
+    assert found["Deployment"]["spec"]["selector"] == found["PodDisruptionBudget"]["spec"]["selector"] == {"matchLabels": selector}
     assert env["STRONGROOM_DATABASE"] == DATABASE["database"]["url"]
     assert {name for name in env if name.endswith("_FILE")} == {
         "STRONGROOM_ROOT_KEY_FILE", "STRONGROOM_DATABASE_PASSWORD_FILE", "STRONGROOM_DATABASE_CA_FILE"}

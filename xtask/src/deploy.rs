@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::process::{command, run};
+use crate::process::{command, output, run};
 use crate::server::scratch;
 use crate::{Result, setup};
 
@@ -33,5 +33,7 @@ fn systemd(strongroom: &Path) -> Result {
     fs::create_dir_all(&more)?;
     fs::copy("deploy/systemd/root-key.conf", more.join("root-key.conf"))?;
     run(command("systemd-analyze").args(["verify", "--man=no"]).arg(&unit))?;
-    run(command("systemd-analyze").args(["security", "--no-pager", "--offline=true", EXPOSURE]).arg(&unit))
+    // Its table of what a unit could do without is for the one who looks into a failure.
+    output(command("systemd-analyze").args(["security", "--no-pager", "--offline=true", EXPOSURE]).arg(&unit))
+        .map(drop)
 }

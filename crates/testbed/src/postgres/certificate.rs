@@ -7,6 +7,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use super::write_private;
 use crate::programs;
 
+const ALL: [&str; 3] = [AUTHORITY, CERTIFICATE, KEY];
 pub(super) const AUTHORITY: &str = "ca.pem";
 pub(super) const CERTIFICATE: &str = "tls-cert.pem";
 pub(super) const KEY: &str = "tls-key.pem";
@@ -28,5 +29,13 @@ pub(super) fn make(folder: &Path) {
     {
         write_private(&folder.join(name), &text);
         programs::give(&folder.join(name));
+    }
+}
+
+/// Copies them, so that a client that trusts the one server trusts the other.
+pub(super) fn copy(from: &Path, to: &Path) {
+    for name in ALL {
+        std::fs::copy(from.join(name), to.join(name)).unwrap();
+        programs::give(&to.join(name));
     }
 }

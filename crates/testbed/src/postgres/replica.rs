@@ -1,6 +1,6 @@
 //! Replicas, which follow another server.
 
-use super::{Postgres, own_folder, write_private};
+use super::{Postgres, certificate, own_folder, write_private};
 use crate::poll;
 use crate::programs::{bounded, done};
 
@@ -28,24 +28,13 @@ impl Postgres {
         let own = self.folder.path().display();
         let from = format!("host={own} port={} user=postgres application_name={NAME}", self.port);
         let mut copy = bounded("pg_basebackup", folder.path());
-        copy.arg("-D").arg(&data).args([
-            "--write-recovery-conf",
-            "--checkpoint=fast",
-            "--no-sync",
-            "-d",
-            &from,
-        ]);
+        copy.arg("-D").arg(&data).args(["-d", &from]);
+        copy.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]);
         done(&mut copy);
         write_private(&folder.path().join("password"), self.password());
         let mut flags = self.flags.clone();
         if self.tls {
-            // The same certificate: a client that trusts the one trusts the other.
-            for name in
-                [super::certificate::AUTHORITY, super::certificate::CERTIFICATE, super::certificate::KEY]
-            {
-                std::fs::copy(self.folder.path().join(name), folder.path().join(name)).unwrap();
-                crate::programs::give(&folder.path().join(name));
-            }
+            certificate::copy(self.folder.path(), folder.path());
             let (old, new) = (own.to_string(), folder.path().display().to_string());
             flags = flags.into_iter().map(|flag| flag.replace(&old, &new)).collect();
         }
