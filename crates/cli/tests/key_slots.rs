@@ -11,7 +11,9 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use harness::{Process, Server, assert_chain_holds, audit_events, first_key, poll, private_folder, run, text};
+use harness::{
+    Process, Server, assert_chain_holds, audit_events, first_key, poll, private_folder, run, text,
+};
 use person::Person;
 use pty::Session;
 use serde_json::{Value, json};
@@ -365,10 +367,7 @@ fn a_stopped_server_has_its_slots_looked_after_in_its_folder() {
 fn a_folder_without_a_store_stays_without_one() {
     let folder = private_folder();
     for what in [&["list"][..], &["add", "recovery"], &["remove", "file", "--yes"], &["test", "file"]] {
-        let told = Person::stranger().fails(
-            1,
-            &slot_in(text(folder.path()), what),
-        );
+        let told = Person::stranger().fails(1, &slot_in(text(folder.path()), what));
         assert!(told.contains("there is no store in"), "{told}");
     }
     assert!(harness::files::contents(folder.path()).is_empty(), "nothing was made");

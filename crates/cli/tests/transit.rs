@@ -101,8 +101,7 @@ impl Bridge {
             for near in listener.incoming() {
                 let near = near.unwrap();
                 let far = TcpStream::connect(to).unwrap();
-                for (mut from, mut to) in
-                    [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)]
+                for (mut from, mut to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)]
                 {
                     thread::spawn(move || {
                         // A side that goes away ends the other's.

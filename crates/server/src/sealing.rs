@@ -273,8 +273,6 @@ fn forget_later(shared: &Arc<Shared>) {
 /// Whether a slot opens the root key that is in use, by what is given or by itself.
 pub(crate) async fn opens(shared: &Shared, slot: &KeySlot, given: Option<Given>) -> Result<SlotKey, Problem> {
     let (slot, config) = (slot.clone(), shared.settings.slots.clone());
-    let key = aside(move || {
-        config.open_with(given.as_ref(), (slot.kind, &slot.opener), &slot.sealed.public)
-    });
+    let key = aside(move || config.open_with(given.as_ref(), (slot.kind, &slot.opener), &slot.sealed.public));
     Ok(key.await?.map_err(SlotProblem::NotOpened)?)
 }

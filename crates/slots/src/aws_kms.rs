@@ -99,8 +99,7 @@ async fn client(config: &Config) -> Result<Client, Error> {
         return Err(Error::Configuration("AWS KMS: no region is known: give --aws-kms-region".to_owned()));
     }
     // Asked for first: what is missing here shows later as one failure of many.
-    let none =
-        || refused(config, "there are no credentials: the environment, a profile or a role has them");
+    let none = || refused(config, "there are no credentials: the environment, a profile or a role has them");
     let credentials = loaded.credentials_provider().ok_or_else(none)?;
     credentials.provide_credentials().await.map_err(|_| none())?;
     Ok(Client::new(&loaded))

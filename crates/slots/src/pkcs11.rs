@@ -189,9 +189,10 @@ fn not_opened(config: &Config, error: &TokenError) -> Error {
             _,
         ) => Error::Refused,
         // Of a token that is busy or was pulled out as well as of what does not open.
-        TokenError::Pkcs11(RvError::GeneralError | RvError::FunctionFailed, _) => {
-            refused(config, "it failed and does not say why: try again; if it stays so, it is not the key that sealed the slot")
-        }
+        TokenError::Pkcs11(RvError::GeneralError | RvError::FunctionFailed, _) => refused(
+            config,
+            "it failed and does not say why: try again; if it stays so, it is not the key that sealed the slot",
+        ),
         error => failed(config, error),
     }
 }

@@ -104,13 +104,19 @@ fn in_a_process_of_its_own() {
     ] {
         let altered = first.replacen(from, to, 1);
         let refused = open(&config, &altered, one.public()).err().unwrap();
-        assert!(matches!(refused, Error::Refused | Error::Opener | Error::ServiceRefused { .. }), "{to}: {refused}");
+        assert!(
+            matches!(refused, Error::Refused | Error::Opener | Error::ServiceRefused { .. }),
+            "{to}: {refused}"
+        );
     }
     // Another key, by its name and under the same one.
     let other = Config { key: "other".into(), ..config.clone() };
     assert!(matches!(open(&other, &first, one.public()), Err(Error::Configuration(_))));
     let renamed = first.replacen("\"key\":\"strongroom\"", "\"key\":\"other\"", 1);
-    assert!(matches!(open(&other, &renamed, one.public()), Err(Error::Refused | Error::ServiceRefused { .. })));
+    assert!(matches!(
+        open(&other, &renamed, one.public()),
+        Err(Error::Refused | Error::ServiceRefused { .. })
+    ));
     // What cannot be used is told.
     let told = |config: &Config| seal(config, &one, &SystemRng).unwrap_err().to_string();
     for (config, part) in [

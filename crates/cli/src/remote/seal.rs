@@ -88,7 +88,10 @@ impl Unseal {
             state = server.unseal(&opening::view(&self.source.ask(kind)?))?;
             match state.shares.last() {
                 Some(shares) if state.sealed => {
-                    note(&format!("{} of {} shares of the set {} were given", shares.given, shares.needed, shares.set));
+                    note(&format!(
+                        "{} of {} shares of the set {} were given",
+                        shares.given, shares.needed, shares.set
+                    ));
                     // Others may give theirs from where they are; from a file there is no more to come.
                     if self.source.from.is_some() {
                         break;

@@ -18,8 +18,8 @@ use super::output::{Output, Table};
 use crate::failure::{Failure, Kind, note};
 use crate::folder;
 
-pub(crate) use place::{Place, Slots};
 use place::New;
+pub(crate) use place::{Place, Slots};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -335,7 +335,8 @@ impl Test {
     fn run(self, slots: &dyn Slots, output: Output) -> Result<ExitCode, Failure> {
         let slot = find(slots, &self.name)?;
         let kind = SlotKind::parse(&slot.kind);
-        let given = kind.filter(|kind| !kind.opens_by_itself()).map(|kind| self.source.ask(kind)).transpose()?;
+        let given =
+            kind.filter(|kind| !kind.opens_by_itself()).map(|kind| self.source.ask(kind)).transpose()?;
         let tested = wire::KeySlotTested { opens: slots.test(&slot, given)? };
         let told = output.print(&tested, || {
             let name = &slot.name;

@@ -9,9 +9,7 @@ const PATH: &str = "/strongroom/key_slots";
 
 pub(crate) fn slots(world: &World) -> Vec<Case> {
     let enrolment = "A".repeat(86) + "==";
-    let made = |kind: &str, enrolment: &str, opener: &str| {
-        json!({"name": "x", "kind": kind, "enrolment": enrolment, "opener": opener})
-    };
+    let made = |kind: &str, enrolment: &str, opener: &str| json!({"name": "x", "kind": kind, "enrolment": enrolment, "opener": opener});
     let faults: [(&str, Value, &'static [&'static str]); 9] = [
         ("no kind", json!({"name": "x"}), &["ERR_NGROK_215"]),
         ("a number for a kind", json!({"kind": 1}), &["ERR_NGROK_215"]),
@@ -40,7 +38,12 @@ pub(crate) fn slots(world: &World) -> Vec<Case> {
         case("the slot of a vault", world.get(&format!("{PATH}/{}", world.vault)), 404, &["ERR_NGROK_222"]),
         case("slots listed by a service user", by_user("GET", PATH), 403, denied),
         case("sealed by a service user", by_user("POST", "/strongroom/seal"), 403, denied),
-        case("sealed with a field", world.post("/strongroom/seal", &json!({"now": true})), 400, &["ERR_NGROK_214"]),
+        case(
+            "sealed with a field",
+            world.post("/strongroom/seal", &json!({"now": true})),
+            400,
+            &["ERR_NGROK_214"],
+        ),
         case("sealed by nobody", Request::new("POST", "/strongroom/seal"), 403, &["ERR_NGROK_200"]),
     ];
     cases.extend(faults.map(|(what, body, codes)| case(what, world.post(PATH, &body), 400, codes)));

@@ -21,7 +21,8 @@ pub(crate) fn open_slots(world: &mut Run, words: &Words) {
         world.seen.add("key slot, stderr", ran.stderr);
     }
     let slots = world.send("GET", "/strongroom/key_slots", None).expect_status(200).json();
-    let slot = slots["key_slots"].as_array().unwrap().iter().find(|slot| slot["kind"] == "passphrase").unwrap();
+    let slot =
+        slots["key_slots"].as_array().unwrap().iter().find(|slot| slot["kind"] == "passphrase").unwrap();
     let test = format!("/strongroom/key_slots/{}/test", slot["id"].as_str().unwrap());
     let wrong = wrongly(words);
     for (body, _) in &wrong {

@@ -35,6 +35,7 @@ pub(crate) fn seal(sealed: bool, slots: &[KeySlot], shares: Vec<Shares>) -> wire
     let mut kinds: Vec<String> = slots.iter().map(|slot| slot.kind.as_str().to_owned()).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    let shares = shares.into_iter().map(|Shares { set, given, needed }| wire::SharesGiven { set, given, needed });
+    let shares =
+        shares.into_iter().map(|Shares { set, given, needed }| wire::SharesGiven { set, given, needed });
     wire::Seal { sealed, kinds, shares: shares.collect() }
 }

@@ -52,7 +52,11 @@ pub(super) fn check_root_key<'w>(
         .and_then(|mut select| select.query_row([account], |row| row.get(0)))
         .map_err(error::plain)?;
     let present = Some(KeyId::from_bytes(present));
-    if wrapped.into_iter().all(|wrapped| wrapped.wrapped_by() == present) { Ok(()) } else { Err(Error::Stale) }
+    if wrapped.into_iter().all(|wrapped| wrapped.wrapped_by() == present) {
+        Ok(())
+    } else {
+        Err(Error::Stale)
+    }
 }
 
 pub(super) fn insert(step: &mut Step<'_>, account: &Account, user: &User, key: &ApiKey) -> Result<i64> {
