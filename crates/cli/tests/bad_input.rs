@@ -13,6 +13,8 @@ mod keys;
 mod queries;
 #[path = "bad_input/requests.rs"]
 mod requests;
+#[path = "bad_input/slots.rs"]
+mod slots;
 #[path = "bad_input/table.rs"]
 mod table;
 #[path = "bad_input/values.rs"]
@@ -142,6 +144,11 @@ fn ip_policies_and_restrictions() {
 #[test]
 fn keys() {
     check_all(keys::keys);
+}
+
+#[test]
+fn key_slots() {
+    check_all(slots::slots);
 }
 
 #[test]

@@ -9,6 +9,8 @@
 mod harness;
 #[path = "canary/search.rs"]
 mod search;
+#[path = "canary/slots.rs"]
+mod slots;
 #[path = "canary/values.rs"]
 mod values;
 
@@ -319,6 +321,7 @@ fn nothing_leaks(log_format: &str) {
     misplace_values(&mut world, &words);
     misplace_tokens(&mut world);
     repeat_a_token(&mut world);
+    slots::open_slots(&mut world, &words);
     collect_the_rest(&mut world);
     let (world, seen) = restart(world, log_format);
 
@@ -359,6 +362,8 @@ fn assert_the_search_works(seen: &Haystacks, words: &Words) {
         "answer to values, known",
         "answer to a refused resolve",
         "answer to POST /strongroom/explain",
+        "answer to POST /strongroom/unseal",
+        "key slot, std",
         "answer to GET /strongroom/secrets",
         "backup, std",
         "doctor, std",

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use conformance::house::{House, page};
+use conformance::house::{House, page, under_root};
 use conformance::{answers, deleted, values};
 use strongroom_domain::audit::{Action, Event, Object};
 use strongroom_domain::ids::SecretId;
@@ -223,7 +223,7 @@ async fn what_is_purged_leaves_no_copy_behind() {
     let store = SqliteStore::open(&path).unwrap();
     let house = House::build(&store).await;
     let vault = house.add_vault("vault").await;
-    let wrapped_key = strongroom_crypto::WrappedKey::from_bytes(b"<a key that goes with its vault>".to_vec());
+    let wrapped_key = under_root(b"<a key that goes with its vault>");
     let gone_vault = Vault { wrapped_key, ..house.vault("gone") };
     house.vault_insert(&gone_vault).await.unwrap();
     let (mut victims, mut marks) = (Vec::new(), BTreeSet::new());
@@ -251,7 +251,7 @@ async fn what_is_purged_leaves_no_copy_behind() {
             house.secret_delete(&secret).await.unwrap();
         }
     }
-    marks.insert(gone_vault.wrapped_key.as_bytes().to_vec());
+    marks.insert(gone_vault.wrapped_key.as_bytes()[strongroom_crypto::KeyId::LENGTH..].to_vec());
     for victim in &victims {
         deleted::delete_secret(&house, victim, deleted::deletion(&house, 0)).await;
     }
@@ -274,10 +274,10 @@ async fn what_is_rotated_leaves_no_copy_behind() {
     let path = folder.path().join("store.db");
     let store = SqliteStore::open(&path).unwrap();
     let house = House::build(&store).await;
-    let wrapped_key = WrappedKey::from_bytes(b"<the old key of the vault>".to_vec());
+    let wrapped_key = under_root(b"<the old key of the vault>");
     let vault = Vault { wrapped_key: wrapped_key.clone(), ..house.vault("vault") };
     house.vault_insert(&vault).await.unwrap();
-    let mut marks = BTreeSet::from([wrapped_key.as_bytes().to_vec()]);
+    let mut marks = BTreeSet::from([wrapped_key.as_bytes()[KeyId::LENGTH..].to_vec()]);
     for number in 0..200_usize {
         let secret = house.secret(&vault, &format!("s{number}"));
         let mut version = house.version(&secret);
@@ -291,7 +291,7 @@ async fn what_is_rotated_leaves_no_copy_behind() {
     let id = KeyId::from_bytes(*b"new key ");
     for kind in [Kind::DataKeys, Kind::VaultKey] {
         let key = (kind == Kind::VaultKey).then(|| {
-            let wrapped = WrappedKey::from_bytes(b"the new key".to_vec());
+            let wrapped = under_root(b"the new key");
             NewKey { id, wrapped, replaces: wrapped_key.clone() }
         });
         let rotation = Rotation { vault: vault.id, kind, started_at: house.stamp().at, done: 0 };
@@ -326,7 +326,7 @@ async fn a_forgotten_answer_leaves_no_token_behind() {
         let mut creation = answers::creation(&house, &key, number % 100, hours);
         let token = format!("<token {number}>").into_bytes();
         creation.answer.as_mut().unwrap().token = Some(strongroom_crypto::SealedValue {
-            wrapped_key: strongroom_crypto::WrappedKey::from_bytes([b"key ", &token[..]].concat()),
+            wrapped_key: under_root(&token),
             ciphertext: token.clone(),
         });
         store.api_key_insert(house.account, key, creation).await.unwrap();

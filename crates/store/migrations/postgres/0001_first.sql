@@ -12,7 +12,6 @@ CREATE TABLE account (
     vaults            BIGINT NOT NULL DEFAULT 0,
     secrets           BIGINT NOT NULL DEFAULT 0,
     api_keys          BIGINT NOT NULL DEFAULT 0,
-    retired_root_key  BYTEA,
     root_keyed_at     BIGINT
 ) WITH (fillfactor = 10);
 

@@ -40,17 +40,20 @@ pub(super) async fn root_keyed_at(pool: &Pool, account: i64) -> Result<Timestamp
     pool.query_one(sql, &values![account]).await
 }
 
-/// What is to be stored must not be wrapped by the root key before; else `Stale`.
+/// What is to be stored must be wrapped by the root key that the account is under; else `Stale`.
 pub(super) async fn check_root_key(
     transaction: &Transaction,
     wrapped: impl IntoIterator<Item = &WrappedKey> + Send,
 ) -> Result<()> {
     let wrapped: Vec<Option<KeyId>> = wrapped.into_iter().map(WrappedKey::wrapped_by).collect();
-    let sql = "SELECT retired_root_key FROM account WHERE number = $1 AND retired_root_key IS NOT NULL";
-    let retired =
-        transaction.query_opt(sql, &values![transaction.account], |row| get::<KeyId>(row, 0)).await?;
-    let late = retired.is_some_and(|retired| wrapped.contains(&Some(retired)));
-    if late { Err(Error::Stale) } else { Ok(()) }
+    let present = Some(root_key(transaction).await?);
+    if wrapped.into_iter().all(|by| by == present) { Ok(()) } else { Err(Error::Stale) }
+}
+
+/// The root key that the account is under.
+pub(super) async fn root_key(transaction: &Transaction) -> Result<KeyId> {
+    let sql = "SELECT root_key FROM account WHERE number = $1";
+    transaction.query_one(sql, &values![transaction.account]).await
 }
 
 /// Makes the account; says its number.

@@ -1,7 +1,7 @@
 //! Key slots.
 
 use async_trait::async_trait;
-use strongroom_crypto::{KeyId, SealedRootKey, SlotKind};
+use strongroom_crypto::{SealedRootKey, SlotKind};
 use strongroom_domain::audit::Event;
 use strongroom_domain::error::{Conflict, Noun};
 use strongroom_domain::ids::{AccountId, KeySlotId};
@@ -11,11 +11,11 @@ use strongroom_domain::store::KeySlotStore;
 use strongroom_domain::{Error, Result};
 use tokio_postgres::Row;
 
-use super::PostgresStore;
 use super::row::{corrupt, get};
 use super::session::Reader;
 use super::transaction::Transaction;
 use super::value::values;
+use super::{PostgresStore, accounts};
 
 fn view(row: &Row) -> Result<KeySlot> {
     let kind: String = get(row, 2)?;
@@ -38,11 +38,7 @@ async fn list(reader: &impl Reader, account: i64) -> Result<Vec<KeySlot>> {
 
 pub(super) async fn insert(transaction: &Transaction, slot: &KeySlot) -> Result<()> {
     let account = transaction.account;
-    let root: KeyId =
-        transaction.query_one("SELECT root_key FROM account WHERE number = $1", &values![account]).await?;
-    if slot.sealed.psk.wrapped_by() != Some(root) {
-        return Err(Error::Stale);
-    }
+    accounts::check_root_key(transaction, [&slot.sealed.psk]).await?;
     if list(transaction, account).await?.len() as u64 >= KeySlot::MAX {
         return Err(Error::LimitReached { noun: Noun::KeySlot, max: KeySlot::MAX, vault: None });
     }

@@ -2,16 +2,16 @@
 
 use std::borrow::Cow;
 
-use strongroom_crypto::{KeyId, WrappedKey};
+use strongroom_crypto::WrappedKey;
 use strongroom_domain::rotation::{NewRootKey, UnderRoot};
 use strongroom_domain::{Error, Result};
 use tokio_postgres::Row;
 
-use super::key_slots;
 use super::row::get;
 use super::session::Reader;
 use super::transaction::Transaction;
 use super::value::{Value, values};
+use super::{accounts, key_slots};
 
 /// Keys that are written at a time.
 const WRITTEN: usize = 1000;
@@ -97,8 +97,7 @@ struct LeftBehind(u64);
 
 pub(super) async fn replace(transaction: &Transaction, new: &NewRootKey) -> Result<u64> {
     let account = transaction.account;
-    let sql = "SELECT root_key FROM account WHERE number = $1";
-    if transaction.query_one::<KeyId>(sql, &values![account]).await? != new.replaces {
+    if accounts::root_key(transaction).await? != new.replaces {
         return Err(Error::Stale);
     }
     let (mut done, mut left) = (0, 0);
@@ -110,8 +109,7 @@ pub(super) async fn replace(transaction: &Transaction, new: &NewRootKey) -> Resu
         return Err(Error::Internal(Box::new(LeftBehind(left))));
     }
     key_slots::reseal(transaction, new).await?;
-    let sql =
-        "UPDATE account SET retired_root_key = root_key, root_key = $2, root_keyed_at = $3 WHERE number = $1";
+    let sql = "UPDATE account SET root_key = $2, root_keyed_at = $3 WHERE number = $1";
     transaction.change(sql, &values![account, &new.id, new.made_at]).await?;
     Ok(done)
 }

@@ -40,20 +40,23 @@ pub(super) fn root_keyed_at(connection: &Connection, account: i64) -> rusqlite::
         .query_row([account], |row| get(row, 0))
 }
 
-/// What is to be stored must not be wrapped by the root key before; else `Stale`.
+/// What is to be stored must be wrapped by the root key that the account is under; else `Stale`.
 pub(super) fn check_root_key<'w>(
     step: &Step<'_>,
     account: i64,
     wrapped: impl IntoIterator<Item = &'w WrappedKey>,
 ) -> Result<()> {
-    let retired: Option<[u8; KeyId::LENGTH]> = step
+    let present: [u8; KeyId::LENGTH] = step
         .connection
-        .prepare_cached("SELECT retired_root_key FROM account WHERE number = ?1")
+        .prepare_cached("SELECT root_key FROM account WHERE number = ?1")
         .and_then(|mut select| select.query_row([account], |row| row.get(0)))
         .map_err(error::plain)?;
-    let Some(retired) = retired.map(KeyId::from_bytes) else { return Ok(()) };
-    let late = wrapped.into_iter().any(|wrapped| wrapped.wrapped_by() == Some(retired));
-    if late { Err(Error::Stale) } else { Ok(()) }
+    let present = Some(KeyId::from_bytes(present));
+    if wrapped.into_iter().all(|wrapped| wrapped.wrapped_by() == present) {
+        Ok(())
+    } else {
+        Err(Error::Stale)
+    }
 }
 
 pub(super) fn insert(step: &mut Step<'_>, account: &Account, user: &User, key: &ApiKey) -> Result<i64> {

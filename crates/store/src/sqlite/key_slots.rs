@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, Row};
-use strongroom_crypto::{KeyId, SealedRootKey, SlotKind, WrappedKey};
+use strongroom_crypto::{SealedRootKey, SlotKind, WrappedKey};
 use strongroom_domain::audit::Event;
 use strongroom_domain::error::{Conflict, Noun};
 use strongroom_domain::ids::{AccountId, KeySlotId};
@@ -15,7 +15,7 @@ use strongroom_domain::{Error, Result};
 use super::error::Corrupt;
 use super::row::get;
 use super::writer::Step;
-use super::{SqliteStore, error};
+use super::{SqliteStore, accounts, error};
 
 const SELECT: &str =
     "SELECT id, name, kind, opener, public_key, psk, message, created_at, created_by FROM key_slot";
@@ -45,14 +45,7 @@ pub(super) fn list(connection: &Connection, account: i64) -> rusqlite::Result<Ve
 }
 
 pub(super) fn insert(step: &Step<'_>, account: i64, slot: &KeySlot) -> Result<()> {
-    let root: [u8; KeyId::LENGTH] = step
-        .connection
-        .prepare_cached("SELECT root_key FROM account WHERE number = ?1")
-        .and_then(|mut select| select.query_row([account], |row| row.get(0)))
-        .map_err(error::plain)?;
-    if slot.sealed.psk.wrapped_by() != Some(KeyId::from_bytes(root)) {
-        return Err(Error::Stale);
-    }
+    accounts::check_root_key(step, account, [&slot.sealed.psk])?;
     if list(step.connection, account).map_err(error::plain)?.len() as u64 >= KeySlot::MAX {
         return Err(Error::LimitReached { noun: Noun::KeySlot, max: KeySlot::MAX, vault: None });
     }

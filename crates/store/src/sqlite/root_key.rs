@@ -108,7 +108,7 @@ pub(super) fn replace(step: &mut Step<'_>, account: i64, new: &NewRootKey) -> Re
     key_slots::reseal(step, account, new)?;
     step.connection
         .execute(
-            "UPDATE account SET retired_root_key = root_key, root_key = ?2, root_keyed_at = ?3 WHERE number = ?1",
+            "UPDATE account SET root_key = ?2, root_keyed_at = ?3 WHERE number = ?1",
             (account, new.id.as_bytes(), new.made_at.as_second()),
         )
         .map_err(error::plain)?;

@@ -1,7 +1,7 @@
 //! First answers: that each is kept with what it tells of, once, and forgotten when its time is over.
 
 use jiff::{SignedDuration, Timestamp};
-use strongroom_crypto::{SealedValue, WrappedKey};
+use strongroom_crypto::SealedValue;
 use strongroom_domain::answer::{Answer, Creation, Repeatable};
 use strongroom_domain::audit::{Action, Object};
 use strongroom_domain::error::Noun;
@@ -9,7 +9,7 @@ use strongroom_domain::store::Store;
 use strongroom_domain::{Error, Result};
 
 use super::concurrency::at_once;
-use super::house::{House, stale};
+use super::house::{House, stale, under_root};
 use super::{Case, cases};
 
 pub(crate) const CASES: &[Case] = cases![
@@ -69,7 +69,7 @@ async fn kept_with_what_it_tells_of(store: &dyn Store) {
     store.secret_insert(house.account, home, secret, version, None, of_secret).await.unwrap();
     let key = house.api_key(house.user, "key");
     let mut of_key = creation(&house, &key, 3, 0);
-    let (wrapped_key, ciphertext) = (WrappedKey::from_bytes(b"key".to_vec()), b"token".to_vec());
+    let (wrapped_key, ciphertext) = (under_root(b"key"), b"token".to_vec());
     of_key.answer.as_mut().unwrap().token = Some(SealedValue { wrapped_key, ciphertext });
     expected.push(of_key.answer.clone());
     store.api_key_insert(house.account, key, of_key).await.unwrap();

@@ -34,6 +34,14 @@ impl Clock for Still {
     }
 }
 
+/// The root key of an account that was just made.
+pub(crate) const ROOT: [u8; KeyId::LENGTH] = [7; KeyId::LENGTH];
+
+/// Something that says it was wrapped by that root key.
+pub(crate) fn under_root(what: &[u8]) -> WrappedKey {
+    WrappedKey::from_bytes([&ROOT[..], what].concat())
+}
+
 pub(crate) struct House<'a> {
     pub(crate) store: &'a dyn Store,
     pub(crate) account: AccountId,
@@ -91,7 +99,7 @@ impl<'a> House<'a> {
             id: self.account,
             name: "house".to_owned(),
             created_at: Still.now(),
-            root_key: KeyId::from_bytes([7; 8]),
+            root_key: KeyId::from_bytes(ROOT),
             wrapped_token_key: WrappedKey::from_bytes(vec![8; 40]),
         };
         let email = "first@example.com".to_owned();
@@ -120,7 +128,7 @@ impl<'a> House<'a> {
             updated_at: at,
             last_updated_by: self.user,
             revision: 1,
-            wrapped_key: WrappedKey::from_bytes(name.as_bytes().to_vec()),
+            wrapped_key: under_root(name.as_bytes()),
             previous_key: None,
             keyed_at: at,
             keep: VaultKeep::default(),

@@ -8,7 +8,7 @@ use strongroom_domain::key_slot::KeySlot;
 use strongroom_domain::store::Store;
 use strongroom_domain::{Error, Result};
 
-use super::house::{House, stale};
+use super::house::{House, ROOT, stale};
 use super::{Case, cases};
 
 pub(crate) const CASES: &[Case] = cases![
@@ -20,9 +20,6 @@ pub(crate) const CASES: &[Case] = cases![
     no_more_slots_than_allowed,
     slots_of_another_account_are_not_there,
 ];
-
-/// What the root key of [`House::founding`] is called.
-const ROOT: [u8; KeyId::LENGTH] = [7; KeyId::LENGTH];
 
 fn slot(house: &House<'_>, name: &str, kind: SlotKind) -> KeySlot {
     let stamp = house.stamp();

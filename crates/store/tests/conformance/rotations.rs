@@ -13,7 +13,7 @@ use strongroom_domain::vault::Vault;
 use strongroom_domain::{Error, Result};
 
 use super::deleted::{bring_back, delete_secret, delete_vault, deletion, purge, purge_vault};
-use super::house::{House, stale};
+use super::house::{House, ROOT, stale, under_root};
 use super::{Case, cases};
 
 pub(crate) const CASES: &[Case] = cases![
@@ -68,7 +68,7 @@ impl House<'_> {
     async fn begin(&self, vault: &Vault, kind: Kind) -> Result<()> {
         let key = (kind == Kind::VaultKey).then(|| NewKey {
             id: KeyId::from_bytes(NEW),
-            wrapped: WrappedKey::from_bytes(b"the new key".to_vec()),
+            wrapped: under_root(b"the new key"),
             replaces: vault.wrapped_key.clone(),
         });
         let rotation = Rotation { vault: vault.id, kind, started_at: self.stamp().at, done: 0 };
@@ -113,7 +113,7 @@ async fn nothing_is_written_under_an_old_key(store: &dyn Store) {
     house.begin(&vault, Kind::VaultKey).await.unwrap();
     let found = house.found(&vault).await;
     assert_eq!(found.previous_key.as_ref(), Some(&vault.wrapped_key));
-    assert_eq!(found.wrapped_key.as_bytes(), b"the new key");
+    assert_eq!(found.wrapped_key, under_root(b"the new key"));
     assert_eq!((found.revision, found.tag()), (vault.revision, vault.tag()), "no change of the vault");
 
     house.refuses("an old insert", stale, house.insert_under(OLD, &vault, &house.secret(&vault, "n"))).await;
@@ -133,7 +133,7 @@ async fn nothing_is_written_under_an_old_key(store: &dyn Store) {
     house.change_under(NEW, &secret).await.unwrap();
     // A change of the vault that was under way meanwhile leaves its keys alone.
     house.vault_update(&Vault { description: "d".to_owned(), revision: 2, ..vault.clone() }).await.unwrap();
-    assert_eq!(house.found(&vault).await.wrapped_key.as_bytes(), b"the new key");
+    assert_eq!(house.found(&vault).await.wrapped_key, under_root(b"the new key"));
 }
 
 async fn a_rotation_ends_when_nothing_is_due(store: &dyn Store) {
@@ -253,7 +253,7 @@ async fn a_deleted_vault_is_rotated_and_comes_back_with_its_keys(store: &dyn Sto
     let event = house.event(&back, Action::Undeleted);
     store.vault_undelete(house.account, back.clone(), None, event).await.unwrap();
     let found = house.found(&vault).await;
-    assert_eq!((found.wrapped_key.as_bytes(), &found.previous_key), (&b"the new key"[..], &None));
+    assert_eq!((&found.wrapped_key, &found.previous_key), (&under_root(b"the new key"), &None));
     house.refuses("an old insert", stale, house.insert_under(OLD, &found, &house.secret(&found, "n"))).await;
     house.insert_under(NEW, &found, &house.secret(&found, "n")).await.unwrap();
 }
@@ -313,7 +313,6 @@ fn next_root_key(replaces: [u8; 8], refuses: Option<UnderRoot>) -> NewRootKey {
 }
 
 async fn a_root_key_is_replaced_in_one_step(store: &dyn Store) {
-    const ROOT: [u8; 8] = [7; 8];
     let house = House::build(store).await;
     store.log_key_insert(house.account, WrappedKey::from_bytes(b"log key".to_vec())).await.unwrap();
     let (vault, gone) = (house.add_vault("vault").await, house.add_vault("gone").await);
@@ -356,7 +355,11 @@ async fn a_root_key_is_replaced_in_one_step(store: &dyn Store) {
         wrapped_key: WrappedKey::from_bytes([&key[..], b"wrapped"].concat()),
         ..house.vault(name)
     };
-    house.refuses("a vault under the old one", stale, house.vault_insert(&under(ROOT, "late"))).await;
+    for (what, root) in [("under the old one", ROOT), ("under one of no account", [9; 8])] {
+        house.refuses(what, stale, house.vault_insert(&under(root, "late"))).await;
+    }
+    let cut = Vault { wrapped_key: WrappedKey::from_bytes(NEW[..7].to_vec()), ..house.vault("cut") };
+    house.refuses("under one that cannot be told", stale, house.vault_insert(&cut)).await;
     house.vault_insert(&under(NEW, "late")).await.unwrap();
     let refused = async { replace(next_root_key(ROOT, None)).await.map(drop) };
     house.refuses("twice", stale, refused).await;

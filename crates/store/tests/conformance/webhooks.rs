@@ -1,7 +1,6 @@
 //! Webhooks, their places in the log, and what they were not told.
 
 use jiff::Timestamp;
-use strongroom_crypto::WrappedKey;
 use strongroom_domain::audit::Action;
 use strongroom_domain::error::{Error, Noun};
 use strongroom_domain::ids::{EventId, WebhookId};
@@ -11,7 +10,7 @@ use strongroom_domain::webhook::{
     Delivery, DeliveryCounts, DeliveryState, EventTypes, Settled, Webhook, WebhookUrl,
 };
 
-use super::house::{House, page};
+use super::house::{House, page, under_root};
 use super::{Case, cases};
 
 pub(crate) const CASES: &[Case] = cases![
@@ -41,7 +40,7 @@ fn webhook(house: &House<'_>) -> Webhook {
         created_at: stamp.at,
         updated_at: stamp.at,
         revision: 1,
-        secret: WrappedKey::from_bytes(vec![1; 61]),
+        secret: under_root(&[1; 53]),
         old_secret: None,
         position: 0,
     }
@@ -131,8 +130,8 @@ async fn webhooks_come_and_go(store: &dyn Store) {
     known.description = String::new();
     known.metadata = "other".to_owned();
     known.active = false;
-    known.secret = WrappedKey::from_bytes(vec![2; 70]);
-    known.old_secret = Some((WrappedKey::from_bytes(vec![1; 61]), at(1_800_000_000)));
+    known.secret = under_root(&[2; 62]);
+    known.old_secret = Some((under_root(&[1; 53]), at(1_800_000_000)));
     known.revision = 2;
     update(&house, &known).await.unwrap();
     assert_eq!(find(&house, known.id).await, known);
@@ -202,7 +201,7 @@ async fn old_secrets_go_when_their_time_is_over(store: &dyn Store) {
     for until in [100, 101] {
         let mut webhook = add(&house).await;
         webhook.revision = 2;
-        webhook.old_secret = Some((WrappedKey::from_bytes(vec![3; 61]), at(until)));
+        webhook.old_secret = Some((under_root(&[3; 53]), at(until)));
         update(&house, &webhook).await.unwrap();
         kept.push(webhook);
     }
