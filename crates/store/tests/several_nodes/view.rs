@@ -264,6 +264,7 @@ delegated! { Store:
         secret_insert(account: AccountId, vault: Arc<Vault>, secret: Secret, version: Version, max: Option<u64>, creation: Creation) -> ();
         secret_update(account: AccountId, secret: Secret, version: Option<Version>, keep: u32, event: Event) -> ();
         secret_move(account: AccountId, from: Arc<Secret>, vault: Arc<Vault>, secret: Secret, versions: Vec<Version>, event: Event) -> ();
+        event_append(account: AccountId, event: Event) -> ();
         secret_resolved(account: AccountId, events: Vec<Event>) -> ();
         secret_delete(account: AccountId, secret: Arc<Secret>, deletion: Deletion, keep: bool, event: Event) -> ();
         secret_undelete(account: AccountId, vault: Arc<Vault>, secret: Secret, max: Option<u64>, event: Event) -> ();
