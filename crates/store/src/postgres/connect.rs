@@ -136,10 +136,10 @@ impl Options {
         self
     }
 
-    /// Sets how many connections a node keeps at most, 2 at least: one writes while others read.
+    /// Sets how many connections a node keeps at most, 3 at least: one looks at what others do, one writes, and one reads.
     #[must_use]
     pub fn connections(mut self, connections: usize) -> Self {
-        self.connections = connections.max(2);
+        self.connections = connections.max(3);
         self
     }
 

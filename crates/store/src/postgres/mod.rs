@@ -86,13 +86,15 @@ impl PostgresStore {
     pub async fn connect(options: &Options) -> Result<Self, OpenError> {
         let place = options.place();
         let failed = |source| OpenError::Database { place: place.clone(), source };
-        let pool = Pool::new(options, options.tls()?).map_err(failed)?;
+        let tls = options.tls()?;
+        let looks = Pool::new(options, tls.clone(), 1).map_err(failed)?;
+        let pool = Pool::new(options, tls, options.connections - 1).map_err(failed)?;
         let version = schema::version(&pool).await.map_err(failed)?;
         if version > schema::KNOWN {
             return Err(OpenError::Newer { place, found: version, known: schema::KNOWN });
         }
         let last = if version == 0 { 0 } else { node::last_record(&pool).await.map_err(failed)? };
-        let node = Arc::new(Node::new(pool, last));
+        let node = Arc::new(Node::new(pool, looks, last));
         Ok(Self { writer: Writer::start(node.clone()), node, account: OnceLock::new(), place, version })
     }
 

@@ -49,6 +49,9 @@ impl Patience {
 
 pub(super) struct Node {
     pub(super) pool: Pool,
+    /// A connection of its own for looking at what others do: it must not wait behind requests, whose number grows when nobody
+    /// has looked for a while.
+    looks: Pool,
     pub(super) written: Written,
     /// What this process committed, as far as it was not told of yet.
     own: Mutex<VecDeque<Committed>>,
@@ -57,8 +60,8 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn new(pool: Pool, last: u64) -> Self {
-        Self { pool, written: Written::default(), own: Mutex::default(), logged: watch::channel(last).0 }
+    pub(super) fn new(pool: Pool, looks: Pool, last: u64) -> Self {
+        Self { pool, looks, written: Written::default(), own: Mutex::default(), logged: watch::channel(last).0 }
     }
 
     /// Commits a transaction. If its answer is lost, the log tells whether it happened.
@@ -114,7 +117,7 @@ impl Node {
     /// What others did since a moment.
     pub(super) async fn changed_by_others(&self, since: Option<Moment>) -> Result<OthersChanges> {
         let rows =
-            self.pool.query("SELECT sequence, commits, untold FROM audit_head WHERE id = 1", &[]).await?;
+            self.looks.query("SELECT sequence, commits, untold FROM audit_head WHERE id = 1", &[]).await?;
         let row = rows.first().ok_or_else(|| corrupt("audit log"))?;
         let now = Moment { record: get(row, 0)?, commits: get(row, 1)?, untold: get(row, 2)? };
         self.knows(now.record);
@@ -131,7 +134,7 @@ impl Node {
             return Ok(OthersChanges { untold: true, ..nothing });
         }
         let limit = now.record.saturating_sub(since.record);
-        let mut records = audit::list(&self.pool, since.record, usize::try_from(limit).unwrap_or(0)).await?;
+        let mut records = audit::list(&self.looks, since.record, usize::try_from(limit).unwrap_or(0)).await?;
         records.retain(|record| {
             record.sequence <= now.record
                 && !own.iter().any(|own| (own.after + 1..=own.upto).contains(&record.sequence))

@@ -45,11 +45,12 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(options: &Options, tls: Tls) -> Result<Self> {
+    /// A pool of that many connections at most.
+    pub(super) fn new(options: &Options, tls: Tls, connections: usize) -> Result<Self> {
         let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_connect(options.config.clone(), Connector::new(tls), config);
         let pool = deadpool_postgres::Pool::builder(manager)
-            .max_size(options.connections)
+            .max_size(connections)
             .timeouts(Timeouts { wait: Some(WAIT), create: Some(WAIT), recycle: Some(WAIT) })
             .runtime(Runtime::Tokio1)
             .build()
