@@ -206,6 +206,46 @@ async fn a_foreign_change_puts_out_of_memory_what_it_is_of_and_no_more() {
     .await;
 }
 
+/// Read before the change, and answered after it was heard of.
+#[tokio::test]
+async fn what_was_read_before_a_foreign_change_is_not_kept_after_it() {
+    neighbours!(database, a, b, at_a, at_b, false);
+    let key = at_a.add_api_key(at_a.user, "key").await;
+    let mut vault = at_a.add_vault("vault").await;
+    let secret = at_a.add_secret(&vault, "secret").await;
+    let (store, account) = (&b.store, at_b.account);
+    let hold = |held| b.view.link.held.store(held, Ordering::SeqCst);
+    hold(true);
+    let late = async {
+        tokio::join!(
+            store.credential_find(key.id),
+            store.vault_find(account, vault.id),
+            store.secret_find(account, secret.id),
+            store.secret_list(account, None, page(None, 100)),
+        )
+    };
+    let change = async {
+        until(async || b.view.link.asked("secret_list") == 1).await;
+        at_a.api_key_delete(&key).await.unwrap();
+        let renamed = Vault { name: "renamed".to_owned(), revision: 2, ..vault.clone() };
+        at_a.vault_update(&renamed).await.unwrap();
+        b.store.catch_up().await.unwrap();
+        hold(false);
+        renamed
+    };
+    let (read, renamed) = tokio::join!(late, change);
+    // They asked before the change.
+    assert!(read.0.unwrap().is_some() && read.1.unwrap().unwrap().revision == 1);
+    assert_eq!(read.2.unwrap().unwrap().vault_name, "vault");
+    assert_eq!(read.3.unwrap().items[0].vault_name, "vault");
+    vault = renamed;
+    assert!(store.credential_find(key.id).await.unwrap().is_none());
+    assert_eq!(*store.vault_find(account, vault.id).await.unwrap().unwrap(), vault);
+    assert_eq!(store.secret_find(account, secret.id).await.unwrap().unwrap().vault_name, "renamed");
+    let listed = store.secret_list(account, None, page(None, 100)).await.unwrap();
+    assert_eq!(listed.items[0].vault_name, "renamed");
+}
+
 #[tokio::test]
 async fn a_foreign_restriction_binds() {
     neighbours!(database, a, b, at_a, at_b, false);

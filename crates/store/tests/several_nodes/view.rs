@@ -86,6 +86,8 @@ pub(crate) struct Link {
     pub(crate) deaf: AtomicBool,
     /// What is read comes up to so many microseconds late.
     pub(crate) late: AtomicU64,
+    /// What is read is held back on its way.
+    pub(crate) held: AtomicBool,
     drawn: AtomicU64,
     asked: Mutex<BTreeMap<&'static str, u64>>,
 }
@@ -125,6 +127,9 @@ impl View {
         self.reach()?;
         *self.link.asked.lock().unwrap().entry(what).or_default() += 1;
         let found = lookup.await;
+        while self.link.held.load(Ordering::SeqCst) {
+            sleep(Duration::from_millis(1)).await;
+        }
         self.link.come_late().await;
         found
     }
