@@ -592,7 +592,7 @@ fn every_value_is_bound() {
     assert_eq!(
         fragment.sql,
         "(NOT t.name IN (?, ?) AND (t.vault_id = ? OR length(t.name) < ?) AND \
-         substr(t.metadata, length(t.metadata) + 1 - ?) = ? AND t.created_at >= ? AND t.name <= t.metadata)"
+         substr(t.metadata, length(t.metadata) + 1 - CAST(? AS INTEGER)) = ? AND t.created_at >= ? AND t.name <= t.metadata)"
     );
     let text = |value: &str| Value::Text(value.to_owned());
     let expected = [

@@ -248,10 +248,12 @@ impl World {
         id
     }
 
-    /// Gives a webhook a signing secret that does not open.
+    /// Gives a webhook a signing secret that does not open, though it says that the root key wraps it.
     pub(crate) async fn damage_webhook(&self, id: WebhookId) {
         let mut webhook = self.store.webhook_find(self.account, id).await.unwrap().unwrap();
-        webhook.secret = WrappedKey::from_bytes(vec![7; 61]);
+        let mut secret = webhook.secret.as_bytes().to_vec();
+        secret[8..].fill(7);
+        webhook.secret = WrappedKey::from_bytes(secret);
         webhook.revision += 1;
         let event = self.event(&webhook);
         self.store.webhook_update(self.account, webhook, event).await.unwrap();
