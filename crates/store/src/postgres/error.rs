@@ -46,19 +46,21 @@ pub(super) fn plain(error: tokio_postgres::Error) -> Error {
         return if again { away(text) } else { Error::Internal(Box::new(Refused(text))) };
     };
     if is_passing(code) {
-        // An operator's hand (57) ends the connection too, perhaps in the middle of a commit.
-        let refused = !code.code().starts_with("57") && !code.code().starts_with("08");
+        // These end the connection too, perhaps in the middle of a commit.
+        let refused = !["57", "08", "25P03"].iter().any(|ends| code.code().starts_with(ends));
         return Error::Unavailable(Box::new(Away { text, again: true, refused }));
     }
     Error::Internal(Box::new(Refused(text)))
 }
 
 /// The classes of errors that go by, by the appendix of PostgreSQL's manual: 08 connections, 40 transactions rolled back (40001
-/// above all), 53 resources, 57 an operator's hand, 58 the system; and a standby that cannot be written to yet (25006).
+/// above all), 53 resources, 57 an operator's hand, 58 the system; a standby that cannot be written to yet (25006), and a transaction
+/// that was ended because nothing was heard of its node (25P03).
 fn is_passing(code: &SqlState) -> bool {
     const CLASSES: [&str; 5] = ["08", "40", "53", "57", "58"];
     CLASSES.contains(&code.code().get(..2).unwrap_or_default())
         || *code == SqlState::READ_ONLY_SQL_TRANSACTION
+        || *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
         || *code == SqlState::LOCK_NOT_AVAILABLE
 }
 
