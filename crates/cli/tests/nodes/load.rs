@@ -13,7 +13,8 @@ use super::writer::Writer;
 use crate::harness::rng::Rng;
 use crate::harness::{Client, Reply, field, make_vault, poll, secret_in};
 
-const WRITERS: u64 = 4;
+/// By way of which nodes each writer writes. One that waits for a node does not write by way of the other one meanwhile.
+const WRITERS: [&[usize]; 4] = [&[0], &[1], &[0, 1], &[0, 1]];
 pub(crate) const READ: &str = "read by all";
 
 /// What a change came to, for all that its client knows.
@@ -64,8 +65,11 @@ impl Load {
         let grant = json!({"grants": [{"action": "resolve", "vault": "load"}]});
         let reader = admin.post("/api_keys", &grant).expect_status(201).json();
         let seed = Rng::fresh_seed();
-        let writer = |number| Writer::new(&make_vault(&mut admin, &format!("w{number}")), seed + number);
-        let writers = (0..WRITERS).map(writer).collect();
+        let writer = |(number, nodes): (usize, &&'static [usize])| {
+            let vault = make_vault(&mut admin, &format!("w{number}"));
+            Writer::new(&vault, nodes, seed.wrapping_add(number as u64))
+        };
+        let writers = WRITERS.iter().enumerate().map(writer).collect();
         let load = Self {
             addresses: [0, 1].map(|node| world.nodes[node].address.clone()),
             token: world.token.clone(),

@@ -38,7 +38,7 @@ impl Known {
     }
 }
 
-/// Changes secrets in a vault of its own by way of both nodes, so that its memory is the whole truth about that vault; and counts
+/// Changes secrets in a vault of its own, so that its memory is the whole truth about that vault; and counts
 /// with the others, in a secret that all change.
 pub(crate) struct Writer {
     pub(crate) vault: String,
@@ -49,6 +49,8 @@ pub(crate) struct Writer {
     /// What it counted, and what may have counted.
     pub(crate) counted: BTreeSet<String>,
     pub(crate) maybe_counted: BTreeSet<String>,
+    /// By way of which nodes it does that.
+    nodes: &'static [usize],
     marks: u64,
     rng: Rng,
 }
@@ -58,7 +60,7 @@ pub(crate) fn body_of(mark: &str) -> Value {
 }
 
 impl Writer {
-    pub(crate) fn new(vault: &Value, seed: u64) -> Self {
+    pub(crate) fn new(vault: &Value, nodes: &'static [usize], seed: u64) -> Self {
         Self {
             vault: field(vault, "name").to_owned(),
             vault_id: field(vault, "id").to_owned(),
@@ -66,6 +68,7 @@ impl Writer {
             unknown_creations: Vec::new(),
             counted: BTreeSet::new(),
             maybe_counted: BTreeSet::new(),
+            nodes,
             marks: 0,
             rng: Rng::new(seed),
         }
@@ -74,7 +77,8 @@ impl Writer {
     pub(crate) fn write(&mut self, load: &Load) {
         let mut askers = [0, 1].map(|node| Asker::new(load, node, &load.token));
         while load.goes_on() {
-            let asker = &mut askers[self.rng.below(2) as usize];
+            let node = self.nodes[self.rng.below(self.nodes.len() as u64) as usize];
+            let asker = &mut askers[node];
             if self.change(asker, load) {
                 // A core is left for the nodes and the database.
                 std::thread::sleep(Duration::from_millis(1));
