@@ -15,7 +15,7 @@ pub(super) struct Corrupt(pub(super) &'static str);
 pub(super) struct Away {
     /// What is known of it, without any data.
     text: String,
-    /// Whether the same may be tried again: nothing of it was committed.
+    /// Whether the same may be tried again at once: nothing of it was committed, and it may go better.
     pub(super) again: bool,
     /// Whether the database itself said so.
     refused: bool,
@@ -48,7 +48,9 @@ pub(super) fn plain(error: tokio_postgres::Error) -> Error {
     if is_passing(code) {
         // These end the connection too, perhaps in the middle of a commit.
         let refused = !["57", "08", "25P03"].iter().any(|ends| code.code().starts_with(ends));
-        return Error::Unavailable(Box::new(Away { text, again: true, refused }));
+        // A full disk does not pass by within the time that somebody waits, and whoever comes after would wait for that, too.
+        let again = *code != SqlState::DISK_FULL;
+        return Error::Unavailable(Box::new(Away { text, again, refused }));
     }
     Error::Internal(Box::new(Refused(text)))
 }
