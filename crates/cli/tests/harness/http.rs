@@ -219,7 +219,7 @@ impl Client {
 
     /// As a client sees it whose server may die at any moment.
     pub(crate) fn try_call(&mut self, method: &str, target: &str, body: Option<&Value>) -> io::Result<Reply> {
-        self.try_call_under(None, method, target, body)
+        self.try_call_with(&[], method, target, body)
     }
 
     /// The same under an Idempotency-Key.
@@ -230,12 +230,24 @@ impl Client {
         target: &str,
         body: Option<&Value>,
     ) -> io::Result<Reply> {
+        let headers: Vec<_> = key.map(|key| ("idempotency-key", key)).into_iter().collect();
+        self.try_call_with(&headers, method, target, body)
+    }
+
+    /// The same with more headers.
+    pub(crate) fn try_call_with(
+        &mut self,
+        headers: &[(&str, &str)],
+        method: &str,
+        target: &str,
+        body: Option<&Value>,
+    ) -> io::Result<Reply> {
         let mut request = Request::new(method, target).token(&self.token);
         if let Some(body) = body {
             request = request.json(body);
         }
-        if let Some(key) = key {
-            request = request.header("idempotency-key", key);
+        for (name, value) in headers {
+            request = request.header(name, value);
         }
         let mut connection = match self.connection.take() {
             Some(connection) => connection,

@@ -144,8 +144,13 @@ impl Server {
 
     /// Starts the process without waiting for it: it may be killed before it listens.
     pub(crate) fn spawn(data: &Path, args: &[&str]) -> Process {
+        Self::spawn_in(data, args, &[])
+    }
+
+    /// The same with variables of its environment.
+    pub(crate) fn spawn_in(data: &Path, args: &[&str], env: &[(&str, &str)]) -> Process {
         let serve = ["serve", "--data-dir", text(data), "--listen", "127.0.0.1:0"];
-        Process::spawn(&[&serve, args].concat(), &[])
+        Process::spawn(&[&serve, args].concat(), env)
     }
 
     pub(crate) fn wait_until_ready(data: &Path, mut process: Process) -> Self {

@@ -15,7 +15,7 @@ pub(super) struct Corrupt(pub(super) &'static str);
 pub(super) struct Away {
     /// What is known of it, without any data.
     text: String,
-    /// Whether the same may be tried again: nothing of it was committed.
+    /// Whether the same may be tried again at once: nothing of it was committed, and it may go better.
     pub(super) again: bool,
     /// Whether the database itself said so.
     refused: bool,
@@ -46,19 +46,23 @@ pub(super) fn plain(error: tokio_postgres::Error) -> Error {
         return if again { away(text) } else { Error::Internal(Box::new(Refused(text))) };
     };
     if is_passing(code) {
-        // An operator's hand (57) ends the connection too, perhaps in the middle of a commit.
-        let refused = !code.code().starts_with("57") && !code.code().starts_with("08");
-        return Error::Unavailable(Box::new(Away { text, again: true, refused }));
+        // These end the connection too, perhaps in the middle of a commit.
+        let refused = !["57", "08", "25P03"].iter().any(|ends| code.code().starts_with(ends));
+        // A full disk does not pass by within the time that somebody waits, and whoever comes after would wait for that, too.
+        let again = *code != SqlState::DISK_FULL;
+        return Error::Unavailable(Box::new(Away { text, again, refused }));
     }
     Error::Internal(Box::new(Refused(text)))
 }
 
 /// The classes of errors that go by, by the appendix of PostgreSQL's manual: 08 connections, 40 transactions rolled back (40001
-/// above all), 53 resources, 57 an operator's hand, 58 the system; and a standby that cannot be written to yet (25006).
+/// above all), 53 resources, 57 an operator's hand, 58 the system; a standby that cannot be written to yet (25006), and a transaction
+/// that was ended because nothing was heard of its node (25P03).
 fn is_passing(code: &SqlState) -> bool {
     const CLASSES: [&str; 5] = ["08", "40", "53", "57", "58"];
     CLASSES.contains(&code.code().get(..2).unwrap_or_default())
         || *code == SqlState::READ_ONLY_SQL_TRANSACTION
+        || *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
         || *code == SqlState::LOCK_NOT_AVAILABLE
 }
 

@@ -35,6 +35,10 @@ pub(super) struct LogEnd {
 const LOCK: &str =
     "SELECT sequence, edge, pruned_upto, commits, untold FROM audit_head WHERE id = 1 FOR UPDATE";
 
+/// Begins a transaction that the database ends by itself once its node has said nothing for so long: one that is paused, cut off or
+/// dead meanwhile would hold the log for all others. What it was about to change is tried again.
+const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '2s'";
+
 impl LogEnd {
     fn view(rows: &[Row]) -> Result<Self> {
         let row = rows.first().ok_or_else(|| corrupt("audit log"))?;
@@ -95,7 +99,7 @@ impl Transaction {
         }
         session.set_unclean(true);
         let mut sent: Vec<Sent<'_, Vec<Row>>> = vec![
-            Box::pin(async { session.command("BEGIN").await.map(|()| Vec::new()) }),
+            Box::pin(async { session.command(BEGIN).await.map(|()| Vec::new()) }),
             Box::pin(session.query(LOCK, &[])),
         ];
         sent.extend(statements.iter().map(|(sql, values)| Box::pin(session.query(sql, values)) as _));
