@@ -51,7 +51,7 @@ pub use schema::OpenError;
 use error::is_passing_by;
 use node::{Node, Patience, entries};
 use row::corrupt;
-use session::Pool;
+use session::{Pool, Reader};
 use transaction::{Appended, Transaction};
 use value::Value;
 use writer::{Change, Writer};
@@ -112,6 +112,20 @@ impl PostgresStore {
     #[must_use]
     pub fn is_blank(&self) -> bool {
         self.version == 0
+    }
+
+    /// How the database is called to people: hosts and name.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// The version of the database's program.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Internal`].
+    pub async fn program_version(&self) -> Result<String> {
+        self.pool().query_one("SELECT current_setting('server_version')", &[]).await
     }
 
     /// Brings the tables up to date. Of several nodes that do so at once, one does it and the others wait.
