@@ -42,13 +42,14 @@ pub(crate) fn read(what: &str, path: &Path) -> Result<Zeroizing<String>, Error> 
 /// Whether a file is its owner's alone, or root's and handed over by its group.
 #[must_use]
 pub fn is_private(file: &Metadata) -> bool {
-    is_private_of(file.permissions().mode() & 0o777, file.uid())
+    is_private_of(file.permissions().mode() & 0o777, file.uid(), rustix::process::geteuid().as_raw())
 }
 
-fn is_private_of(mode: u32, owner: u32) -> bool {
+fn is_private_of(mode: u32, owner: u32, user: u32) -> bool {
     // Kubernetes lays secrets out as root's, for a group to read. systemd does so with an entry for the service's user in their
     // access list; what such a list allows at most is shown where the rights of the group stand otherwise.
-    mode & 0o077 == 0 || (owner == 0 && mode & 0o077 == 0o040)
+    let handed_over = owner == 0 && mode & 0o077 == 0o040 && (user != 0 || mode == 0o440);
+    mode & 0o077 == 0 || handed_over
 }
 
 #[cfg(test)]
@@ -58,11 +59,21 @@ mod tests {
 
     #[test]
     fn what_root_hands_over_by_a_group_is_private() {
-        for (mode, owner) in [(0o400, 0), (0o400, 990), (0o600, 990), (0o440, 0), (0o640, 0)] {
-            assert!(is_private_of(mode, owner), "{mode:o} {owner}");
+        for (mode, owner, user) in [
+            (0o400, 0, 0),
+            (0o400, 990, 990),
+            (0o600, 990, 990),
+            (0o440, 0, 990),
+            (0o640, 0, 990),
+            (0o440, 0, 0),
+        ] {
+            assert!(is_private_of(mode, owner, user), "{mode:o} {owner} {user}");
         }
-        for (mode, owner) in [(0o440, 990), (0o640, 990), (0o460, 0), (0o450, 0), (0o444, 0), (0o404, 0)] {
-            assert!(!is_private_of(mode, owner), "{mode:o} {owner}");
+        for (mode, owner, user) in [(0o440, 990, 990), (0o640, 990, 0), (0o640, 0, 0), (0o460, 0, 990)] {
+            assert!(!is_private_of(mode, owner, user), "{mode:o} {owner} {user}");
+        }
+        for mode in [0o450, 0o444, 0o404] {
+            assert!(!is_private_of(mode, 0, 990), "{mode:o}");
         }
     }
 

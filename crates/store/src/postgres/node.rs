@@ -61,7 +61,13 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn new(pool: Pool, looks: Pool, last: u64) -> Self {
-        Self { pool, looks, written: Written::default(), own: Mutex::default(), logged: watch::channel(last).0 }
+        Self {
+            pool,
+            looks,
+            written: Written::default(),
+            own: Mutex::default(),
+            logged: watch::channel(last).0,
+        }
     }
 
     /// Commits a transaction. If its answer is lost, the log tells whether it happened.
