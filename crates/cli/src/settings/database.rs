@@ -54,7 +54,7 @@ pub(super) fn of(options: &Options) -> Result<Option<Database>, Failure> {
 }
 
 /// A database by its URL, which must not hold the password: others on the machine may see it in a list of processes.
-fn connect(url: &str, password_file: Option<&Path>) -> Result<postgres::Options, Failure> {
+pub(crate) fn connect(url: &str, password_file: Option<&Path>) -> Result<postgres::Options, Failure> {
     let options = postgres::Options::parse(url)
         .map_err(|error| Failure::new("the database cannot be used").because(error))?;
     if options.has_password() {
