@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use strongroom_domain::store::{RotationStore, Store};
 use strongroom_store::sqlite::SqliteStore;
@@ -78,15 +79,13 @@ impl Furnished {
         let found = client.get(&format!("/strongroom/secrets/{deleted}/versions")).expect_status(200).json();
         assert_eq!(found["versions"].as_array().unwrap().len(), 2, "{found}");
         self.count += 1;
-        let vault = client.post("/vaults", &json!({"name": format!("later {}", self.count)}));
+        let vault = client.post("/vaults", &json!({"name": format!("later-{}", self.count)}));
         let vault = vault.expect_status(201).json();
-        let secret =
-            client.post("/vault_secrets", &secret_in(&vault, "new", "new")).expect_status(201).json();
+        let secret = client.post("/vault_secrets", &secret_in(&vault, "new", "new")).expect_status(201).json();
         let path = format!("/vault_secrets/{}", field(&secret, "id"));
         client.patch(&path, &json!({"value": "newer"})).expect_status(200);
         let mut resolver = server.client_with(&self.resolver);
-        let given =
-            resolver.get(&format!("/strongroom/values?vault=later+{}", self.count)).expect_status(200).json();
+        let given = resolver.get(&format!("/strongroom/values?vault=later-{}", self.count)).expect_status(200).json();
         assert_eq!(given["secrets"][0]["value"], "newer");
     }
 }
@@ -99,12 +98,19 @@ fn pruned(data: &Path) {
         make_vault(&mut client, &format!("v{number}"));
     }
     server.stop();
+    let last = audit_events(data).pop().unwrap();
+    let old = field(&last, "event_timestamp").parse::<Timestamp>().unwrap() + SignedDuration::from_secs(2);
+    poll("the events get old", || (now() > old).then_some(()));
     let server = Server::start_with(data, &["--keep-audit-for", "1s"]);
     poll("the log is pruned", || {
-        // The sweeper comes at the start: by then they may not have been old enough.
         (audit_events(data)[0]["sequence"].as_u64().unwrap() > 1).then_some(())
     });
     server.stop();
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test has no clock of its own")]
+fn now() -> Timestamp {
+    Timestamp::now()
 }
 
 /// Secrets with earlier values, ends, descriptions; more than one page of them.
@@ -128,9 +134,7 @@ fn versions(client: &mut Client, prod: &Value) -> Vec<Value> {
 
 /// A deleted secret of a vault that stays, and a deleted vault with one.
 fn deleted(client: &mut Client, prod: &Value, secrets: &[Value]) -> Value {
-    client
-        .patch(&format!("/strongroom/vaults/{}", field(prod, "id")), &json!({"keep_versions": 5}))
-        .expect_status(200);
+    client.patch(&format!("/strongroom/vaults/{}", field(prod, "id")), &json!({"keep_versions": 5})).expect_status(200);
     client.delete(&format!("/vault_secrets/{}", field(&secrets[2], "id"))).expect_status(204);
     let gone = make_vault(client, "gone");
     let inside = client.post("/vault_secrets", &secret_in(&gone, "inside", "v")).expect_status(201).json();
@@ -169,12 +173,7 @@ fn webhook(client: &mut Client) {
         let found = client.get(&format!("{path}/deliveries")).expect_status(200).json();
         (!found["deliveries"].as_array().unwrap().is_empty()).then_some(())
     });
-    client
-        .patch(
-            &path,
-            &json!({"active": false, "secret": "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="}),
-        )
-        .expect_status(200);
+    client.patch(&path, &json!({"active": false, "secret": "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="})).expect_status(200);
 }
 
 fn answered(server: &Server) -> (Value, Value) {
