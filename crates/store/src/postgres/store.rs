@@ -392,6 +392,7 @@ impl Store for PostgresStore {
             commits: number(&written.commits),
             changes: number(&written.changes),
             batch_sizes: written.sizes.each_ref().map(number),
+            connections: Some(self.pool().connections()),
             ..accounts::counts(self.pool()).await?
         })
     }
