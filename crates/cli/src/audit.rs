@@ -9,6 +9,7 @@ pub(crate) use verify::events;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use strongroom_crypto::LogKey;
@@ -16,6 +17,7 @@ use strongroom_domain::app::audit::Log;
 use strongroom_domain::ids::AccountId;
 use strongroom_domain::store::Store;
 use strongroom_server::view;
+use strongroom_store::postgres::PostgresStore;
 use strongroom_store::sqlite::SqliteStore;
 
 use crate::failure::Failure;
@@ -28,7 +30,7 @@ pub(crate) enum Command {
     /// Walk the whole log and name the first bad record
     #[command(after_help = verify::HELP)]
     Verify(verify::Verify),
-    /// Print the events of a data folder as JSON lines, oldest first
+    /// Print the events of a store as JSON lines, oldest first
     #[command(
         after_help = "Examples:\n  strongroom audit list\n  strongroom audit list --after 1000 --limit 50"
     )]
@@ -126,7 +128,7 @@ impl Prove {
 
 /// A store that is read, with the key that signs for its log.
 struct ReadHouse {
-    store: SqliteStore,
+    store: Arc<dyn Store>,
     account: AccountId,
     key: LogKey,
 }
@@ -134,8 +136,8 @@ struct ReadHouse {
 impl ReadHouse {
     async fn open(place: Place) -> Result<Self, Failure> {
         let settings = place.resolve()?;
-        let store = open_store(&settings)?;
-        let (account, root_key) = root_key::of_store(&store, &settings.root_key_file).await?;
+        let store = open_store(&settings).await?;
+        let (account, root_key) = root_key::of_store(&*store, &settings.root_key_file).await?;
         let wrapped = store.log_key_find(account.id).await.map_err(unreadable)?.ok_or_else(|| {
             Failure::new("the store has no key for checkpoints yet").todo("start the server on it once")
         })?;
@@ -146,7 +148,7 @@ impl ReadHouse {
     }
 
     fn log(&self) -> Log<'_> {
-        Log { store: &self.store, account: self.account, key: &self.key }
+        Log { store: &*self.store, account: self.account, key: &self.key }
     }
 }
 
@@ -156,15 +158,20 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
     runtime.map_err(|error| Failure::new("the runtime cannot be started").because(error))?.block_on(work)
 }
 
-pub(crate) fn open(place: Place) -> Result<SqliteStore, Failure> {
-    open_store(&place.resolve()?)
+async fn open(place: Place) -> Result<Arc<dyn Store>, Failure> {
+    open_store(&place.resolve()?).await
 }
 
-/// The store of an installation, to be read.
-pub(crate) fn open_store(settings: &Settings) -> Result<SqliteStore, Failure> {
+/// The store of an installation, to be read: a file in its data folder, or a database.
+pub(crate) async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
+    let failed = || Failure::new("the store cannot be read");
+    if let Some(database) = &settings.database {
+        let store = PostgresStore::open_current_to_read(&database.options).await;
+        return Ok(Arc::new(store.map_err(|error| failed().because(error))?));
+    }
     let path = folder::existing_store(&settings.data_dir)?;
-    SqliteStore::open_current_to_read(&path)
-        .map_err(|error| Failure::new("the store cannot be read").because(error))
+    let store = SqliteStore::open_current_to_read(&path);
+    Ok(Arc::new(store.map_err(|error| failed().because(error))?))
 }
 
 fn unreadable(error: strongroom_domain::Error) -> Failure {

@@ -10,7 +10,7 @@ use clap::Args;
 use strongroom_store::sqlite::{SqliteStore, copy_store};
 
 use crate::audit::block_on;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::folder::{self, Folder};
 use crate::remote;
 use crate::root_key::{Shut, Ways};
@@ -41,6 +41,7 @@ pub(crate) struct Restore {
 impl Backup {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         let settings = self.place.resolve()?;
+        refuse_database(&settings, "copied with pg_dump")?;
         let store = folder::store_path(&settings.data_dir);
         if !store.exists() {
             return Err(Failure::new(format!("there is no store in {}", settings.data_dir.display()))
@@ -69,6 +70,7 @@ impl Restore {
 
 /// Puts a whole backup into an empty folder.
 fn whole(file: &Path, settings: &Settings) -> Result<ExitCode, Failure> {
+    refuse_database(settings, "restored with pg_restore")?;
     if !file.exists() {
         return Err(Failure::new(format!("there is no file {}", file.display())));
     }
@@ -91,6 +93,16 @@ fn whole(file: &Path, settings: &Settings) -> Result<ExitCode, Failure> {
         }
     };
     crate::out(&format!("The store is restored into {}. {next}\n", settings.data_dir.display()))
+}
+
+/// A database is copied by its own programs, which know it best.
+fn refuse_database(settings: &Settings, how: &str) -> Result<(), Failure> {
+    let Some(database) = &settings.database else { return Ok(()) };
+    let keep = settings.root_key_file.display();
+    let todo = format!("see \"Backup and restore\" in docs/operating.md; the dump holds no root key: keep {keep} too, in another place");
+    Err(Failure::new(format!("the store is in the database {}, which is {how}", database.options.place()))
+        .todo(todo)
+        .kind(Kind::Usage))
 }
 
 /// A folder that holds anything but a root key is in use, or was.

@@ -1,5 +1,7 @@
 //! `strongroom doctor`: looks an installation over and says how to mend what it finds.
 
+mod database;
+
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -86,6 +88,13 @@ fn folder_access(path: &Path) -> Finding {
 }
 
 async fn store(settings: &Settings, file: Option<&KeyFile>) -> Vec<Finding> {
+    if let Some(database) = &settings.database {
+        let (store, mut findings) = database::look(database).await;
+        if let Some(store) = store {
+            findings.extend(content(&store, settings, file).await);
+        }
+        return findings;
+    }
     let path = folder::store_path(&settings.data_dir);
     if !path.exists() {
         return vec![Bad(
@@ -103,14 +112,20 @@ async fn store(settings: &Settings, file: Option<&KeyFile>) -> Vec<Finding> {
         Err(error) => unreadable("the store", error),
     };
     let mut findings = vec![undamaged];
-    findings.extend(keys(&store, settings, file).await);
-    findings.push(log(&store).await);
-    findings.extend(log_key(&store).await);
+    findings.extend(content(&store, settings, file).await);
+    findings
+}
+
+/// What is in a store, wherever that is.
+async fn content(store: &dyn Store, settings: &Settings, file: Option<&KeyFile>) -> Vec<Finding> {
+    let mut findings = keys(store, settings, file).await;
+    findings.push(log(store).await);
+    findings.extend(log_key(store).await);
     findings
 }
 
 /// Tells of a key for checkpoints that was lost: none that was kept before can then be compared with the log.
-async fn log_key(store: &SqliteStore) -> Option<Finding> {
+async fn log_key(store: &dyn Store) -> Option<Finding> {
     let account = store.account_find().await.ok()??;
     let there = store.log_key_find(account.id).await;
     match (there, store.log_keys_made().await) {
@@ -138,7 +153,7 @@ fn unreadable(what: &str, error: impl Into<Box<dyn std::error::Error + Send + Sy
 }
 
 /// Opens every key in the store, not only compares their names, and tells of the slots.
-async fn keys(store: &SqliteStore, settings: &Settings, file: Option<&KeyFile>) -> Vec<Finding> {
+async fn keys(store: &dyn Store, settings: &Settings, file: Option<&KeyFile>) -> Vec<Finding> {
     let ways = match Ways::of(store).await {
         Ok(Some(ways)) => ways,
         Ok(None) => {
@@ -207,7 +222,7 @@ fn slots(ways: &Ways) -> Finding {
     }
 }
 
-async fn log(store: &SqliteStore) -> Finding {
+async fn log(store: &dyn Store) -> Finding {
     let pruned = match store.audit_pruned().await {
         Ok(pruned) => pruned,
         Err(error) => return unreadable("the audit log", error),

@@ -42,6 +42,9 @@ pub(crate) fn others(path: &Path) -> io::Result<u32> {
     Ok(fs::metadata(path)?.permissions().mode() & 0o077)
 }
 
+/// What is to be done where another process uses a data folder.
+pub(crate) const IN_USE: &str = "stop that one first, or name another folder with --data-dir";
+
 /// A data folder that this process alone uses.
 pub(crate) struct Folder {
     _lock: File,
@@ -50,7 +53,7 @@ pub(crate) struct Folder {
 impl Folder {
     /// Makes the folder if there is none, refuses one that others may enter, and locks it.
     pub(crate) fn take(data_dir: &Path) -> Result<Self, Failure> {
-        Self::take_or(data_dir, "stop that one first, or name another folder with --data-dir")
+        Self::take_or(data_dir, IN_USE)
     }
 
     /// The same, with what is to be done where another process uses it.

@@ -24,6 +24,7 @@ const GROUPS: [(&str, &[&str]); 3] = [
             "audit",
             "backup",
             "restore",
+            "migrate-store",
             "seed",
             "key",
             "ip-restrictions",

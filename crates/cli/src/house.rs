@@ -16,7 +16,7 @@ use strongroom_server::services;
 use strongroom_slots::Config;
 
 use crate::failure::Failure;
-use crate::folder;
+use crate::folder::{self, Folder};
 use crate::root_key::{Shut, Ways};
 use crate::settings::Settings;
 use place::Place;
@@ -42,10 +42,31 @@ impl House {
     }
 }
 
+/// Opens a house that is there already, for a command that changes it: with its folder, which no server may use meanwhile. Of a
+/// database there may be any number of users, so the folder, where only keys are then, is left to them.
+pub(crate) async fn open_existing(settings: &Settings, in_use: &str) -> Result<(Option<Folder>, House), Failure> {
+    let folder = match &settings.database {
+        Some(_) => None,
+        None => {
+            folder::existing_store(&settings.data_dir)?;
+            Some(Folder::take_or(&settings.data_dir, in_use)?)
+        }
+    };
+    let (place, ways) = Place::look(settings).await?;
+    let Some(ways) = ways else {
+        return Err(Failure::new(format!("there is nothing in the store {place} yet")).todo("start the server on it once"));
+    };
+    Ok((folder, open_at(settings, place, Some(ways)).await?))
+}
+
 /// Opens the house; the first time, makes it. The caller has taken the folder.
 pub(crate) async fn open(settings: &Settings) -> Result<House, Failure> {
-    let file = folder::key_file_read(&settings.root_key_file)?;
     let (place, ways) = Place::look(settings).await?;
+    open_at(settings, place, ways).await
+}
+
+async fn open_at(settings: &Settings, place: Place, ways: Option<Ways>) -> Result<House, Failure> {
+    let file = folder::key_file_read(&settings.root_key_file)?;
     let root_key = match &ways {
         Some(ways) => by_file(settings, ways, file.as_ref())?,
         None => None,

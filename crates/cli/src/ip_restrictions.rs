@@ -5,15 +5,14 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::failure::Failure;
-use crate::folder::{self, Folder};
 use crate::settings::{Place, Settings};
-use crate::{house, hygiene};
+use crate::{folder, house, hygiene};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Let in every address again: the restrictions of the API stay, and only warn
     #[command(
-        after_help = "Example:\n  strongroom ip-restrictions disable --data-dir /var/lib/strongroom\n\nIt works on the data folder, while the server is stopped, and needs no API key. The audit log tells of it."
+        after_help = "Example:\n  strongroom ip-restrictions disable --data-dir /var/lib/strongroom\n\nIt works on the data folder, while the server is stopped, or on the database (--database), and needs no API key. The audit log tells of it."
     )]
     Disable(Place),
 }
@@ -23,8 +22,6 @@ impl Command {
         let Self::Disable(place) = self;
         let settings = place.resolve()?;
         hygiene::harden();
-        folder::existing_store(&settings.data_dir)?;
-        let _folder = Folder::take(&settings.data_dir)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime =
             runtime.map_err(|error| Failure::new("the runtime cannot be started").because(error))?;
@@ -34,7 +31,8 @@ impl Command {
 
 async fn disable(settings: &Settings) -> Result<ExitCode, Failure> {
     let failed = |error| Failure::new("the restrictions could not be changed").because(error);
-    let app = house::open(settings).await?.with_keys()?.app;
+    let (_folder, house) = house::open_existing(settings, folder::IN_USE).await?;
+    let app = house.with_keys()?.app;
     let caller = app.operator().await.map_err(failed)?;
     let lifted = app.ip_restrictions_lift(&caller).await.map_err(failed)?;
     if lifted.is_empty() {

@@ -10,6 +10,7 @@ mod house;
 mod hygiene;
 mod ip_restrictions;
 mod logging;
+mod migrate_store;
 mod remote;
 mod root_key;
 mod second_place;
@@ -84,6 +85,9 @@ enum Command {
         after_help = "Examples:\n  strongroom restore /backups/strongroom-2026-11-23.db --data-dir /var/lib/strongroom\n  strongroom restore --from /backups/strongroom-2026-11-23.db --secret prod:db-password --dry-run\n  strongroom restore --from /backups/strongroom-2026-11-23.db --secret prod:db-password --version 3 \\\n    --to prod:db-password-old --root-key-file /safe/root.key\n\nOne secret: its value is opened with the backup's root key and given to the server over its API, as the next version, or as a\nnew secret. Nothing else of the server changes, and its own root key may be another one."
     )]
     Restore(Box<backup::Restore>),
+    /// Move the store from a file to a database, or back
+    #[command(after_help = migrate_store::HELP)]
+    MigrateStore(Box<migrate_store::MigrateStore>),
     /// Fill the store of a stopped server from JSON lines, with ids of your choice
     #[command(
         after_help = "Example:\n  strongroom seed secrets.jsonl\n\nEach line is one object:\n  {\"type\":\"vault\",\"name\":\"prod\"}\n  {\"type\":\"secret\",\"vault_name\":\"prod\",\"name\":\"db-password\",\"value\":\"…\"}\nOptional: id, description, metadata. '-' reads standard input."
@@ -225,6 +229,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<ExitCode, Failure> {
         Command::Audit { command } => audit::run(command),
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
+        Command::MigrateStore(migrate) => migrate.run(),
         Command::Seed(seed) => seed.run(),
         Command::IpRestrictions { command } => command.run(),
         Command::Openapi => out(strongroom_server::openapi()),

@@ -2,5 +2,6 @@
 
 pub mod cache;
 pub mod filter_sql;
+pub mod migrate;
 pub mod postgres;
 pub mod sqlite;

@@ -19,7 +19,6 @@ use strongroom_domain::app::audit::tree_at;
 use strongroom_domain::audit::checkpoint::LogPublicKey;
 use strongroom_domain::audit::tree::Tree;
 use strongroom_domain::audit::{Broken, Head, Record, StoredHashes, Verifier};
-use strongroom_domain::store::Store;
 
 use super::verify::Walked;
 use super::{ReadHouse, block_on, progress, unreadable};
@@ -161,7 +160,7 @@ async fn start(house: &ReadHouse, pruned: u64) -> Result<Start, Failure> {
     if pruned == 0 {
         return Ok(Start { strongroom_audit_export: FORMAT, pruned: None });
     }
-    let tree = tree_at(&house.store, pruned).await.map_err(unreadable)?;
+    let tree = tree_at(&*house.store, pruned).await.map_err(unreadable)?;
     let pruned = Pruned { upto: pruned, edge: STANDARD.encode(tree.to_bytes()) };
     Ok(Start { strongroom_audit_export: PRUNED, pruned: Some(pruned) })
 }

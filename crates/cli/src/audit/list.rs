@@ -7,7 +7,6 @@ use clap::Args;
 use strongroom_domain::store::Store;
 use strongroom_server::origin::Origin;
 use strongroom_server::view;
-use strongroom_store::sqlite::SqliteStore;
 
 use super::{block_on, open, unreadable};
 use crate::failure::Failure;
@@ -31,11 +30,11 @@ const STEP: usize = 1000;
 impl List {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let (after, limit) = (self.after, self.limit.unwrap_or(usize::MAX));
-        block_on(print(&open(self.place)?, after, limit))
+        block_on(async { print(&*open(self.place).await?, after, limit).await })
     }
 }
 
-async fn print(store: &SqliteStore, mut after: u64, mut limit: usize) -> Result<ExitCode, Failure> {
+async fn print(store: &dyn Store, mut after: u64, mut limit: usize) -> Result<ExitCode, Failure> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     while limit > 0 {
         let records = store.audit_list(after, limit.min(STEP)).await.map_err(unreadable)?;

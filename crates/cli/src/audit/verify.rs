@@ -7,7 +7,6 @@ use clap::Args;
 use strongroom_domain::app::audit;
 use strongroom_domain::audit::checkpoint::LogPublicKey;
 use strongroom_domain::audit::{Broken, Head};
-use strongroom_domain::store::Store;
 
 use super::{block_on, export, open, progress, read_text, unreadable};
 use crate::failure::{Failure, Kind};
@@ -62,9 +61,9 @@ impl Verify {
 pub(super) type Walked = Result<(u64, Head), Broken>;
 
 async fn walk(place: Place, expected: &[Head]) -> Result<Walked, Failure> {
-    let store = open(place)?;
+    let store = open(place).await?;
     let events = progress("events checked");
-    let walked = audit::verify_against(&store, expected, events).await.map_err(unreadable)?;
+    let walked = audit::verify_against(&*store, expected, events).await.map_err(unreadable)?;
     let pruned = store.audit_pruned().await.map_err(unreadable)?;
     Ok(walked.map(|head| (pruned, head)))
 }

@@ -1,5 +1,6 @@
 //! Where the store is: a file in the data folder, or a database.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -49,6 +50,15 @@ impl Place {
                 store.migrate().await.map_err(|error| failed().because(error))?;
                 Ok(Arc::new(CachedStore::shared(Arc::new(store), stale_ok)))
             }
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Database { store, .. } => write!(f, "at {}", store.place()),
         }
     }
 }

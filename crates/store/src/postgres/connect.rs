@@ -176,6 +176,18 @@ impl Options {
         format!("{}/{}", hosts.join(","), self.config.get_dbname().unwrap_or_default())
     }
 
+    /// Whether every connection is encrypted, and the database's certificate checked.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self.config.get_ssl_mode(), SslMode::Require)
+    }
+
+    /// Whether the database is on this machine, by its names.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        self.config.get_hosts().iter().all(is_here)
+    }
+
     pub(super) fn tls(&self) -> Result<Tls, OptionsError> {
         let mut roots = RootCertStore::empty();
         match &self.authorities {

@@ -36,6 +36,7 @@ mod value;
 mod vaults;
 mod versions;
 mod webhooks;
+mod whole;
 mod writer;
 
 use std::sync::{Arc, OnceLock};
@@ -47,11 +48,12 @@ use strongroom_domain::{Error, Result};
 
 pub use connect::{Options, OptionsError};
 pub use schema::OpenError;
+pub(crate) use whole::{Filled, Filling, Snapshot};
 
 use error::is_passing_by;
 use node::{Node, Patience, entries};
 use row::corrupt;
-use session::Pool;
+use session::{Pool, Reader};
 use transaction::{Appended, Transaction};
 use value::Value;
 use writer::{Change, Writer};
@@ -84,14 +86,18 @@ impl PostgresStore {
     /// # Errors
     /// [`OpenError`].
     pub async fn connect(options: &Options) -> Result<Self, OpenError> {
+        let store = Self::connect_as_it_is(options).await?;
+        schema::check(&store.place, store.version)?;
+        Ok(store)
+    }
+
+    /// The same, of whichever version its tables are.
+    async fn connect_as_it_is(options: &Options) -> Result<Self, OpenError> {
         let place = options.place();
         let failed = |source| OpenError::Database { place: place.clone(), source };
         let pool = Pool::new(options, options.tls()?).map_err(failed)?;
         let version = schema::version(&pool).await.map_err(failed)?;
-        if version > schema::KNOWN {
-            return Err(OpenError::Newer { place, found: version, known: schema::KNOWN });
-        }
-        let last = if version == 0 { 0 } else { node::last_record(&pool).await.map_err(failed)? };
+        let last = if (1..=schema::KNOWN).contains(&version) { node::last_record(&pool).await.map_err(failed)? } else { 0 };
         let node = Arc::new(Node::new(pool, last));
         Ok(Self { writer: Writer::start(node.clone()), node, account: OnceLock::new(), place, version })
     }
@@ -114,6 +120,20 @@ impl PostgresStore {
         self.version == 0
     }
 
+    /// How the database is called to people: hosts and name.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// The version of the database's program.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Internal`].
+    pub async fn program_version(&self) -> Result<String> {
+        self.pool().query_one("SELECT current_setting('server_version')", &[]).await
+    }
+
     /// Brings the tables up to date. Of several nodes that do so at once, one does it and the others wait.
     ///
     /// # Errors
@@ -121,10 +141,7 @@ impl PostgresStore {
     pub async fn migrate(&self) -> Result<(), OpenError> {
         let found = schema::migrate(self.pool()).await;
         let found = found.map_err(|source| OpenError::Database { place: self.place.clone(), source })?;
-        if found > schema::KNOWN {
-            return Err(OpenError::Newer { place: self.place.clone(), found, known: schema::KNOWN });
-        }
-        Ok(())
+        schema::check(&self.place, found)
     }
 
     fn pool(&self) -> &Pool {

@@ -39,6 +39,15 @@ pub enum OpenError {
         /// The one that is known here.
         known: u64,
     },
+    /// A store was to be moved there, which was not finished.
+    #[error(
+        "the database at {place} holds a copy of a store that was not finished, which nobody is to use: run strongroom \
+         migrate-store once more, which begins it anew"
+    )]
+    Unfinished {
+        /// Which one.
+        place: String,
+    },
     /// A later version has written the store.
     #[error("the database at {place} has version {found} of the store, and this program knows {known}: use a later one")]
     Newer {
@@ -49,6 +58,19 @@ pub enum OpenError {
         /// The last one that is known here.
         known: u64,
     },
+}
+
+/// The version of a store that is being moved here, and is not whole or not looked at yet.
+pub(super) const UNFINISHED: u64 = 1 << 32;
+
+/// Refuses a store that this program does not know, or that is none yet.
+pub(super) fn check(place: &str, found: u64) -> Result<(), OpenError> {
+    let place = place.to_owned();
+    match found {
+        UNFINISHED => Err(OpenError::Unfinished { place }),
+        found if found > KNOWN => Err(OpenError::Newer { place, found, known: KNOWN }),
+        _ => Ok(()),
+    }
 }
 
 /// The last version that is known.

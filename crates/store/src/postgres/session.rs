@@ -212,6 +212,12 @@ impl Session {
         self.within(DEADLINE, running).await.map_err(|failed| failed.or(meaning))
     }
 
+    /// Changes rows by a statement that is made for this once.
+    pub(super) async fn execute_once(&self, sql: &str, typed: &[(&(dyn ToSql + Sync), Type)]) -> Result<u64> {
+        let running = self.object()?.execute_typed(sql, typed);
+        self.within(WALK_DEADLINE, running).await.map_err(Failed::plain)
+    }
+
     /// Runs commands without values, such as `BEGIN`.
     pub(super) async fn command(&self, sql: &str) -> Result<()> {
         let object = self.object()?;

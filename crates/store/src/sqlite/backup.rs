@@ -53,7 +53,7 @@ pub fn copy_store(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Res
     // Under another name until it is whole: a crash leaves no file that looks like a backup.
     let part = to.with_added_extension(format!("{}.part", std::process::id()));
     let copied = copy(&source, &part, progress).map_err(BackupError::from).and_then(|()| check(&part));
-    let finished = copied.and_then(|()| finish(&part, to));
+    let finished = copied.and_then(|()| Ok(finish(&part, to)?));
     if finished.is_err() {
         let _ = std::fs::remove_file(&part);
     }
@@ -92,9 +92,10 @@ fn check(path: &Path) -> Result<(), BackupError> {
     if finding == "ok" { Ok(()) } else { Err(BackupError::Damaged { path: path.to_owned(), finding }) }
 }
 
-fn finish(part: &Path, to: &Path) -> Result<(), BackupError> {
+/// Gives a file its name, once it is whole and on disk.
+pub(super) fn finish(part: &Path, to: &Path) -> std::io::Result<()> {
     std::fs::File::open(part)?.sync_all()?;
     std::fs::rename(part, to)?;
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Ok(std::fs::File::open(folder)?.sync_all()?)
+    std::fs::File::open(folder)?.sync_all()
 }

@@ -31,6 +31,7 @@ mod tally;
 mod vaults;
 mod versions;
 mod webhooks;
+mod whole;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -58,6 +59,7 @@ use strongroom_domain::{Digest, Error, Result};
 
 pub use backup::{BackupError, copy_store};
 pub use schema::OpenError;
+pub(crate) use whole::{Filled, Filling, Snapshot};
 
 use checkpoint::Checkpoints;
 use erase::Erase;

@@ -91,6 +91,11 @@ impl Latest {
         self.times().get(&(account, secret)).copied()
     }
 
+    /// All of them.
+    pub(super) fn notes(&self) -> Vec<Note> {
+        self.times().iter().map(|((account, secret), resolved)| (*account, *secret, *resolved)).collect()
+    }
+
     fn times(&self) -> MutexGuard<'_, HashMap<(i64, SecretId), Resolved>> {
         self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }

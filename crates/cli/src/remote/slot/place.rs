@@ -130,7 +130,7 @@ pub(crate) struct Stopped {
     house: OnceCell<(App, Caller)>,
     runtime: Runtime,
     settings: Settings,
-    folder: OnceCell<Folder>,
+    folder: OnceCell<Option<Folder>>,
     _log: WorkerGuard,
 }
 
@@ -139,22 +139,22 @@ impl Stopped {
         if let Some(house) = self.house.get() {
             return Ok(house);
         }
-        let data_dir = &self.settings.data_dir;
-        folder::existing_store(data_dir)?;
         let in_use = "a server runs on it: leave out --data-dir, so that it is asked";
-        let folder = Folder::take_or(data_dir, in_use)?;
-        let opened = self.runtime.block_on(async {
-            let app = house::open(&self.settings).await?.with_keys()?.app;
+        let (folder, opened) = self.runtime.block_on(async {
+            let (folder, house) = house::open_existing(&self.settings, in_use).await?;
+            let app = house.with_keys()?.app;
             let caller = app.operator().await.map_err(refused)?;
-            Ok::<_, Failure>((app, caller))
+            Ok::<_, Failure>((folder, (app, caller)))
         })?;
         self.folder.get_or_init(|| folder);
         Ok(self.house.get_or_init(|| opened))
     }
 
     fn ways(&self) -> Result<Ways, Failure> {
-        let store = open_store(&self.settings)?;
-        let ways = self.runtime.block_on(Ways::of(&store)).map_err(refused)?;
+        let ways = self.runtime.block_on(async {
+            let store = open_store(&self.settings).await?;
+            Ways::of(&*store).await.map_err(refused)
+        })?;
         ways.ok_or_else(|| Failure::new("the store is empty"))
     }
 
