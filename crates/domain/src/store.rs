@@ -75,6 +75,19 @@ pub struct Counts {
     pub changes: u64,
     /// How many of those commits had up to 1, 2, 4 … changes, each counted once.
     pub batch_sizes: [u64; BATCH_BUCKETS],
+    /// This process's connections to the database, where the store has one.
+    pub connections: Option<Connections>,
+}
+
+/// Connections of a process to a database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// Those that are open.
+    pub open: u64,
+    /// Those of them that nobody uses.
+    pub idle: u64,
+    /// Requests that wait for one.
+    pub waiting: u64,
 }
 
 /// A store of accounts and what they own.

@@ -9,7 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use strongroom_domain::store::Counts;
+use strongroom_domain::store::{Connections, Counts};
 use strongroom_domain::webhook::DeliveryCounts;
 
 use crate::delivery::Deliveries;
@@ -170,10 +170,26 @@ impl Metrics {
             writeln!(out, "# HELP strongroom_{name} {help}.\n# TYPE strongroom_{name} {kind}")?;
             writeln!(out, "strongroom_{name}{suffix} {value}")?;
         }
+        if let Some(connections) = counts.connections {
+            view_connections(&mut out, connections)?;
+        }
         view_batches(&mut out, counts)?;
         text::encode_eof(&mut out)?;
         Ok(out)
     }
+}
+
+fn view_connections(out: &mut String, Connections { open, idle, waiting }: Connections) -> std::fmt::Result {
+    let gauges = [
+        ("connections", "Open connections to the database", open),
+        ("connections_idle", "Those of them that nobody uses", idle),
+        ("connections_waiting", "Requests that wait for a connection to the database", waiting),
+    ];
+    for (name, help, value) in gauges {
+        writeln!(out, "# HELP strongroom_database_{name} {help}.\n# TYPE strongroom_database_{name} gauge")?;
+        writeln!(out, "strongroom_database_{name} {value}")?;
+    }
+    Ok(())
 }
 
 fn view_batches(out: &mut String, counts: &Counts) -> std::fmt::Result {

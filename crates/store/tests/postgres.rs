@@ -1,79 +1,165 @@
-//! The PostgreSQL store does what every store has to: on a real server, in every way that it can be spoken to.
+//! The PostgreSQL store does what every store has to: on a real server, in every way that it can be spoken to, through a line that
+//! fails, among others who want the same rows, and as several nodes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod conformance;
+#[path = "postgres/dressed.rs"]
+mod dressed;
+#[path = "postgres/nodes.rs"]
+mod nodes;
+#[path = "postgres/place.rs"]
+mod place;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
+use dressed::{InTurn, Patient, Untold};
+use place::{Place, Schema};
 use strongroom_domain::store::Store;
 use strongroom_store::cache::CachedStore;
 use strongroom_store::postgres::{Options, PostgresStore};
-use strongroom_testbed::{Postgres, ROLE};
 
-/// One server for all tests of this file, each in a database of its own.
-static SERVER: LazyLock<Postgres> = LazyLock::new(|| {
-    Postgres::start(strongroom_testbed::Options::default().careless().setting("max_connections", "400"))
-});
-
+/// Cases of many threads at once are not to keep each other's servers from answering in time.
 static BUSY: Mutex<()> = Mutex::new(());
 
 /// Runs every case on a store of its own, and fails with the names of all that failed.
-fn conforms(database: &str, set: fn(Options) -> Options, dress: fn(PostgresStore) -> Box<dyn Store>) {
-    SERVER.create_database(database);
-    let schemas: String = (0..conformance::every_case().count())
-        .map(|number| format!("CREATE SCHEMA case_{number} AUTHORIZATION {ROLE};"))
-        .collect();
-    SERVER.run(database, &schemas);
+fn conforms(place: &Place, dress: impl AsyncFn(&Schema<'_>) -> Box<dyn Store>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    #[expect(clippy::disallowed_methods, reason = "which case to run alone, for whoever looks for a fault")]
     let only = std::env::var("STRONGROOM_CASE").unwrap_or_default();
     let mut failed = Vec::new();
-    for (number, case) in conformance::every_case().enumerate().filter(|(_, case)| case.name.contains(&only))
-    {
-        let options = Options::parse(&SERVER.url(database)).unwrap().password(SERVER.password().as_bytes());
-        let options = set(options).parameter("search_path", &format!("case_{number}"));
-        // Cases of many threads at once are not to keep each other's servers from answering in time.
+    for case in conformance::every_case().filter(|case| case.name.contains(&only)) {
         let busy = ["coherence", "concurrency"].iter().any(|busy| case.name.contains(busy));
         let _turn = busy.then(|| BUSY.lock().unwrap_or_else(PoisonError::into_inner));
-        let begun = Instant::now();
+        let schema = place.schema();
         let run = AssertUnwindSafe(|| {
             runtime.block_on(async {
-                let store = dress(PostgresStore::open(&options).await.unwrap());
+                let store = dress(&schema).await;
                 (case.run)(&*store).await;
             });
         });
         if catch_unwind(run).is_err() {
             failed.push(case.name);
         }
-        if begun.elapsed().as_millis() > 500 {
-            eprintln!("{} {:?}", case.name, begun.elapsed());
-        }
     }
     assert!(failed.is_empty(), "failed, as told above: {failed:#?}");
 }
 
+/// The same for a store that is opened with these options, and stands alone.
+fn conforms_with(database: &str, set: fn(Options) -> Options, dress: fn(PostgresStore) -> Box<dyn Store>) {
+    let open = async |schema: &Schema<'_>| PostgresStore::open(&set(schema.options())).await.unwrap();
+    conforms(&Place::new(database), async |schema| dress(open(schema).await));
+}
+
 #[test]
 fn bare() {
-    conforms("bare", |options| options, |store| Box::new(store));
+    conforms_with("bare", |options| options, |store| Box::new(store));
 }
 
 #[test]
 fn behind_the_cache() {
-    conforms("cached", |options| options, |store| Box::new(CachedStore::new(Arc::new(store))));
+    conforms_with("cached", |options| options, |store| Box::new(CachedStore::new(Arc::new(store))));
 }
 
 /// As a pooler wants it that hands out connections by transaction.
 #[test]
 fn without_prepared_statements() {
-    conforms("unprepared", |options| options.prepare(false), |store| Box::new(store));
+    conforms_with("unprepared", |options| options.prepare(false), |store| Box::new(store));
+}
+
+fn serializable(options: Options) -> Options {
+    options.parameter("default_transaction_isolation", "serializable").connections(8)
 }
 
 /// As databases are that know no other isolation.
 #[test]
-fn serializable() {
-    let serializable =
-        |options: Options| options.parameter("default_transaction_isolation", "serializable").connections(8);
-    conforms("serializable", serializable, |store| Box::new(store));
+fn serializable_alone() {
+    conforms_with("serializable", serializable, |store| Box::new(store));
+}
+
+/// Another program writes to the end of the log all the time, so that transactions meet it and are refused (40001).
+#[test]
+fn serializable_among_others() {
+    let place = Place::new("disturbed");
+    let (current, ended) = (Mutex::<Option<String>>::default(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let _end = OnDrop(|| ended.store(true, Ordering::SeqCst));
+        scope.spawn(|| disturb(&place, &current, &ended));
+        conforms(&place, async |schema| {
+            let store = PostgresStore::open(&serializable(schema.options())).await.unwrap();
+            *current.lock().unwrap() = Some(schema.name.clone());
+            Box::new(store) as Box<dyn Store>
+        });
+    });
+    let undone = "SELECT xact_rollback FROM pg_stat_database WHERE datname = 'disturbed'";
+    strongroom_testbed::poll("transactions were undone", || {
+        let undone: u64 = place.run(undone).parse().unwrap();
+        (undone > 100).then(|| println!("{undone} transactions were undone"))
+    });
+}
+
+/// Holds the end of the log of the current store for a moment, and writes to it; then leaves it alone for as long.
+fn disturb(place: &Place, current: &Mutex<Option<String>>, ended: &AtomicBool) {
+    while !ended.load(Ordering::SeqCst) {
+        let Some(schema) = current.lock().unwrap().clone() else {
+            thread::sleep(Duration::from_millis(5));
+            continue;
+        };
+        // Many times in one go, since each `psql` is a process.
+        place.run(&format!(
+            "DO $$ BEGIN FOR round IN 1..40 LOOP UPDATE {schema}.audit_head SET commits = commits; \
+             PERFORM pg_sleep(0.002); COMMIT; PERFORM pg_sleep(0.008); END LOOP; END $$"
+        ));
+    }
+}
+
+/// Runs something at the end of a scope, however that ends.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// One of so many statements breaks its connection: before it is there, before it is answered, or in the middle.
+#[test]
+fn through_a_line_that_fails() {
+    const PIECES: u64 = 150;
+    let seed = seed();
+    println!("STRONGROOM_SEED={seed} repeats this, as far as threads do");
+    let place = Arc::new(Place::behind_a_proxy("unreliable"));
+    conforms(&place, async |schema| {
+        place.proxy().lose_now_and_then(0, seed);
+        let store = schema.node().await;
+        place.proxy().lose_now_and_then(PIECES, seed);
+        let of_store = place.clone();
+        let spare = Box::new(move |spare| {
+            of_store.proxy().lose_now_and_then(if spare { 0 } else { PIECES }, seed);
+        });
+        Box::new(Patient { store, untold: Untold { under_way: AtomicUsize::new(0), spare } })
+            as Box<dyn Store>
+    });
+    let lost = place.proxy().lost();
+    println!("{lost} connections were cut");
+    assert!(lost > 100, "{lost} connections were cut: this shows little");
+}
+
+#[expect(clippy::disallowed_methods, reason = "a seed of the tests, which have no configuration")]
+fn seed() -> u64 {
+    let given = std::env::var("STRONGROOM_SEED").ok();
+    given.map_or_else(|| u64::from(std::process::id()), |seed| seed.parse().expect("a number"))
+}
+
+/// Each thing is asked of the one or the other.
+#[test]
+fn two_nodes_in_turn() {
+    conforms(&Place::new("in_turn"), async |schema| {
+        let node = async || CachedStore::shared(Arc::new(schema.node().await), false);
+        Box::new(InTurn::new(vec![node().await, node().await])) as Box<dyn Store>
+    });
 }

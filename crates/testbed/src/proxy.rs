@@ -38,6 +38,7 @@ struct State {
     target: SocketAddr,
     delay: Duration,
     losses: Vec<Loss>,
+    chance: Option<Chance>,
     lost: usize,
     open: Vec<(TcpStream, TcpStream)>,
 }
@@ -48,6 +49,27 @@ struct Loss {
     pattern: Vec<u8>,
     /// Bytes of the pattern that still pass.
     passes: usize,
+}
+
+/// Connections that are cut at random.
+struct Chance {
+    one_in: u64,
+    drawn: u64,
+}
+
+impl Chance {
+    /// A number that follows from those before (SplitMix64).
+    fn draw(&mut self) -> u64 {
+        self.drawn = self.drawn.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.drawn ^ (self.drawn >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Whether a piece of so many bytes is cut: then how many of them still pass.
+    fn cuts(&mut self, bytes: usize) -> Option<usize> {
+        (self.draw() % self.one_in == 0).then(|| (self.draw() % (bytes as u64 + 1)) as usize)
+    }
 }
 
 struct Shared {
@@ -71,6 +93,7 @@ impl Proxy {
             target,
             delay: Duration::ZERO,
             losses: Vec::new(),
+            chance: None,
             lost: 0,
             open: Vec::new(),
         };
@@ -135,7 +158,13 @@ impl Proxy {
         self.shared.lock().losses.push(Loss { towards, pattern: pattern.to_vec(), passes });
     }
 
-    /// How many connections were cut because of their pattern.
+    /// Cuts a connection now and then: of so many pieces that pass, in either direction, one is the last of its connection, and
+    /// passes in part. Which they are hangs on the seed, and on the order in which pieces come. 0 ends it.
+    pub fn lose_now_and_then(&self, one_in: u64, seed: u64) {
+        self.shared.lock().chance = (one_in > 0).then_some(Chance { one_in, drawn: seed });
+    }
+
+    /// How many connections were cut because of their pattern, or by chance.
     #[must_use]
     pub fn lost(&self) -> usize {
         self.shared.lock().lost
@@ -168,9 +197,13 @@ impl Shared {
         (state.line == Line::Open).then_some(state)
     }
 
-    /// Whether what comes in this chunk, of which the last bytes before were `before`, is the pattern of a loss: then the bytes of the chunk
-    /// that still pass. The loss is taken.
+    /// Whether the connection is cut in this chunk, of which the last bytes before were `before`, by chance or for a pattern: then the
+    /// bytes of the chunk that still pass. The loss is taken.
     fn loses(state: &mut State, towards: Towards, before: &[u8], chunk: &[u8]) -> Option<usize> {
+        if let Some(passes) = state.chance.as_mut().and_then(|chance| chance.cuts(chunk.len())) {
+            state.lost += 1;
+            return Some(passes);
+        }
         let stream = [before, chunk].concat();
         let found = state.losses.iter().enumerate().filter(|(_, loss)| loss.towards == towards).find_map(
             |(index, loss)| {

@@ -4,6 +4,8 @@
 #![allow(dead_code, reason = "each test binary uses the part it needs")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod place;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
@@ -36,9 +38,10 @@ use strongroom_domain::token::Token;
 use strongroom_domain::webhook::{Delivery, DeliveryState, EventTypes, Settled, Webhook, WebhookUrl};
 use strongroom_server::front::Peer;
 use strongroom_server::{Front, Settings, Shared};
-use strongroom_store::cache::CachedStore;
-use strongroom_store::sqlite::SqliteStore;
 use tempfile::TempDir;
+
+use place::Placed;
+pub(crate) use place::is_postgres;
 
 /// Where every request comes from.
 const PEER: Peer = Peer {
@@ -81,7 +84,7 @@ pub(crate) struct World {
     stamper: Stamper,
     clock: Arc<Still>,
     rng: Arc<Counting>,
-    _folder: TempDir,
+    _folder: Option<TempDir>,
 }
 
 impl World {
@@ -96,9 +99,16 @@ impl World {
     }
 
     pub(crate) async fn with(role: Role, limits: Limits, settings: Settings) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&folder.path().join("store.db")).unwrap();
-        let store: Arc<dyn Store> = Arc::new(CachedStore::new(Arc::new(store)));
+        Self::over(place::new_store().await, role, limits, settings).await
+    }
+
+    /// One whose store is a file whatever the others' are: where a test lets time pass by itself, it passes while a database is
+    /// waited for.
+    pub(crate) async fn in_file() -> Self {
+        Self::over(place::in_file(), Role::Admin, Limits::default(), Settings::default()).await
+    }
+
+    async fn over((store, folder): Placed, role: Role, limits: Limits, settings: Settings) -> Self {
         let (clock, rng) = (Arc::new(Still::default()), Arc::new(Counting::default()));
         let stamper = Stamper::new(clock.clone(), rng.clone());
         let (root_key, token_key) = (RootKey::make(&*rng).unwrap(), TokenKey::make(&*rng).unwrap());

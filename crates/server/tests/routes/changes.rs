@@ -16,7 +16,10 @@ const FEED: &str = "/strongroom/changes";
 
 /// A vault `prod` with a secret that was renamed, and one that went from there to `dev`.
 async fn lived_in() -> World {
-    let world = World::new().await;
+    live_in(World::new().await).await
+}
+
+async fn live_in(world: World) -> World {
     let (prod, dev) = (world.add_vault("prod").await, world.add_vault("dev").await);
     let (renamed, moved) = (world.add_secret(&prod, "a").await, world.add_secret(&prod, "b").await);
     let change = async |method: &str, target: String, body: Value| {
@@ -227,7 +230,7 @@ async fn a_stream_ends_with_its_key() {
 
 #[tokio::test]
 async fn a_quiet_stream_shows_that_it_is_there_and_ends_when_its_key_does() {
-    let world = lived_in().await;
+    let world = live_in(World::in_file().await).await;
     let key = world.make("/api_keys", json!({"expires_at": "2026-01-01T00:00:05Z"})).await;
     let mut answer = world.open(&streaming(&world, "").bearer(key["token"].as_str().unwrap())).await;
     let body = answer.body_mut();
@@ -246,7 +249,7 @@ async fn a_quiet_stream_shows_that_it_is_there_and_ends_when_its_key_does() {
 
 #[tokio::test]
 async fn a_reader_that_takes_nothing_is_given_up() {
-    let world = lived_in().await;
+    let world = live_in(World::in_file().await).await;
     let mut answer = world.open(&streaming(&world, "?after=start")).await;
     watched_by(&world, 1).await;
     tokio::time::pause();

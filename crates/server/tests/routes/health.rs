@@ -1,6 +1,6 @@
 use insta::assert_snapshot;
 
-use crate::harness::{Call, World};
+use crate::harness::{Call, World, is_postgres};
 use crate::seen_call;
 
 #[tokio::test]
@@ -21,7 +21,13 @@ async fn the_names_of_the_counters() {
     let answer = world.answer(&world.call("GET", "/metrics", None)).await;
     assert_eq!(answer.status(), 200);
     let text = String::from_utf8(answer.body().clone()).unwrap();
-    let told: Vec<&str> = text.lines().filter(|line| line.starts_with('#')).collect();
+    // Those of the database are there where there is one.
+    let (of_database, told): (Vec<&str>, Vec<&str>) = text
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .partition(|line| line.contains("strongroom_database_"));
+    assert_eq!(of_database.len(), if is_postgres() { 6 } else { 0 }, "{of_database:?}");
+    assert_eq!(text.lines().any(|line| line.starts_with("strongroom_database_connections ")), is_postgres());
     let kind = answer.headers()["content-type"].to_str().unwrap();
     assert_snapshot!("metrics_names", format!("content-type: {kind}\n\n{}", told.join("\n")));
     let mut series: Vec<&str> =

@@ -53,8 +53,7 @@ pub(super) struct Node {
     /// has looked for a while.
     looks: Pool,
     pub(super) written: Written,
-    /// What this process committed, as far as it was not told of yet.
-    own: Mutex<VecDeque<Committed>>,
+    own: Mutex<Own>,
     /// The last record of the log that is known here.
     pub(super) logged: watch::Sender<u64>,
 }
@@ -85,12 +84,7 @@ impl Node {
                 Committed { after, upto, commit, untold: false }
             }
         };
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        own.push_back(committed);
-        if own.len() > OWN {
-            own.pop_front();
-        }
-        drop(own);
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).add(committed);
         self.knows(committed.upto);
         Ok(())
     }
@@ -129,7 +123,7 @@ impl Node {
         self.knows(now.record);
         let nothing = OthersChanges { now, records: Vec::new(), untold: false };
         let Some(since) = since.filter(|since| since.commits != now.commits) else { return Ok(nothing) };
-        let own = self.own_commits(since, now);
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner).between(since.commits, now.commits);
         let others = (now.commits.saturating_sub(since.commits)) != own.len() as u64;
         if !others {
             return Ok(nothing);
@@ -148,14 +142,24 @@ impl Node {
         let untold = now.untold.saturating_sub(since.untold) != own_untold;
         Ok(OthersChanges { now, records, untold })
     }
+}
 
-    /// What this process committed between two moments. One that it does not know of yet counts as another's.
-    fn own_commits(&self, since: Moment, now: Moment) -> Vec<Committed> {
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        while own.front().is_some_and(|own| own.commit <= since.commits) {
-            own.pop_front();
+/// What this process committed, as far as it was not told of yet. It learns of the ends of its commits in no order.
+#[derive(Default)]
+struct Own(VecDeque<Committed>);
+
+impl Own {
+    fn add(&mut self, committed: Committed) {
+        self.0.push_back(committed);
+        if self.0.len() > OWN {
+            self.0.pop_front();
         }
-        own.iter().filter(|own| own.commit <= now.commits).copied().collect()
+    }
+
+    /// Those after one commit and up to another; what was before is forgotten. One that is not known of yet counts as another's.
+    fn between(&mut self, after: u64, upto: u64) -> Vec<Committed> {
+        self.0.retain(|own| own.commit > after);
+        self.0.iter().filter(|own| own.commit <= upto).copied().collect()
     }
 }
 
@@ -171,4 +175,31 @@ pub(super) const SEQUENCE: &str = "SELECT sequence FROM audit_head WHERE id = 1"
 /// The last record of the log.
 pub(super) async fn last_record(pool: &Pool) -> Result<u64> {
     pool.query_one(SEQUENCE, &values![]).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit(number: u64) -> Committed {
+        Committed { after: number, upto: number + 1, commit: number, untold: false }
+    }
+
+    /// A commit whose end was learned of too late to be counted is not counted later, in the place of another's.
+    #[test]
+    fn own_commits_are_counted_once_in_whatever_order_they_are_learned_of() {
+        let mut own = Own::default();
+        own.add(commit(5));
+        own.add(commit(4));
+        own.add(commit(7));
+        let numbers = |found: Vec<Committed>| found.iter().map(|own| own.commit).collect::<Vec<_>>();
+        // The fourth was looked at before its end was known here.
+        assert_eq!(numbers(own.between(4, 6)), [5]);
+        assert_eq!(numbers(own.between(6, 8)), [7]);
+        for number in 9..9 + OWN as u64 + 3 {
+            own.add(commit(number));
+        }
+        assert_eq!(own.0.len(), OWN);
+        assert!(own.between(u64::MAX, u64::MAX).is_empty() && own.0.is_empty());
+    }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use strongroom_domain::Result;
 
 use super::connect::OptionsError;
+use super::error::is_passing_by;
+use super::node::Patience;
 use super::row;
 use super::session::{Pool, Reader, Session};
 use super::value::values;
@@ -97,7 +99,7 @@ const IS_THERE: &str =
     "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class WHERE oid = to_regclass('store_version'))";
 
 /// Brings the tables up to date, and says which version they then have. Of several nodes that come at once one does it: the row of the
-/// version is locked meanwhile.
+/// version is locked meanwhile. What passes by is tried again, and finds what others did.
 pub(super) async fn migrate(pool: &Pool) -> Result<u64> {
     let mut tries = 0;
     while let Err(error) = make_version(pool).await {
@@ -107,6 +109,16 @@ pub(super) async fn migrate(pool: &Pool) -> Result<u64> {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    let mut patience = Patience::new();
+    loop {
+        match attempt(pool).await {
+            Err(error) if is_passing_by(&error) && patience.wait().await => {}
+            version => return version,
+        }
+    }
+}
+
+async fn attempt(pool: &Pool) -> Result<u64> {
     let mut session = pool.session().await?;
     session.set_deadline(MIGRATION);
     session.set_unclean(true);

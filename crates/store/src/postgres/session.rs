@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use deadpool_postgres::{
     Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts,
 };
+use strongroom_domain::store::Connections;
 use strongroom_domain::{Error, Result};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
@@ -26,14 +27,6 @@ const WALK_DEADLINE: Duration = Duration::from_secs(20);
 const WAIT: Duration = Duration::from_secs(5);
 /// How long nobody else tries to connect after one could not.
 const PAUSE: Duration = Duration::from_millis(250);
-
-/// How the pool stands.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct PoolStatus {
-    pub(super) open: u64,
-    pub(super) idle: u64,
-    pub(super) waiting: u64,
-}
 
 pub(super) struct Pool {
     pool: deadpool_postgres::Pool,
@@ -94,14 +87,11 @@ impl Pool {
         error
     }
 
-    pub(super) fn status(&self) -> PoolStatus {
+    /// How it stands.
+    pub(super) fn connections(&self) -> Connections {
         let status = self.pool.status();
-        let number = |count: usize| count as u64;
-        PoolStatus {
-            open: number(status.size),
-            idle: number(status.available),
-            waiting: number(status.waiting),
-        }
+        let (open, idle, waiting) = (status.size as u64, status.available as u64, status.waiting as u64);
+        Connections { open, idle, waiting }
     }
 
     /// Reads the rows of a list, whose statement is made for it and not kept.

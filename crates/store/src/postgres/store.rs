@@ -33,7 +33,11 @@ const FIRST_ACCOUNT: i64 = 1;
 #[async_trait]
 impl Store for PostgresStore {
     async fn account_find(&self) -> Result<Option<Account>> {
-        Ok(accounts::find(self.pool()).await?.map(|(_, account)| account))
+        let found = accounts::find(self.pool()).await?;
+        Ok(found.map(|(number, account)| {
+            self.account.get_or_init(|| (number, account.id));
+            account
+        }))
     }
 
     async fn account_insert(
@@ -52,7 +56,9 @@ impl Store for PostgresStore {
             }
             Ok(())
         })
-        .await
+        .await?;
+        self.account.get_or_init(|| (FIRST_ACCOUNT, account.id));
+        Ok(())
     }
 
     async fn log_key_find(&self, account: AccountId) -> Result<Option<WrappedKey>> {
@@ -525,6 +531,7 @@ impl Store for PostgresStore {
             commits: number(&written.commits),
             changes: number(&written.changes),
             batch_sizes: written.sizes.each_ref().map(number),
+            connections: Some(self.pool().connections()),
             ..accounts::counts(self.pool()).await?
         })
     }

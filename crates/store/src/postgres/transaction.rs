@@ -103,12 +103,18 @@ impl Transaction {
             Box::pin(session.query(LOCK, &[])),
         ];
         sent.extend(statements.iter().map(|(sql, values)| Box::pin(session.query(sql, values)) as _));
-        let mut answers = pipeline(sent).await.into_iter();
-        let (begun, locked) = (answers.next(), answers.next());
-        begun.ok_or_else(|| corrupt("answer"))??;
-        let log = LogEnd::view(&locked.ok_or_else(|| corrupt("answer"))??)?;
-        let rows = answers.collect::<Result<_>>()?;
-        Ok((Self { session, account, log, untold: AtomicBool::new(false) }, rows))
+        let answers: Result<Vec<Vec<Row>>> = pipeline(sent).await.into_iter().collect();
+        let found = answers.and_then(|mut rows| {
+            let rest = rows.split_off(rows.len().min(2));
+            Ok((LogEnd::view(rows.get(1).ok_or_else(|| corrupt("answer"))?)?, rest))
+        });
+        match found {
+            Ok((log, rows)) => Ok((Self { session, account, log, untold: AtomicBool::new(false) }, rows)),
+            Err(error) => {
+                undo(&session, &error).await;
+                Err(error)
+            }
+        }
     }
 
     /// Begins one.
@@ -143,10 +149,7 @@ impl Transaction {
 
     /// Undoes it, and keeps the connection.
     pub(super) async fn undo(&self) {
-        // One on which that fails is closed, which undoes it too.
-        if self.session.command("ROLLBACK").await.is_ok() {
-            self.session.set_unclean(false);
-        }
+        roll_back(&self.session).await;
     }
 
     /// Appends to the log, and commits. One round trip.
@@ -192,12 +195,29 @@ impl Transaction {
         for answer in pipeline(sent).await {
             match answer {
                 Ok(_) => {}
-                Err(error) if error::was_refused(&error) => return Err(undone(error)),
+                Err(error) if error::was_refused(&error) => {
+                    undo(&self.session, &error).await;
+                    return Err(undone(error));
+                }
                 Err(error) => return Err(NotCommitted::Unknown(error)),
             }
         }
         self.session.set_unclean(false);
         Ok(Committed { after, upto: tree.size(), commit, untold })
+    }
+}
+
+/// Undoes what the database refused, and keeps the connection: where many meet, each refusal would else cost a new one.
+async fn undo(session: &Session, refused: &Error) {
+    if error::was_refused(refused) {
+        roll_back(session).await;
+    }
+}
+
+async fn roll_back(session: &Session) {
+    // One on which that fails is closed, which undoes it too.
+    if session.command("ROLLBACK").await.is_ok() {
+        session.set_unclean(false);
     }
 }
 

@@ -784,6 +784,7 @@ impl Store for SqliteStore {
             batch_sizes: written.map_or_else(Default::default, |written| {
                 written.sizes.each_ref().map(|size| size.load(Ordering::Relaxed))
             }),
+            connections: None,
         })
     }
 }

@@ -144,6 +144,17 @@ impl Postgres {
         self.run("postgres", &format!("CREATE DATABASE {name} OWNER {ROLE}"));
     }
 
+    /// Makes an empty schema in a database: a place for one store among others. Its URL is [`Self::schema_url`].
+    pub fn create_schema(&self, database: &str, name: &str) {
+        self.run(database, &format!("CREATE SCHEMA {name} AUTHORIZATION {ROLE}"));
+    }
+
+    /// The URL of a database whose tables are looked for in a schema, without the password.
+    #[must_use]
+    pub fn schema_url(&self, database: &str, schema: &str) -> String {
+        format!("{}&options=-csearch_path%3D{schema}", self.url(database))
+    }
+
     /// Makes one whose tables are on a small disk, while all else, the log too, is not: a full disk is then an error of a statement.
     pub fn create_database_on(&self, disk: &SmallDisk, name: &str) {
         self.run("postgres", &format!("CREATE TABLESPACE {name}_place LOCATION '{}'", disk.path().display()));
