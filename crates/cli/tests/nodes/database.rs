@@ -1,1 +1,161 @@
-//! -
+//! The database is restarted, frozen, failed over, out of connections and on a full disk, under load.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use strongroom_testbed::{Options, Postgres, Replication, SmallDisk, Stop, poll};
+
+use super::load::{Ends, bad_day};
+use super::rounds;
+use super::world::{DATABASE, Setup, World, turn};
+
+/// Longer than a node believes what it has in memory.
+const WHILE: Duration = Duration::from_secs(1);
+
+#[test]
+fn the_database_is_restarted_killed_and_frozen() {
+    let mut world = World::start();
+    bad_day("database restarted, killed, frozen", &mut world, |world, load| {
+        for _ in 0..rounds() {
+            let postgres = &mut world.postgres;
+            let down: [(&str, fn(&mut Postgres)); 3] = [
+                ("stopped", |postgres| postgres.stop(Stop::Fast)),
+                ("crashed", |postgres| postgres.stop(Stop::Immediate)),
+                ("killed", Postgres::kill),
+            ];
+            for (how, end) in down {
+                end(postgres);
+                thread::sleep(WHILE);
+                postgres.start_again();
+                let begun = Instant::now();
+                load.more_of_both(1);
+                eprintln!("database {how} and started: changes of both nodes after {:?}", begun.elapsed());
+                load.more_of_both(20);
+            }
+            postgres.freeze();
+            thread::sleep(3 * WHILE);
+            postgres.thaw();
+            let begun = Instant::now();
+            load.more_of_both(1);
+            eprintln!("database frozen and thawed: changes of both nodes after {:?}", begun.elapsed());
+        }
+    });
+}
+
+/// Its URL names both hosts.
+#[test]
+fn the_database_fails_over_to_a_synchronous_standby() {
+    let turn = turn();
+    let primary = Postgres::start(Options::default().careless());
+    primary.create_database(DATABASE);
+    let standby = primary.replica(Replication::Synchronous);
+    let (first, second) = (primary.address().to_string(), standby.address().to_string());
+    let url = primary.url(DATABASE).replace(&first, &format!("{first},{second}"));
+    let mut world = World::over(turn, primary, &Setup { url: Some(url), ..Setup::default() });
+    let mut standby = Some(standby);
+    bad_day("failover", &mut world, |world, load| {
+        let promoted = standby.take().unwrap();
+        world.postgres.kill();
+        promoted.promote();
+        let begun = Instant::now();
+        load.more_of_both(1);
+        eprintln!("database failed over: changes of both nodes after {:?} (since the promotion)", begun.elapsed());
+        // The old one is gone for good.
+        world.postgres = promoted;
+    });
+}
+
+/// Others take all connections that the database allows, and one node loses its own.
+#[test]
+fn the_database_is_out_of_connections() {
+    const ALLOWED: usize = 24;
+    let turn = turn();
+    let options = Options::default().careless().setting("max_connections", &ALLOWED.to_string());
+    let postgres = Postgres::start(options);
+    postgres.create_database(DATABASE);
+    let mut world = World::over(turn, postgres, &Setup::default());
+    bad_day("out of connections", &mut world, |world, load| {
+        for _ in 0..rounds() {
+            let over = AtomicBool::new(false);
+            thread::scope(|scope| {
+                let _ends = Ends(&over);
+                for _ in 0..ALLOWED {
+                    scope.spawn(|| take_a_connection(&world.postgres, &over));
+                }
+                let mut client = world.client(1);
+                poll("a node has no connection", || {
+                    world.proxy.drop_connections();
+                    (client.get("/vault_secrets").status == 503).then_some(())
+                });
+                thread::sleep(WHILE);
+                load.more(0, 20);
+            });
+            let begun = Instant::now();
+            load.more_of_both(20);
+            eprintln!("connections free again: 20 changes of both nodes after {:?}", begun.elapsed());
+        }
+    });
+}
+
+/// Keeps one for most of the time, as long as there is one.
+fn take_a_connection(postgres: &Postgres, over: &AtomicBool) {
+    while !over.load(Ordering::Relaxed) {
+        if postgres.try_run("postgres", "SELECT pg_sleep(0.5)").is_err() {
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+#[test]
+fn the_disk_of_the_tables_is_full() {
+    let turn = turn();
+    let Some(disk) = SmallDisk::mount(48) else { return };
+    let postgres = Postgres::start(Options::default().careless());
+    postgres.create_database_on(&disk, DATABASE);
+    let mut world = World::over(turn, postgres, &Setup::default());
+    bad_day("full disk", &mut world, |_, load| {
+        for _ in 0..rounds() {
+            disk.fill();
+            load.until_refused();
+            thread::sleep(WHILE);
+            disk.make_room();
+            let begun = Instant::now();
+            load.more_of_both(20);
+            eprintln!("room on the disk again: changes of both nodes after {:?}", begun.elapsed());
+        }
+    });
+    drop(world);
+}
+
+/// Where its log is on the full disk too, it goes down by itself.
+#[test]
+fn the_disk_of_the_whole_database_is_full() {
+    let turn = turn();
+    let Some(disk) = SmallDisk::mount(112) else { return };
+    let ballast = disk.path().join("ballast");
+    let postgres = Postgres::start(Options::default().careless().on(disk));
+    postgres.create_database(DATABASE);
+    let mut world = World::over(turn, postgres, &Setup::default());
+    bad_day("full disk, the database's log on it", &mut world, |world, load| {
+        for _ in 0..rounds() {
+            let mut file = File::create(&ballast).unwrap();
+            while file.write_all(&[7; 1 << 12]).is_ok() {}
+            drop(file);
+            load.until_refused();
+            thread::sleep(WHILE);
+            fs::remove_file(&ballast).unwrap();
+            poll("the database is up again", || {
+                if !world.postgres.is_running() {
+                    world.postgres.start_again();
+                }
+                world.postgres.try_run("postgres", "SELECT 1").ok()
+            });
+            let begun = Instant::now();
+            load.more_of_both(20);
+            eprintln!("room on the disk again: changes of both nodes after {:?}", begun.elapsed());
+        }
+    });
+}

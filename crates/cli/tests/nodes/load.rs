@@ -106,6 +106,13 @@ impl Load {
         self.more(1, count);
     }
 
+    /// Waits until a few more requests were refused or left open.
+    pub(crate) fn until_refused(&self) {
+        let before = self.unanswered.load(Ordering::Relaxed);
+        let refused = || self.unanswered.load(Ordering::Relaxed) >= before + 5;
+        poll("requests are refused", || refused().then_some(()));
+    }
+
     fn note(&self, node: usize, begun: Instant, acknowledged: bool) {
         let mut noted = self.acknowledged[node].lock().unwrap();
         noted.slowest = noted.slowest.max(begun.elapsed());
@@ -157,8 +164,8 @@ impl Load {
     }
 }
 
-/// Ends the load when a test fails, too.
-struct Ends<'a>(&'a AtomicBool);
+/// Ends what goes on until it is over, when a test fails, too.
+pub(crate) struct Ends<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Ends<'_> {
     fn drop(&mut self) {

@@ -23,8 +23,10 @@ use super::value::Value;
 const DEADLINE: Duration = Duration::from_secs(5);
 /// The longest that a list under a filter may take, as in the SQLite store.
 const WALK_DEADLINE: Duration = Duration::from_secs(20);
-/// How long a request waits for a connection.
+/// How long a request waits for a connection, be it in a queue or for a new one.
 const WAIT: Duration = Duration::from_secs(5);
+/// Within this it shows that a connection was closed.
+const AT_ONCE: Duration = Duration::from_secs(1);
 /// How long nobody else tries to connect after one could not.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -61,7 +63,11 @@ impl Pool {
         if self.pool.status().available == 0 && self.now() < self.away_until.load(Ordering::Relaxed) {
             return Err(away("the database could not be reached a moment ago"));
         }
-        let object = self.pool.get().await.map_err(|error| self.refused(error))?;
+        // The pool's own limits are for each step by itself.
+        let object = match tokio::time::timeout(WAIT, self.pool.get()).await {
+            Ok(object) => object.map_err(|error| self.refused(error))?,
+            Err(_) => return Err(away("no connection to the database could be had in time")),
+        };
         let unclean = AtomicBool::new(false);
         Ok(Session { object: Some(object), prepare: self.prepare, deadline: DEADLINE, unclean })
     }
@@ -101,10 +107,14 @@ impl Pool {
 }
 
 impl Reader for Pool {
-    /// What was read on a connection that turns out to be closed is read once more on another.
+    /// What was read on a connection that turns out to be closed is read once more on another. That shows at once: who waited for a
+    /// database that does not answer is not made to wait again.
     async fn query(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>> {
+        let begun = Instant::now();
         match self.session().await?.query(sql, values).await {
-            Err(error) if error::is_passing_by(&error) => self.session().await?.query(sql, values).await,
+            Err(error) if error::is_passing_by(&error) && begun.elapsed() < AT_ONCE => {
+                self.session().await?.query(sql, values).await
+            }
             rows => rows,
         }
     }
