@@ -49,13 +49,21 @@ fn without_the_database_nobody_waits_long() {
         until_known(&mut client, &cached);
         let alone = longest(1, 5, || world.client(1), |client, _| client.get(&cached).status);
         let listing = longest(1, 1, || world.client(1), |client, _| client.get("/vaults").status);
-        let resolving_one = longest(1, 1, || world.client_with(1, &reader), |client, _| {
-            client.post("/strongroom/resolve", &resolving()).status
-        });
-        let together = longest(AT_ONCE, 1, || world.client(1), |client, number| {
-            let list = format!("/vault_secrets?limit={}", number + 1);
-            client.get(if number % 2 == 0 { &cached } else { &list }).status
-        });
+        let resolving_one = longest(
+            1,
+            1,
+            || world.client_with(1, &reader),
+            |client, _| client.post("/strongroom/resolve", &resolving()).status,
+        );
+        let together = longest(
+            AT_ONCE,
+            1,
+            || world.client(1),
+            |client, number| {
+                let list = format!("/vault_secrets?limit={}", number + 1);
+                client.get(if number % 2 == 0 { &cached } else { &list }).status
+            },
+        );
         let changed = Instant::now();
         client.post("/vaults", &json!({"name": "never"})).expect_status(503);
         let changed = changed.elapsed();
@@ -121,6 +129,8 @@ fn what_is_in_memory_is_answered_where_that_is_wanted() {
         reader.post("/strongroom/resolve", &resolving()).expect_status(503);
         eprintln!("stale-ok: metadata within {slowest:?}; a value refused after {:?}", asked.elapsed());
         world.proxy.mend();
-        poll("it is well again", || (reader.post("/strongroom/resolve", &resolving()).status == 200).then_some(()));
+        poll("it is well again", || {
+            (reader.post("/strongroom/resolve", &resolving()).status == 200).then_some(())
+        });
     }
 }

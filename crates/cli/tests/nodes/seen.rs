@@ -46,7 +46,9 @@ fn a_change_is_seen_by_the_other_node() {
     took.sort_unstable();
     let at = |percent: usize| took[CHANGES * percent / 100];
     let (p50, p99, longest) = (at(50), at(99), took[CHANGES - 1]);
-    eprintln!("{CHANGES} changes seen by the other node: p50 {p50:?}, p99 {p99:?}, longest {longest:?} (target: p99 {TARGET:?})");
+    eprintln!(
+        "{CHANGES} changes seen by the other node: p50 {p50:?}, p99 {p99:?}, longest {longest:?} (target: p99 {TARGET:?})"
+    );
     // A machine that does other things besides may take longer, but not as long as anybody believes what is in memory.
     assert!(p50 < TARGET && p99 < 5 * TARGET);
 }
@@ -70,7 +72,8 @@ fn a_revoked_key_opens_nothing_on_the_other_node() {
         let key = json!({"grants": [{"action": "manage", "vault": "seen"}, {"action": "resolve", "vault": "seen"}]});
         let key = admin.post("/api_keys", &key).expect_status(201).json();
         let (worked, refused) = revoke(&world, &mut admin, &key, &target, trouble);
-        let after = |at: Option<Duration>| at.map_or("never".to_owned(), |at| format!("{} ms", at.as_millis()));
+        let after =
+            |at: Option<Duration>| at.map_or("never".to_owned(), |at| format!("{} ms", at.as_millis()));
         eprintln!(
             "key revoked, the other node in trouble: {trouble:?}; it worked last after {}, refused first after {}",
             after(worked),

@@ -168,7 +168,7 @@ impl Target {
         }
         let filling = match self.0 {
             Filling::File(filling) => FilledPlace::File(filling.end()?),
-            Filling::Database(filling) => FilledPlace::Database(filling.end().await?),
+            Filling::Database(filling) => FilledPlace::Database(Box::new(filling.end().await?)),
         };
         Ok(Filled { place: filling, tallies })
     }
@@ -189,7 +189,7 @@ pub struct Filled {
 
 enum FilledPlace {
     File(sqlite::Filled),
-    Database(postgres::Filled),
+    Database(Box<postgres::Filled>),
 }
 
 /// A sealed value in a store, and where it belongs.
