@@ -127,11 +127,6 @@ impl Node {
         self.server().process.signal(signal);
     }
 
-    /// What it wrote to its log since it was started.
-    pub(crate) fn log(&self) -> String {
-        self.server().process.stderr()
-    }
-
     fn server(&self) -> &Server {
         self.server.as_ref().expect("it runs")
     }
