@@ -4,7 +4,7 @@
 //! prints its figures (`--nocapture`). `STRONGROOM_NODE_HISTORIES` sets how many histories are checked (60), and
 //! `STRONGROOM_NODE_ROUNDS` how often the faults of a bad day come (1).
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::type_complexity)]
 
 #[path = "nodes/away.rs"]
 mod away;
