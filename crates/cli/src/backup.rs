@@ -99,7 +99,9 @@ fn whole(file: &Path, settings: &Settings) -> Result<ExitCode, Failure> {
 fn refuse_database(settings: &Settings, how: &str) -> Result<(), Failure> {
     let Some(database) = &settings.database else { return Ok(()) };
     let keep = settings.root_key_file.display();
-    let todo = format!("see \"Backup and restore\" in docs/operating.md; the dump holds no root key: keep {keep} too, in another place");
+    let todo = format!(
+        "see \"Backup and restore\" in docs/operating.md; the dump holds no root key: keep {keep} too, in another place"
+    );
     Err(Failure::new(format!("the store is in the database {}, which is {how}", database.options.place()))
         .todo(todo)
         .kind(Kind::Usage))

@@ -44,7 +44,10 @@ impl House {
 
 /// Opens a house that is there already, for a command that changes it: with its folder, which no server may use meanwhile. Of a
 /// database there may be any number of users, so the folder, where only keys are then, is left to them.
-pub(crate) async fn open_existing(settings: &Settings, in_use: &str) -> Result<(Option<Folder>, House), Failure> {
+pub(crate) async fn open_existing(
+    settings: &Settings,
+    in_use: &str,
+) -> Result<(Option<Folder>, House), Failure> {
     let folder = match &settings.database {
         Some(_) => None,
         None => {
@@ -54,7 +57,8 @@ pub(crate) async fn open_existing(settings: &Settings, in_use: &str) -> Result<(
     };
     let (place, ways) = Place::look(settings).await?;
     let Some(ways) = ways else {
-        return Err(Failure::new(format!("there is nothing in the store {place} yet")).todo("start the server on it once"));
+        return Err(Failure::new(format!("there is nothing in the store {place} yet"))
+            .todo("start the server on it once"));
     };
     Ok((folder, open_at(settings, place, Some(ways)).await?))
 }
@@ -195,10 +199,12 @@ async fn install(
         // Of several nodes that start for the first time together, one makes the account.
         Err(Error::Stale) => {
             forget(&path, made.is_some().then_some(&*settings.root_key_file))?;
-            Err(Failure::new("another node has made the account in this database a moment ago").todo(format!(
-                "copy that node's root key file to {}, and start again",
-                settings.root_key_file.display()
-            )))
+            Err(Failure::new("another node has made the account in this database a moment ago").todo(
+                format!(
+                    "copy that node's root key file to {}, and start again",
+                    settings.root_key_file.display()
+                ),
+            ))
         }
         Err(error) => Err(failed().because(error)),
     }

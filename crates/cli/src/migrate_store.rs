@@ -85,7 +85,8 @@ impl MigrateStore {
     }
 
     async fn migrate(&self, from: &Place, to: &Place) -> Result<ExitCode, Failure> {
-        let key_file = self.root_key_file.clone().or_else(|| from.root_key_file()).or_else(|| to.root_key_file());
+        let key_file =
+            self.root_key_file.clone().or_else(|| from.root_key_file()).or_else(|| to.root_key_file());
         let key_file = key_file.ok_or_else(|| Failure::new("no root key file is named"))?;
         // Looked at before anything is written.
         let (account, root_key) = root_key::of_store(&*from.store().await?, &key_file).await?;
@@ -95,7 +96,9 @@ impl MigrateStore {
         let filled = target.fill(&mut source, progress("rows copied")).await.map_err(amid)?;
         let checked = check(&filled, &account, &root_key).await.map_err(|failure| left(failure, to))?;
         if source.was_written().await.map_err(amid)? {
-            let what = format!("{from} was changed while it was copied: the copy is not up to date, and was not accepted");
+            let what = format!(
+                "{from} was changed while it was copied: the copy is not up to date, and was not accepted"
+            );
             return Err(Failure::new(what)
                 .todo("stop its servers, or keep them from being asked for changes and values, and run this again")
                 .kind(Kind::Conflict));
@@ -160,15 +163,20 @@ impl Found {
             self.sample = Some(which);
         } else {
             self.shut += 1;
-            self.first_shut.get_or_insert_with(|| format!("version {} of secret {}", value.version, value.secret));
+            self.first_shut
+                .get_or_insert_with(|| format!("version {} of secret {}", value.version, value.secret));
         }
     }
 
     fn judge(&self) -> Result<(), Failure> {
         let Some(first) = &self.first_shut else { return Ok(()) };
         let all = self.opened + self.shut;
-        let what = format!("{} of {all} values do not open, the first {first}: they were altered in the old store", self.shut);
-        Err(Failure::new(what).todo("put them right there, by an earlier version or from a backup, or delete and purge them"))
+        let what = format!(
+            "{} of {all} values do not open, the first {first}: they were altered in the old store",
+            self.shut
+        );
+        Err(Failure::new(what)
+            .todo("put them right there, by an earlier version or from a backup, or delete and purge them"))
     }
 }
 

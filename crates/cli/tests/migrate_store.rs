@@ -55,7 +55,8 @@ impl Database {
     }
 
     fn args(&self, from: &str, to: &str) -> Vec<String> {
-        let args = ["migrate-store", "--from", from, "--to", to, "--database-password-file", &self.password_file];
+        let args =
+            ["migrate-store", "--from", from, "--to", to, "--database-password-file", &self.password_file];
         args.map(str::to_owned).to_vec()
     }
 
@@ -106,7 +107,9 @@ fn a_store_with_everything_in_it_there_and_back() {
 
     let ran = moves(&database.moved_there(&data));
     assert!(ran.success(), "{}{}", ran.stdout, ran.stderr);
-    for told in ["the log is whole", "values, such as that of ", "of which the first", "strongroom serve --database"] {
+    for told in
+        ["the log is whole", "values, such as that of ", "of which the first", "strongroom serve --database"]
+    {
         assert!(ran.stdout.contains(told), "{}", ran.stdout);
     }
     // Nothing ran on it yet: what comes back is what went there, to the byte.
@@ -169,12 +172,17 @@ fn what_it_cannot_do_is_told() {
     };
     refused(&["--from", &from, "--to", &from], 2, &["both are files", "strongroom backup"]);
     refused(&["--from", &database.url, "--to", &database.url], 2, &["both are databases", "pg_dump"]);
-    let ran = refused(&["--from", &from, "--to", "mysql://u:swordfish@h/d"], 2, &["names no store", "sqlite:"]);
+    let ran =
+        refused(&["--from", &from, "--to", "mysql://u:swordfish@h/d"], 2, &["names no store", "sqlite:"]);
     assert!(!ran.stderr.contains("swordfish"));
     let with_password = database.url.replace("strongroom@", "strongroom:swordfish@");
     let ran = refused(&["--from", &from, "--to", &with_password], 1, &["holds a password"]);
     assert!(!ran.stderr.contains("swordfish"));
-    refused(&["--from", "sqlite:/nowhere/at/all.db", "--to", &database.url], 3, &["there is no store /nowhere"]);
+    refused(
+        &["--from", "sqlite:/nowhere/at/all.db", "--to", &database.url],
+        3,
+        &["there is no store /nowhere"],
+    );
     refused(&["--from", &from, "--to", &database.url], 1, &["nothing can be moved", "password"]);
 
     // There is no store in the database yet.
@@ -189,7 +197,10 @@ fn what_it_cannot_do_is_told() {
     let ran = moves(&elsewhere);
     ran.expect_refusal();
     says(&ran, &["another key than the store was sealed under", "--root-key-file"]);
-    assert_eq!(POSTGRES.run(database.name, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), "0");
+    assert_eq!(
+        POSTGRES.run(database.name, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"),
+        "0"
+    );
 }
 
 /// The byte of a value that was altered in the old store: the log tells nothing of it, but it does not open.
@@ -207,7 +218,10 @@ fn a_value_that_was_altered_before_is_found_and_nothing_is_moved() {
     let to = file.path().join("back.db");
     let ran = moves(&database.moved_back(&to, &data.path().join("root.key")));
     ran.expect_refusal();
-    says(&ran, &["nothing was moved", "2 of 40 values do not open, the first version 1 of secret", "altered"]);
+    says(
+        &ran,
+        &["nothing was moved", "2 of 40 values do not open, the first version 1 of secret", "altered"],
+    );
     assert_eq!(fs::read_dir(file.path()).unwrap().count(), 0, "something is left");
 
     POSTGRES.run(database.name, "UPDATE audit SET canonical = set_byte(canonical, 40, 1) WHERE sequence = 7");
@@ -298,7 +312,8 @@ fn a_move_that_is_killed_is_begun_anew() {
     // The same on the way back.
     let (folder, key) = (private_folder(), data.path().join("root.key"));
     let args = database.moved_back(folder.path(), &key);
-    let slow: Vec<String> = args.iter().map(|arg| if *arg == database.url { slow[4].clone() } else { arg.clone() }).collect();
+    let slow: Vec<String> =
+        args.iter().map(|arg| if *arg == database.url { slow[4].clone() } else { arg.clone() }).collect();
     let file = |name: &str| -> PathBuf { folder.path().join(name) };
     let mut process = spawn(&slow);
     in_the_middle(&database, &mut process, "SELECT \"account\", \"secret\"");
@@ -314,7 +329,9 @@ fn a_move_that_is_killed_is_begun_anew() {
     let key = json!({"grants": [{"action": "resolve", "vault": "prod"}]});
     let key = admin.post("/api_keys", &key).expect_status(201).json();
     let mut client = server.client_with(harness::field(&key, "token"));
-    client.post("/strongroom/resolve", &json!({"secrets": [{"vault": "prod", "name": "s3999"}]})).expect_status(200);
+    client
+        .post("/strongroom/resolve", &json!({"secrets": [{"vault": "prod", "name": "s3999"}]}))
+        .expect_status(200);
     server.stop();
 }
 

@@ -117,11 +117,15 @@ fn restrictions_are_lifted_beside_a_server() {
     let restriction = json!({"type": "api", "ip_policy_ids": [policy["id"]], "enforced": true});
     let made = admin.post("/ip_restrictions?confirm_lockout=true", &restriction).expect_status(201).json();
     admin.get("/self").expect_status(403);
-    assert_eq!(world.does(&["ip-restrictions", "disable"]), format!("{} is not enforced any more\n", field(&made, "id")));
+    assert_eq!(
+        world.does(&["ip-restrictions", "disable"]),
+        format!("{} is not enforced any more\n", field(&made, "id"))
+    );
     poll("the server lets it in", || (admin.get("/self").status == 200).then_some(()));
     // The folder of the server itself is as good: with a database nobody has it for himself.
     let place = ["--database", &world.url, "--database-password-file", &password_file()];
-    let ran = run(&[&["ip-restrictions", "disable", "--data-dir", text(world.data.path())], &place[..]].concat());
+    let ran =
+        run(&[&["ip-restrictions", "disable", "--data-dir", text(world.data.path())], &place[..]].concat());
     assert_eq!(ran.stdout, "No restriction of the API was enforced\n", "{}", ran.stderr);
     world.server.stop();
 }
@@ -131,8 +135,10 @@ fn restrictions_are_lifted_beside_a_server() {
 fn there_is_nothing_to_mend_where_there_is_no_store() {
     POSTGRES.create_database("blank");
     let (url, data) = (POSTGRES.url("blank"), private_folder());
-    let place = ["--data-dir", text(data.path()), "--database", &url, "--database-password-file", &password_file()];
-    for command in [&["ip-restrictions", "disable"][..], &["audit", "verify"], &["audit", "key"], &["doctor"]] {
+    let place =
+        ["--data-dir", text(data.path()), "--database", &url, "--database-password-file", &password_file()];
+    for command in [&["ip-restrictions", "disable"][..], &["audit", "verify"], &["audit", "key"], &["doctor"]]
+    {
         let ran = run(&[command, &place].concat());
         ran.expect_refusal();
     }
@@ -169,9 +175,19 @@ fn key_slots_are_looked_after_beside_a_server() {
 fn the_doctor_looks_at_the_database() {
     let mut postgres = Postgres::start(Options::default().careless().tls());
     postgres.create_database("store");
-    let (data, url, password) = (private_folder(), postgres.url("store"), text(&postgres.password_file()).to_owned());
+    let (data, url, password) =
+        (private_folder(), postgres.url("store"), text(&postgres.password_file()).to_owned());
     let (here, ca) = (text(data.path()).to_owned(), text(&postgres.ca_file()).to_owned());
-    let place = ["--data-dir", &here, "--database", &url, "--database-password-file", &password, "--database-ca", &ca];
+    let place = [
+        "--data-dir",
+        &here,
+        "--database",
+        &url,
+        "--database-password-file",
+        &password,
+        "--database-ca",
+        &ca,
+    ];
     let doctor = |place: &[&str]| run(&[&["doctor"], place].concat());
     let told = doctor(&place);
     told.expect_refusal();
@@ -180,7 +196,13 @@ fn the_doctor_looks_at_the_database() {
     let vault = make_vault(&mut server.client(), "v");
     let told = doctor(&place);
     assert!(told.success(), "{}{}", told.stdout, told.stderr);
-    for word in ["answers: PostgreSQL ", "use TLS", "the audit log is whole", "those of 1 vaults", "opens the root key"] {
+    for word in [
+        "answers: PostgreSQL ",
+        "use TLS",
+        "the audit log is whole",
+        "those of 1 vaults",
+        "opens the root key",
+    ] {
         assert!(told.stdout.contains(word), "no {word:?} in {}", told.stdout);
     }
     server.stop();
@@ -188,7 +210,10 @@ fn the_doctor_looks_at_the_database() {
     let told = doctor(&[&["--data-dir", &here, "--database", &without], &place[4..6]].concat());
     assert!(told.stdout.contains("on this machine"), "{}", told.stdout);
     let id = field(&vault, "id").to_owned();
-    postgres.run("store", "UPDATE vault SET wrapped_key = set_byte(wrapped_key, 20, get_byte(wrapped_key, 20) # 1)");
+    postgres.run(
+        "store",
+        "UPDATE vault SET wrapped_key = set_byte(wrapped_key, 20, get_byte(wrapped_key, 20) # 1)",
+    );
     let told = doctor(&place);
     told.expect_refusal();
     assert!(told.stdout.contains(&format!("the key of vault {id} does not open")), "{}", told.stdout);

@@ -132,8 +132,16 @@ async fn every_row_of_every_table_there_and_back() {
     let (folder, options) = (Folder::new(), database("there_and_back"));
     let (from, to) = (folder.path("from.db"), folder.path("to.db"));
     invented_store(&from);
-    filled(Source::file(&from).unwrap(), Target::database(&options).await.unwrap()).await.accept().await.unwrap();
-    filled(Source::database(&options).await.unwrap(), Target::file(&to).unwrap()).await.accept().await.unwrap();
+    filled(Source::file(&from).unwrap(), Target::database(&options).await.unwrap())
+        .await
+        .accept()
+        .await
+        .unwrap();
+    filled(Source::database(&options).await.unwrap(), Target::file(&to).unwrap())
+        .await
+        .accept()
+        .await
+        .unwrap();
     let (before, after) = (dump(&from), dump(&to));
     assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
     for (table, rows) in &before {
@@ -186,8 +194,10 @@ async fn a_later_write_is_noticed_and_not_copied() {
     let copy = Target::file(&back).unwrap().fill(&mut source, |_| ()).await.unwrap();
     assert!(source.was_written().await.unwrap());
     copy.accept().await.unwrap();
-    let least: i64 =
-        Connection::open(&back).unwrap().query_row("SELECT min(position) FROM webhook", [], |row| row.get(0)).unwrap();
+    let least: i64 = Connection::open(&back)
+        .unwrap()
+        .query_row("SELECT min(position) FROM webhook", [], |row| row.get(0))
+        .unwrap();
     assert_eq!(least, 999_503);
 }
 
@@ -218,7 +228,8 @@ async fn a_copy_that_was_not_accepted_is_no_store_and_begun_anew() {
     assert!(matches!(Target::file(&to), Err(MoveError::UnderWay(_))));
     let copy = filled(Source::database(&options).await.unwrap(), target).await;
     drop(copy);
-    let left: Vec<_> = std::fs::read_dir(folder.0.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(folder.0.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("to.db")), "{left:?}");
 }
 
@@ -228,7 +239,10 @@ async fn what_is_altered_on_the_way_is_found() {
     let from = folder.path("from.db");
     invented_store(&from);
     for (change, table) in [
-        ("UPDATE version SET ciphertext = ciphertext || '\\x00' WHERE number = (SELECT min(number) FROM version)", "version"),
+        (
+            "UPDATE version SET ciphertext = ciphertext || '\\x00' WHERE number = (SELECT min(number) FROM version)",
+            "version",
+        ),
         ("UPDATE \"user\" SET role = 'admin' WHERE account = 5", "user"),
         ("DELETE FROM answer WHERE account = 5", "answer"),
         ("UPDATE audit_head SET pruned_by = 8", "audit_head"),
@@ -237,6 +251,9 @@ async fn what_is_altered_on_the_way_is_found() {
         let copy = begun_anew(&options).await.fill(&mut source, |_| ()).await.unwrap();
         SERVER.run("altered", change);
         let found = copy.read_back(|_| ()).await.unwrap_err();
-        assert!(matches!(found, MoveError::Differs { table: differs, .. } if differs == table), "{table}: {found}");
+        assert!(
+            matches!(found, MoveError::Differs { table: differs, .. } if differs == table),
+            "{table}: {found}"
+        );
     }
 }

@@ -14,7 +14,9 @@ pub(super) async fn look(database: &Database) -> (Option<PostgresStore>, Vec<Fin
     };
     let place = store.place();
     let reached = match store.program_version().await {
-        Ok(version) => Good(format!("the database {place} answers: PostgreSQL {version}, its tables are of this version")),
+        Ok(version) => Good(format!(
+            "the database {place} answers: PostgreSQL {version}, its tables are of this version"
+        )),
         Err(error) => not_opened(OpenError::Database { place: place.to_owned(), source: error }),
     };
     let findings = vec![reached, tls(database)];
@@ -23,13 +25,17 @@ pub(super) async fn look(database: &Database) -> (Option<PostgresStore>, Vec<Fin
 
 fn not_opened(error: OpenError) -> Finding {
     let todo = match &error {
-        OpenError::Older { found: 0, .. } => "strongroom serve makes one there, strongroom migrate-store moves one there",
+        OpenError::Older { found: 0, .. } => {
+            "strongroom serve makes one there, strongroom migrate-store moves one there"
+        }
         OpenError::Older { .. } => "start the server of this version on it once",
         OpenError::Newer { .. } => "use a later version",
         _ => "see that it runs, that --database names it, and that its password is right",
     };
     let what = match &error {
-        OpenError::Older { place, found: 0, .. } => Failure::new(format!("there is no store in the database {place}")),
+        OpenError::Older { place, found: 0, .. } => {
+            Failure::new(format!("there is no store in the database {place}"))
+        }
         _ => Failure::new("the database cannot be used").because(error),
     };
     Bad(what.to_string(), todo.into())
@@ -41,7 +47,8 @@ fn tls(database: &Database) -> Finding {
         (true, _) => Good("connections to the database use TLS, and its certificate is checked".into()),
         (false, true) => Good("the database is on this machine: connections to it use no TLS".into()),
         (false, false) => Warning(
-            "connections to the database need not use TLS: who is between may read and alter what passes".into(),
+            "connections to the database need not use TLS: who is between may read and alter what passes"
+                .into(),
             "leave sslmode out of --database, or set it to verify-full".into(),
         ),
     }

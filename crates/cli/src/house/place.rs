@@ -65,8 +65,8 @@ impl fmt::Display for Place {
 
 /// The account and the key slots of a store in a file, if it has an account.
 async fn ways_of_file(path: &Path) -> Result<Option<Ways>, Failure> {
-    let store =
-        SqliteStore::open_to_read(path).map_err(|error| Failure::new("the store cannot be read").because(error))?;
+    let store = SqliteStore::open_to_read(path)
+        .map_err(|error| Failure::new("the store cannot be read").because(error))?;
     // A first start that was cut off leaves a file with nothing in it.
     if store.is_blank().map_err(unreadable)? {
         return Ok(None);

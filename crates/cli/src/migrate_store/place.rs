@@ -50,7 +50,11 @@ pub(super) enum Place {
 }
 
 /// The database that is named.
-pub(super) fn given(url: &str, password_file: Option<PathBuf>, ca: Option<PathBuf>) -> Result<Place, Failure> {
+pub(super) fn given(
+    url: &str,
+    password_file: Option<PathBuf>,
+    ca: Option<PathBuf>,
+) -> Result<Place, Failure> {
     let options = settings::connect(url, password_file.as_deref())?;
     let options = match &ca {
         Some(ca) => options.authorities(ca),

@@ -81,11 +81,13 @@ impl Furnished {
         self.count += 1;
         let vault = client.post("/vaults", &json!({"name": format!("later-{}", self.count)}));
         let vault = vault.expect_status(201).json();
-        let secret = client.post("/vault_secrets", &secret_in(&vault, "new", "new")).expect_status(201).json();
+        let secret =
+            client.post("/vault_secrets", &secret_in(&vault, "new", "new")).expect_status(201).json();
         let path = format!("/vault_secrets/{}", field(&secret, "id"));
         client.patch(&path, &json!({"value": "newer"})).expect_status(200);
         let mut resolver = server.client_with(&self.resolver);
-        let given = resolver.get(&format!("/strongroom/values?vault=later-{}", self.count)).expect_status(200).json();
+        let given =
+            resolver.get(&format!("/strongroom/values?vault=later-{}", self.count)).expect_status(200).json();
         assert_eq!(given["secrets"][0]["value"], "newer");
     }
 }
@@ -102,9 +104,7 @@ fn pruned(data: &Path) {
     let old = field(&last, "event_timestamp").parse::<Timestamp>().unwrap() + SignedDuration::from_secs(2);
     poll("the events get old", || (now() > old).then_some(()));
     let server = Server::start_with(data, &["--keep-audit-for", "1s"]);
-    poll("the log is pruned", || {
-        (audit_events(data)[0]["sequence"].as_u64().unwrap() > 1).then_some(())
-    });
+    poll("the log is pruned", || (audit_events(data)[0]["sequence"].as_u64().unwrap() > 1).then_some(()));
     server.stop();
 }
 
@@ -134,7 +134,9 @@ fn versions(client: &mut Client, prod: &Value) -> Vec<Value> {
 
 /// A deleted secret of a vault that stays, and a deleted vault with one.
 fn deleted(client: &mut Client, prod: &Value, secrets: &[Value]) -> Value {
-    client.patch(&format!("/strongroom/vaults/{}", field(prod, "id")), &json!({"keep_versions": 5})).expect_status(200);
+    client
+        .patch(&format!("/strongroom/vaults/{}", field(prod, "id")), &json!({"keep_versions": 5}))
+        .expect_status(200);
     client.delete(&format!("/vault_secrets/{}", field(&secrets[2], "id"))).expect_status(204);
     let gone = make_vault(client, "gone");
     let inside = client.post("/vault_secrets", &secret_in(&gone, "inside", "v")).expect_status(201).json();
@@ -173,7 +175,12 @@ fn webhook(client: &mut Client) {
         let found = client.get(&format!("{path}/deliveries")).expect_status(200).json();
         (!found["deliveries"].as_array().unwrap().is_empty()).then_some(())
     });
-    client.patch(&path, &json!({"active": false, "secret": "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="})).expect_status(200);
+    client
+        .patch(
+            &path,
+            &json!({"active": false, "secret": "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="}),
+        )
+        .expect_status(200);
 }
 
 fn answered(server: &Server) -> (Value, Value) {

@@ -119,7 +119,11 @@ async fn check_webhooks(
 }
 
 /// Opens the keys of the vaults that are deleted and can be brought back.
-async fn add_deleted(store: &dyn Store, root_key: &RootKey, opened: &mut Opened) -> Result<Result<(), Broken>> {
+async fn add_deleted(
+    store: &dyn Store,
+    root_key: &RootKey,
+    opened: &mut Opened,
+) -> Result<Result<(), Broken>> {
     let mut before = None;
     loop {
         let query = Query { page: Page { before, limit: PageLimit::MAX }, filter: None, scope: None };

@@ -16,10 +16,10 @@ use strongroom_domain::store::Store;
 use strongroom_domain::{Error, Result};
 
 use crate::{postgres, sqlite};
-pub(crate) use row::{Cell, Row};
 use row::Tally;
-pub(crate) use tables::{Kind, RESOLVED, TABLES, Table, quoted};
+pub(crate) use row::{Cell, Row};
 use tables::{DELETED_SECRET, SECRET, VERSION};
+pub(crate) use tables::{Kind, RESOLVED, TABLES, Table, quoted};
 
 /// Rows that are read and written at a time.
 pub(crate) const PAGE: usize = 256;
@@ -145,7 +145,11 @@ impl Target {
     ///
     /// # Errors
     /// [`MoveError::Read`], [`MoveError::Write`].
-    pub async fn fill(mut self, source: &mut Source, mut progress: impl FnMut(u64)) -> Result<Filled, MoveError> {
+    pub async fn fill(
+        mut self,
+        source: &mut Source,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Filled, MoveError> {
         let (mut tallies, mut copied) = (Vec::new(), 0);
         for table in TABLES {
             let (mut tally, mut after) = (Tally::default(), None);
@@ -219,7 +223,9 @@ impl Filled {
     pub async fn read_back(&self, mut look: impl FnMut(&Value)) -> Result<u64, MoveError> {
         let mut moment = match &self.place {
             FilledPlace::File(filled) => Moment::File(sqlite::Snapshot::take(filled.path())?),
-            FilledPlace::Database(filled) => Moment::Database(filled.snapshot().await.map_err(MoveError::Read)?),
+            FilledPlace::Database(filled) => {
+                Moment::Database(filled.snapshot().await.map_err(MoveError::Read)?)
+            }
         };
         let (mut vaults, mut all) = (HashMap::new(), 0);
         for (table, copied) in TABLES.iter().zip(&self.tallies) {
@@ -228,7 +234,8 @@ impl Filled {
                 let rows = moment.page(table, after.as_ref()).await.map_err(MoveError::Read)?;
                 for row in &rows {
                     tally.add(row);
-                    look_at(table, row, &mut vaults, &mut look).ok_or_else(|| MoveError::Read(corrupt(table)))?;
+                    look_at(table, row, &mut vaults, &mut look)
+                        .ok_or_else(|| MoveError::Read(corrupt(table)))?;
                 }
                 after = rows.last().cloned();
                 if rows.len() < PAGE {
@@ -268,7 +275,8 @@ fn look_at(
         VERSION => {
             let secret = SecretId::new(id(1)?);
             let bytes = |index: usize| Some(row.get(index)?.bytes()?.to_vec());
-            let sealed = SealedValue { wrapped_key: WrappedKey::from_bytes(bytes(4)?), ciphertext: bytes(5)? };
+            let sealed =
+                SealedValue { wrapped_key: WrappedKey::from_bytes(bytes(4)?), ciphertext: bytes(5)? };
             let version = u32::try_from(row.get(2)?.int()?).ok()?;
             look(&Value { secret, vault: vaults.get(&secret).copied(), version, sealed });
         }

@@ -77,7 +77,10 @@ mod tests {
         assert_eq!(tally(&rows), tally(&[row(2, "b"), row(1, "a")]));
         assert_ne!(tally(&rows), tally(&[row(1, "b"), row(2, "a")]));
         assert_ne!(tally(&rows), tally(&rows[..1]));
-        assert_ne!(tally(&[row(1, "a")]), tally(&[vec![Cell::Int(1), Cell::Bytes(b"a".to_vec()), Cell::Null]]));
+        assert_ne!(
+            tally(&[row(1, "a")]),
+            tally(&[vec![Cell::Int(1), Cell::Bytes(b"a".to_vec()), Cell::Null]])
+        );
         assert_ne!(tally(&[row(1, "a")]), tally(&[vec![Cell::Int(1), Cell::Text("a".into()), Cell::Int(0)]]));
     }
 }

@@ -74,11 +74,22 @@ pub(crate) const TABLES: &[Table] = &[
             ("root_keyed_at", Int),
         ],
     ),
-    table("user", 2, &[("account", Int), ("id", Bytes), ("email", Text), ("role", Text), ("created_at", Int)]),
+    table(
+        "user",
+        2,
+        &[("account", Int), ("id", Bytes), ("email", Text), ("role", Text), ("created_at", Int)],
+    ),
     table(
         "service_user",
         2,
-        &[("account", Int), ("id", Bytes), ("name", Text), ("active", Bool), ("created_at", Int), ("revision", Int)],
+        &[
+            ("account", Int),
+            ("id", Bytes),
+            ("name", Text),
+            ("active", Bool),
+            ("created_at", Int),
+            ("revision", Int),
+        ],
     ),
     table(
         "api_key",

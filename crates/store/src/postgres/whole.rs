@@ -105,7 +105,8 @@ impl Filling {
             return Ok(());
         }
         let columns = table.columns.iter().enumerate();
-        let columns: Option<Vec<Column>> = columns.map(|(index, (_, kind))| Column::of(rows, index, *kind)).collect();
+        let columns: Option<Vec<Column>> =
+            columns.map(|(index, (_, kind))| Column::of(rows, index, *kind)).collect();
         let columns = columns.ok_or_else(|| corrupt(table))?;
         let typed: Vec<(&(dyn ToSql + Sync), Type)> = columns.iter().map(Column::typed).collect();
         self.session.execute_once(&statement(table), &typed).await.map(drop)
@@ -142,7 +143,8 @@ async fn set_version(session: &Session, version: u64) -> Result<()> {
 /// Sees to it that there is nothing: takes away what was left unfinished. Says whether it is so.
 async fn make_empty(session: &Session, version: u64) -> Result<bool> {
     // Who makes an account waits for this row, and then finds that there is one.
-    let records: u64 = session.query_one("SELECT sequence FROM audit_head WHERE id = 1 FOR UPDATE", &[]).await?;
+    let records: u64 =
+        session.query_one("SELECT sequence FROM audit_head WHERE id = 1 FOR UPDATE", &[]).await?;
     if version == UNFINISHED {
         let tables: Vec<String> =
             TABLES.iter().filter(|table| !table.one_row).map(|table| quoted(table.name)).collect();

@@ -179,7 +179,9 @@ impl Filling {
     pub(crate) fn end(self) -> Result<Filled, MoveError> {
         let Self { connection, part } = self;
         let ended = resolved::set_upto(&connection).and_then(|_| connection.execute_batch("COMMIT"));
-        ended.and_then(|()| connection.close().map_err(|(_, error)| error)).map_err(|error| MoveError::Write(plain(error)))?;
+        ended
+            .and_then(|()| connection.close().map_err(|(_, error)| error))
+            .map_err(|error| MoveError::Write(plain(error)))?;
         Ok(Filled { part })
     }
 }
