@@ -188,7 +188,7 @@ fn what_it_cannot_do_is_told() {
     // There is no store in the database yet.
     let ran = moves(&database.moved_back(&data.path().join("new.db"), &data.path().join("root.key")));
     ran.expect_refusal();
-    says(&ran, &["cannot be read", "version 0"]);
+    says(&ran, &["there is no store in the database", "migrate-store moves one there"]);
 
     // Another root key opens nothing, and nothing is written then.
     let other = seeded(1);
@@ -276,7 +276,7 @@ fn a_store_that_is_changed_meanwhile_is_not_moved() {
     )
     .wait();
     refused.expect_refusal();
-    says(&refused, &["was not finished", "strongroom migrate-store once more"]);
+    says(&refused, &["was not moved to the end", "strongroom migrate-store once more"]);
     assert!(!node.path().join("root.key").exists());
 
     // A server that is only read does not keep it from being moved.

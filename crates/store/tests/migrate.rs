@@ -46,7 +46,7 @@ fn invented((table, column, kind, may_be_null): (&str, &str, &str, bool), row: u
         (0..length).map(|at| ((row * 7 + at * 3 + salt) % 251) as u8).collect()
     };
     match (column, kind) {
-        _ if may_be_null && row % 3 == 0 => Value::Null,
+        _ if may_be_null && row.is_multiple_of(3) => Value::Null,
         ("active" | "dead" | "enforced", _) => Value::Integer(number % 2),
         // What a reader takes apart when it begins.
         ("root_key" | "retired_root_key", _) => Value::Blob(bytes(8)),
@@ -206,10 +206,11 @@ async fn a_copy_that_was_not_accepted_is_no_store_and_begun_anew() {
     let (folder, options) = (Folder::new(), database("unfinished"));
     let from = folder.path("from.db");
     invented_store(&from);
-    // Cut off while it is filled: nothing is there.
+    // Cut off while it is filled: nothing is there, and no server makes a store of it.
     drop(Target::database(&options).await.unwrap());
+    assert!(matches!(PostgresStore::open(&options).await, Err(OpenError::Unfinished { .. })));
     assert_eq!(SERVER.run("unfinished", "SELECT count(*) FROM vault"), "0");
-    let copy = filled(Source::file(&from).unwrap(), Target::database(&options).await.unwrap()).await;
+    let copy = filled(Source::file(&from).unwrap(), begun_anew(&options).await).await;
     // While it is looked at nobody else begins.
     assert!(matches!(Target::database(&options).await, Err(MoveError::UnderWay(_))));
     for opened in [PostgresStore::open(&options).await, PostgresStore::open_current_to_read(&options).await] {

@@ -119,7 +119,7 @@ fn versions(client: &mut Client, prod: &Value) -> Vec<Value> {
         let mut body = secret_in(prod, &format!("s{number}"), &format!("value {number}.1"));
         body["description"] = json!(format!("the {number}. \"one\" \u{1f511}"));
         body["metadata"] = json!("{\"owner\": \"ops\"}");
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             body["expires_at"] = json!("2100-01-01T00:00:00Z");
         }
         let secret = client.post("/vault_secrets", &body).expect_status(201).json();
