@@ -235,6 +235,23 @@ async fn a_copy_that_was_not_accepted_is_no_store_and_begun_anew() {
 }
 
 #[tokio::test]
+async fn a_text_that_a_database_cannot_keep_is_told() {
+    let (folder, options) = (Folder::new(), database("nul"));
+    let from = folder.path("from.db");
+    invented_store(&from);
+    let change = "UPDATE secret SET metadata = 'a' || char(0) || 'b' WHERE account = 300";
+    assert_eq!(Connection::open(&from).unwrap().execute(change, []).unwrap(), 1);
+    let mut source = Source::file(&from).unwrap();
+    let Err(MoveError::Write(error)) =
+        Target::database(&options).await.unwrap().fill(&mut source, |_| ()).await
+    else {
+        panic!("it was taken");
+    };
+    let told = std::error::Error::source(&error).unwrap().to_string();
+    assert!(told.contains("the table secret has a text with a NUL"), "{told}");
+}
+
+#[tokio::test]
 async fn what_is_altered_on_the_way_is_found() {
     let (folder, options) = (Folder::new(), database("altered"));
     let from = folder.path("from.db");

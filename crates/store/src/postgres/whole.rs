@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strongroom_domain::Result;
+use strongroom_domain::{Error, Result};
 use tokio_postgres::types::{ToSql, Type};
 
 use super::PostgresStore;
@@ -108,6 +108,9 @@ impl Filling {
         if rows.is_empty() {
             return Ok(());
         }
+        if rows.iter().flatten().any(|cell| matches!(cell, Cell::Text(text) if text.contains('\0'))) {
+            return Err(Error::Internal(Box::new(Nul(table.name))));
+        }
         let columns = table.columns.iter().enumerate();
         let columns: Option<Vec<Column>> =
             columns.map(|(index, (_, kind))| Column::of(rows, index, *kind)).collect();
@@ -173,10 +176,18 @@ async fn make_empty(session: &Session, version: u64) -> Result<bool> {
 
 /// Whether there is no store. Who makes an account waits for the row that is locked here, and then finds that there is one.
 async fn is_empty(session: &Session) -> Result<bool> {
-    let records: u64 = session.query_one("SELECT sequence FROM audit_head WHERE id = 1 FOR UPDATE", &[]).await?;
+    let records: u64 =
+        session.query_one("SELECT sequence FROM audit_head WHERE id = 1 FOR UPDATE", &[]).await?;
     let account: bool = session.query_one("SELECT EXISTS (SELECT 1 FROM account)", &[]).await?;
     Ok(records == 0 && !account)
 }
+
+/// A file may hold what a database cannot: an early version took it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "a row of the table {0} has a text with a NUL, which PostgreSQL cannot keep: change it in the old store first"
+)]
+struct Nul(&'static str);
 
 /// The statement that writes rows, each column an array.
 fn statement(table: &Table) -> String {
