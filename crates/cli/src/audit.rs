@@ -22,7 +22,7 @@ use strongroom_store::sqlite::SqliteStore;
 
 use crate::failure::Failure;
 use crate::remote;
-use crate::settings::{Place, Settings};
+use crate::settings::{Place, Settings, unusable};
 use crate::{folder, root_key};
 
 #[derive(Subcommand)]
@@ -164,14 +164,13 @@ async fn open(place: Place) -> Result<Arc<dyn Store>, Failure> {
 
 /// The store of an installation, to be read: a file in its data folder, or a database.
 pub(crate) async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
-    let failed = || Failure::new("the store cannot be read");
     if let Some(database) = &settings.database {
         let store = PostgresStore::open_current_to_read(&database.options).await;
-        return Ok(Arc::new(store.map_err(|error| failed().because(error))?));
+        return Ok(Arc::new(store.map_err(unusable)?));
     }
     let path = folder::existing_store(&settings.data_dir)?;
     let store = SqliteStore::open_current_to_read(&path);
-    Ok(Arc::new(store.map_err(|error| failed().because(error))?))
+    Ok(Arc::new(store.map_err(|error| Failure::new("the store cannot be read").because(error))?))
 }
 
 fn unreadable(error: strongroom_domain::Error) -> Failure {

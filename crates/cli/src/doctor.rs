@@ -145,7 +145,8 @@ async fn log_key(store: &dyn Store) -> Option<Finding> {
     }
 }
 
-const FROM_BACKUP: &str = "restore a backup: strongroom restore FILE --data-dir EMPTY-FOLDER";
+const FROM_BACKUP: &str =
+    "restore a backup: strongroom restore FILE --data-dir EMPTY-FOLDER, or pg_restore for a database";
 
 fn unreadable(what: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Finding {
     let told = Failure::new(format!("{what} cannot be read")).because(error).to_string();

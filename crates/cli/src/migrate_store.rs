@@ -14,7 +14,7 @@ use strongroom_store::migrate::{Filled, MoveError, Value};
 
 use crate::audit::{block_on, events, progress};
 use crate::failure::{Failure, Kind};
-use crate::{hygiene, root_key};
+use crate::{hygiene, root_key, settings};
 use place::{Named, Place, given};
 
 pub(crate) const HELP: &str = "Examples:
@@ -205,6 +205,7 @@ fn failure(what: &str, error: MoveError) -> Failure {
             .because(error)
             .todo("name a database without a store, or a file that does not exist: nothing is overwritten")
             .kind(Kind::Conflict),
+        MoveError::Database(error) => settings::unusable(error).amid(what),
         MoveError::UnderWay(_) => failure.because(error).todo("wait for it to end").kind(Kind::Conflict),
         error => failure.because(error),
     }

@@ -20,7 +20,7 @@ use crate::failure::Failure;
 use crate::units::{self, Age, Bytes, Ranges, Span, Time, Times};
 use crate::{folder, second_place};
 
-pub(crate) use database::{Database, connect};
+pub(crate) use database::{Database, connect, unusable};
 
 const DATA_DIR: &str = "strongroom-data";
 const ROOT_KEY: &str = "root.key";

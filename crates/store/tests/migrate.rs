@@ -206,10 +206,11 @@ async fn a_copy_that_was_not_accepted_is_no_store_and_begun_anew() {
     let (folder, options) = (Folder::new(), database("unfinished"));
     let from = folder.path("from.db");
     invented_store(&from);
-    // Cut off while it is filled: nothing is there.
+    // Cut off while it is filled: nothing is there, and no server makes a store of it.
     drop(Target::database(&options).await.unwrap());
+    assert!(matches!(PostgresStore::open(&options).await, Err(OpenError::Unfinished { .. })));
     assert_eq!(SERVER.run("unfinished", "SELECT count(*) FROM vault"), "0");
-    let copy = filled(Source::file(&from).unwrap(), Target::database(&options).await.unwrap()).await;
+    let copy = filled(Source::file(&from).unwrap(), begun_anew(&options).await).await;
     // While it is looked at nobody else begins.
     assert!(matches!(Target::database(&options).await, Err(MoveError::UnderWay(_))));
     for opened in [PostgresStore::open(&options).await, PostgresStore::open_current_to_read(&options).await] {
@@ -231,6 +232,23 @@ async fn a_copy_that_was_not_accepted_is_no_store_and_begun_anew() {
     let left: Vec<_> =
         std::fs::read_dir(folder.0.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("to.db")), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_text_that_a_database_cannot_keep_is_told() {
+    let (folder, options) = (Folder::new(), database("nul"));
+    let from = folder.path("from.db");
+    invented_store(&from);
+    let change = "UPDATE secret SET metadata = 'a' || char(0) || 'b' WHERE account = 300";
+    assert_eq!(Connection::open(&from).unwrap().execute(change, []).unwrap(), 1);
+    let mut source = Source::file(&from).unwrap();
+    let Err(MoveError::Write(error)) =
+        Target::database(&options).await.unwrap().fill(&mut source, |_| ()).await
+    else {
+        panic!("it was taken");
+    };
+    let told = std::error::Error::source(&error).unwrap().to_string();
+    assert!(told.contains("the table secret has a text with a NUL"), "{told}");
 }
 
 #[tokio::test]

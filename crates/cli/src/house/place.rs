@@ -12,7 +12,7 @@ use strongroom_store::sqlite::SqliteStore;
 use crate::failure::Failure;
 use crate::folder;
 use crate::root_key::Ways;
-use crate::settings::Settings;
+use crate::settings::{Settings, unusable};
 
 /// A store that was looked at. To open it for writing may already change it, so that is done only once it is known what opens
 /// its root key.
@@ -29,11 +29,7 @@ impl Place {
             let ways = if path.exists() { ways_of_file(&path).await? } else { None };
             return Ok((Self::File(path), ways));
         };
-        let store = PostgresStore::connect(&database.options).await.map_err(|error| {
-            Failure::new("the database cannot be used")
-                .because(error)
-                .todo("see that it runs, that --database names it, and that its password is right")
-        })?;
+        let store = PostgresStore::connect(&database.options).await.map_err(unusable)?;
         let ways = if store.is_blank() { None } else { Ways::of(&store).await.map_err(unreadable)? };
         Ok((Self::Database { store, stale_ok: database.stale_ok }, ways))
     }

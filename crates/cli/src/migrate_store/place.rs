@@ -96,16 +96,16 @@ impl Place {
 
     /// The store, to be read.
     pub(super) async fn store(&self) -> Result<Arc<dyn Store>, Failure> {
-        let failed = || Failure::new(format!("{self} cannot be read"));
         match self {
             Self::File(path) => {
+                let failed = || Failure::new(format!("{self} cannot be read"));
                 self.must_exist(path)?;
                 let store = SqliteStore::open_current_to_read(path);
                 Ok(Arc::new(store.map_err(|error| failed().because(error))?))
             }
             Self::Database { options, .. } => {
                 let store = PostgresStore::open_current_to_read(options).await;
-                Ok(Arc::new(store.map_err(|error| failed().because(error))?))
+                Ok(Arc::new(store.map_err(settings::unusable)?))
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use strongroom_slots::is_private;
-use strongroom_store::postgres;
+use strongroom_store::postgres::{self, OpenError};
 use zeroize::Zeroizing;
 
 use super::Options;
@@ -65,6 +65,25 @@ pub(crate) fn connect(url: &str, password_file: Option<&Path>) -> Result<postgre
         Some(path) => Ok(options.password(password(path)?.as_bytes())),
         None => Ok(options),
     }
+}
+
+/// Why the store in a database cannot be used, and what to do about it.
+pub(crate) fn unusable(error: OpenError) -> Failure {
+    if let OpenError::Older { place, found: 0, .. } = &error {
+        return Failure::new(format!("there is no store in the database {place}"))
+            .todo("strongroom serve makes one there, strongroom migrate-store moves one there");
+    }
+    let todo = match &error {
+        OpenError::Older { .. } => "start the server of this version on it once",
+        OpenError::Newer { .. } => "use a later version",
+        OpenError::Unfinished { .. } => {
+            "run strongroom migrate-store once more, which begins it anew, or use another database"
+        }
+        OpenError::Options(_) | OpenError::Database { .. } => {
+            "see that it runs, that --database names it, and that its password is right"
+        }
+    };
+    Failure::new("the database cannot be used").because(error).todo(todo)
 }
 
 /// The password in a file that only its owner may read, without the line's end.

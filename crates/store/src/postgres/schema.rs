@@ -48,8 +48,7 @@ pub enum OpenError {
     },
     /// A store was to be moved there, which was not finished.
     #[error(
-        "the database at {place} holds a copy of a store that was not finished, which nobody is to use: run strongroom \
-         migrate-store once more, which begins it anew"
+        "the database at {place} holds a part of a store that is being moved there, or was not moved to the end: nobody is to use it"
     )]
     Unfinished {
         /// Which one.

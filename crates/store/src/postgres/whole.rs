@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strongroom_domain::Result;
+use strongroom_domain::{Error, Result};
 use tokio_postgres::types::{ToSql, Type};
 
 use super::PostgresStore;
@@ -89,11 +89,15 @@ impl Filling {
             store.migrate().await?;
         }
         let store = Arc::new(store);
-        let session = begin(&store).await.map_err(MoveError::Write)?;
-        let taken = session.query_opt(VERSION, &[], |row| get(row, 0)).await.map_err(MoveError::Write)?;
-        // The row is another's who holds it.
-        let Some(version) = taken else { return Err(MoveError::UnderWay(store.place.clone())) };
+        // Marked before anything is written, so that no server begins with it meanwhile.
+        let (session, version) = begin(&store).await?;
         if !make_empty(&session, version).await.map_err(MoveError::Write)? {
+            return Err(MoveError::Occupied(store.place.clone()));
+        }
+        set_version(&session, UNFINISHED).await.map_err(MoveError::Write)?;
+        commit(&session).await.map_err(MoveError::Write)?;
+        let session = begin_again(&store).await?;
+        if !is_empty(&session).await.map_err(MoveError::Write)? {
             return Err(MoveError::Occupied(store.place.clone()));
         }
         Ok(Self { store, session })
@@ -104,6 +108,9 @@ impl Filling {
         if rows.is_empty() {
             return Ok(());
         }
+        if rows.iter().flatten().any(|cell| matches!(cell, Cell::Text(text) if text.contains('\0'))) {
+            return Err(Error::Internal(Box::new(Nul(table.name))));
+        }
         let columns = table.columns.iter().enumerate();
         let columns: Option<Vec<Column>> =
             columns.map(|(index, (_, kind))| Column::of(rows, index, *kind)).collect();
@@ -112,27 +119,43 @@ impl Filling {
         self.session.execute_once(&statement(table), &typed).await.map(drop)
     }
 
-    /// Commits all of it, marked as not finished.
+    /// Commits all of it.
     pub(crate) async fn end(self) -> Result<Filled, MoveError> {
         let Self { store, session } = self;
-        set_version(&session, UNFINISHED).await.map_err(MoveError::Write)?;
-        session.command("COMMIT").await.map_err(MoveError::Write)?;
-        // Held again while it is looked at, so that no other begins anew meanwhile.
-        session.command("BEGIN").await.map_err(MoveError::Write)?;
-        match session.query_opt(VERSION, &[], |row| get::<u64>(row, 0)).await.map_err(MoveError::Write)? {
-            Some(UNFINISHED) => Ok(Filled { store, session }),
-            _ => Err(MoveError::UnderWay(store.place.clone())),
-        }
+        commit(&session).await.map_err(MoveError::Write)?;
+        // Held while it is looked at too, so that no other begins anew meanwhile.
+        let session = begin_again(&store).await?;
+        Ok(Filled { store, session })
     }
 }
 
-const VERSION: &str = "SELECT version FROM store_version WHERE id = 1 FOR UPDATE SKIP LOCKED";
+/// Begins a transaction that holds the row of the version, and says which that is.
+async fn begin(store: &PostgresStore) -> Result<(Session, u64), MoveError> {
+    const HOLD: &str = "SELECT version FROM store_version WHERE id = 1 FOR UPDATE SKIP LOCKED";
+    let begun = async {
+        let session = store.pool().session().await?;
+        session.set_unclean(true);
+        session.command("BEGIN").await?;
+        let version = session.query_opt(HOLD, &[], |row| get(row, 0)).await?;
+        Ok((session, version))
+    };
+    let (session, version) = begun.await.map_err(MoveError::Write)?;
+    // The row is there: if it is not found, another holds it.
+    Ok((session, version.ok_or_else(|| MoveError::UnderWay(store.place.clone()))?))
+}
 
-async fn begin(store: &PostgresStore) -> Result<Session> {
-    let session = store.pool().session().await?;
-    session.set_unclean(true);
-    session.command("BEGIN").await?;
-    Ok(session)
+/// The same for the next part of a move.
+async fn begin_again(store: &PostgresStore) -> Result<Session, MoveError> {
+    match begin(store).await? {
+        (session, UNFINISHED) => Ok(session),
+        _ => Err(MoveError::UnderWay(store.place.clone())),
+    }
+}
+
+async fn commit(session: &Session) -> Result<()> {
+    session.command("COMMIT").await?;
+    session.set_unclean(false);
+    Ok(())
 }
 
 async fn set_version(session: &Session, version: u64) -> Result<()> {
@@ -142,18 +165,29 @@ async fn set_version(session: &Session, version: u64) -> Result<()> {
 
 /// Sees to it that there is nothing: takes away what was left unfinished. Says whether it is so.
 async fn make_empty(session: &Session, version: u64) -> Result<bool> {
-    // Who makes an account waits for this row, and then finds that there is one.
+    if version != UNFINISHED {
+        return Ok(version == KNOWN && is_empty(session).await?);
+    }
+    let tables = TABLES.iter().filter(|table| !table.one_row).map(|table| quoted(table.name));
+    session.command(&format!("TRUNCATE {}", tables.collect::<Vec<_>>().join(", "))).await?;
+    session.execute("UPDATE audit_head SET sequence = 0", &[], plain).await?;
+    Ok(true)
+}
+
+/// Whether there is no store. Who makes an account waits for the row that is locked here, and then finds that there is one.
+async fn is_empty(session: &Session) -> Result<bool> {
     let records: u64 =
         session.query_one("SELECT sequence FROM audit_head WHERE id = 1 FOR UPDATE", &[]).await?;
-    if version == UNFINISHED {
-        let tables: Vec<String> =
-            TABLES.iter().filter(|table| !table.one_row).map(|table| quoted(table.name)).collect();
-        session.command(&format!("TRUNCATE {}", tables.join(", "))).await?;
-        return Ok(true);
-    }
     let account: bool = session.query_one("SELECT EXISTS (SELECT 1 FROM account)", &[]).await?;
-    Ok(records == 0 && !account && version == KNOWN)
+    Ok(records == 0 && !account)
 }
+
+/// A file may hold what a database cannot: an early version took it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "a row of the table {0} has a text with a NUL, which PostgreSQL cannot keep: change it in the old store first"
+)]
+struct Nul(&'static str);
 
 /// The statement that writes rows, each column an array.
 fn statement(table: &Table) -> String {
@@ -231,8 +265,6 @@ impl Filled {
     /// Takes the mark away.
     pub(crate) async fn accept(self) -> Result<()> {
         set_version(&self.session, KNOWN).await?;
-        self.session.command("COMMIT").await?;
-        self.session.set_unclean(false);
-        Ok(())
+        commit(&self.session).await
     }
 }
