@@ -3,8 +3,11 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
+use strongroom_domain::store::Store;
+use strongroom_store::postgres::{self, PostgresStore};
+use strongroom_store::sqlite::SqliteStore;
 use strongroom_testbed::{Options, Postgres};
 
 const DATABASE: &str = "stores";
@@ -39,6 +42,22 @@ pub(crate) fn settings(args: &[&str]) -> Vec<(&'static str, String)> {
         ],
         _ => Vec::new(),
     }
+}
+
+/// The store of a data folder, to be read.
+pub(crate) async fn open_to_read(data: &Path) -> Arc<dyn Store> {
+    if !is_postgres() {
+        return Arc::new(SqliteStore::open_to_read(&data.join("strongroom.db")).unwrap());
+    }
+    let options = postgres::Options::parse(&SERVER.schema_url(DATABASE, &schema_of(data))).unwrap();
+    let options = options.password(SERVER.password().as_bytes());
+    Arc::new(PostgresStore::open_current_to_read(&options).await.unwrap())
+}
+
+/// The folder that the database's server keeps everything in, its log too, with all that it holds in memory written to it.
+pub(crate) fn folder() -> PathBuf {
+    SERVER.run(DATABASE, "CHECKPOINT");
+    SERVER.data_folder().to_owned()
 }
 
 fn schema_of(data: &Path) -> String {
