@@ -1,7 +1,7 @@
 """Runs the official Python and Rust clients, the replayed requests of the others, and a receiver of webhooks against a real
 server.
 
-    run.py --bin PATH --venvs DIR
+    run.py --bin PATH --venvs DIR [--database URL --password-file FILE]
 
 Each version of the Python client, and the library of Standard Webhooks, gets a virtual environment below DIR, made when it is missing; the Rust client is built
 by cargo. The server gets a fresh data folder and ends with this script. The last line is `N passed, N failed`; the exit
@@ -41,13 +41,13 @@ def python_with(venvs, package):
 
 
 @contextlib.contextmanager
-def serving(binary):
-    """A server on a fresh data folder: its URL and its first key."""
+def serving(binary, store):
+    """A server on a fresh data folder, told where its store is: its URL and its first key."""
     with tempfile.TemporaryDirectory() as folder:
         data, log = pathlib.Path(folder, "data"), pathlib.Path(folder, "log")
         command = [str(binary), "serve", "--data-dir", str(data), "--listen", "127.0.0.1:0"]
         # Webhooks are received on this machine.
-        command += ["--webhooks-allow-private"]
+        command += ["--webhooks-allow-private", *store]
         settings = {name: value for name, value in os.environ.items() if not name.startswith("STRONGROOM_")}
         with log.open("w") as output:
             server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=settings)
@@ -92,12 +92,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bin", required=True, type=pathlib.Path, help="the strongroom binary")
     parser.add_argument("--venvs", required=True, type=pathlib.Path, help="folder of the virtual environments")
+    parser.add_argument("--database", metavar="URL", help="a new PostgreSQL database for the server's store")
+    parser.add_argument("--password-file", metavar="FILE", help="the file with the database's password")
     arguments = parser.parse_args()
+    store = ["--database", arguments.database] if arguments.database else []
+    store += ["--database-password-file", arguments.password_file] if arguments.password_file else []
     venvs = arguments.venvs.resolve()
     clients = [python_with(venvs, client) for client in CLIENTS]
     receiver = python_with(venvs, RECEIVER)
     passed = failed = 0
-    with serving(arguments.bin.resolve()) as (url, key):
+    with serving(arguments.bin.resolve(), store) as (url, key):
         scripts = [[str(python), str(HERE / "python" / "client_test.py")] for python in clients]
         scripts += [RUST_CLIENT, [sys.executable, str(HERE / "replay.py")]]
         scripts += [[str(receiver), str(HERE / "python" / "webhook_test.py")]]

@@ -11,6 +11,7 @@ mod fuzz;
 mod generate;
 mod http;
 mod micro;
+mod postgres;
 mod process;
 mod server;
 mod setup;

@@ -41,7 +41,7 @@ impl Step {
 }
 
 /// The cheap steps come first, so that a slip is known early.
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step::new("fmt", "the code is formatted", &[], steps::fmt),
     Step::new("clippy", "no lint of the compiler, of clippy or of ours fires", &[], steps::clippy),
     Step::new("docs", "the crates' documentation builds without a warning", &[], steps::docs),
@@ -51,6 +51,12 @@ const STEPS: [Step; 12] = [
         "the tests of every crate, the crash test in its short form",
         &[Need::Postgres, Need::Python],
         steps::unit,
+    ),
+    Step::new(
+        "nodes",
+        "the server and the program do on PostgreSQL what they do on a file",
+        &[Need::Postgres],
+        steps::nodes,
     ),
     Step::new(
         "slots",
@@ -65,7 +71,12 @@ const STEPS: [Step; 12] = [
         &[Need::Python, Need::Systemd],
         steps::deploy,
     ),
-    Step::new("compat", "the official clients work, unmodified", &[Need::Python], steps::compat),
+    Step::new(
+        "compat",
+        "the official clients work, unmodified, on a file and on PostgreSQL",
+        &[Need::Postgres, Need::Python],
+        steps::compat,
+    ),
     Step::new(
         "schemathesis",
         "no answer to an invented request is a 5xx",

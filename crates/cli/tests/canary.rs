@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use harness::files::{contents, root_key};
 use harness::rng::Rng;
-use harness::{Process, Reply, Request, Server, field, first_key, http, private_folder, run, text};
+use harness::{Process, Reply, Request, Server, database, field, first_key, http, private_folder, run, text};
 use search::{Haystacks, Needle, base64, forms, hex, html_escaped, json_escaped, key_forms, percent};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -87,6 +87,18 @@ impl Run {
         assert!(ran.success(), "{name}: {}", ran.stderr);
         self.seen.add(format!("{name}, stdout"), ran.stdout);
         self.seen.add(format!("{name}, stderr"), ran.stderr);
+    }
+
+    /// A database is not copied by the program, and its files are looked at where they are.
+    fn add_backup(&mut self, backup: &Path, data_dir: &[&str]) {
+        let args = [&["backup", text(backup)][..], data_dir].concat();
+        if !database::is_postgres() {
+            return self.add_output("backup", &args);
+        }
+        let refused = run(&args);
+        refused.expect_refusal();
+        self.seen.add("backup, stderr", refused.stderr);
+        self.add_files("of the database", &database::folder());
     }
 
     fn add_files(&mut self, when: &str, folder: &Path) {
@@ -288,7 +300,7 @@ fn collect_the_rest(world: &mut Run) {
     world.add_output("audit verify", &[&["audit", "verify"][..], &data_dir].concat());
     world.add_output("doctor", &[&["doctor"][..], &data_dir].concat());
     world.add_output("config show", &[&["config", "show"][..], &data_dir].concat());
-    world.add_output("backup", &[&["backup", text(&backup)][..], &data_dir].concat());
+    world.add_backup(&backup, &data_dir);
     world.add_files("while it runs", backup.parent().unwrap());
     let first_output = world.server.process.stdout();
     world.seen.add("the first start's stdout", first_output);

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Args;
 use crate::build::{for_tests, ordinary_members};
+use crate::postgres::Postgres;
 use crate::process::{cargo, command, run};
 use crate::server::{Server, scratch};
 use crate::{Result, bench, deploy, fuzz, generate, setup};
@@ -34,6 +35,29 @@ pub(super) fn unit(_: &Args) -> Result {
     run(cargo(["test", "--no-fail-fast"]).args(ordinary_members()).env("STRONGROOM_TEST_BAO", openbao))
 }
 
+/// The tests of the server, and those of the program that are about no file, with their stores in PostgreSQL. The snapshots of
+/// answers are the same.
+pub(super) fn nodes(_: &Args) -> Result {
+    /// What is about a file of the store's own: copies of it, reading it, a limit to its size.
+    const OF_FILES: [&str; 5] = [
+        "a_cursor_from_before_a_restore_is_refused",
+        "nothing_is_given_when_the_disk_is_full",
+        "a_full_disk_repeats_no_message",
+        "a_disk_that_is_full_in_the_middle",
+        "the_root_key_is_rotated_and_the_old_one_is_gone",
+    ];
+    const OF_PROGRAM: [&str; 9] =
+        ["canary", "concurrency", "resolve", "feed", "webhooks", "rotation", "metrics", "expiry", "revoked"];
+    let on_postgres = |package: &str, tests: &[&str]| {
+        let mut test = cargo(["test", "--no-fail-fast", "--package", package]);
+        test.args(tests.iter().flat_map(|name| ["--test", name])).arg("--");
+        test.args(OF_FILES.iter().flat_map(|name| ["--skip", name]));
+        run(test.env("STRONGROOM_TEST_STORE", "postgres").env("STRONGROOM_ROTATION_CRASHES", "2"))
+    };
+    on_postgres("strongroom-server", &["routes", "authorisation", "deliveries", "grants"])?;
+    on_postgres("strongroom-cli", &OF_PROGRAM)
+}
+
 /// The kinds of key slots that builds of their own have, against what stands for their services.
 pub(super) fn slots(_: &Args) -> Result {
     let features = ["--package", "strongroom-slots", "--features", "pkcs11,aws-kms"];
@@ -53,9 +77,16 @@ pub(super) fn deploy(_: &Args) -> Result {
 
 pub(super) fn compat(_: &Args) -> Result {
     let strongroom = for_tests()?;
-    let mut clients = command("python3");
-    clients.arg("compat/run.py").arg("--bin").arg(&strongroom).arg("--venvs").arg(setup::venvs());
-    run(&mut clients)
+    let clients = |store: &[&str]| {
+        let mut clients = command("python3");
+        clients.arg("compat/run.py").arg("--bin").arg(&strongroom).arg("--venvs").arg(setup::venvs());
+        run(clients.args(store))
+    };
+    clients(&[])?;
+    let postgres = Postgres::start(&scratch("compat")?)?;
+    let place = postgres.create_database("compat")?;
+    clients(&["--database", &place.url, "--password-file", &place.password_file.display().to_string()])?;
+    postgres.stop()
 }
 
 pub(super) fn schemathesis(_: &Args) -> Result {

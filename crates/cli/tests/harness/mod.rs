@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses the part it needs")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub(crate) mod database;
 pub(crate) mod files;
 pub(crate) mod http;
 pub(crate) mod process;

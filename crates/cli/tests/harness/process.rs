@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{Client, first_key, poll, text};
+use super::{Client, database, first_key, poll, text};
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_strongroom");
 
@@ -55,6 +55,7 @@ impl Process {
         let file = |name| Stdio::from(File::create(output.path().join(name)).unwrap());
         command.args(args).stdin(Stdio::null()).stdout(file("stdout")).stderr(file("stderr"));
         forget_settings(&mut command);
+        command.envs(database::settings(args));
         command.env("NO_COLOR", "1").env("HOME", output.path()).envs(env.iter().copied());
         Self { child: command.spawn().expect("the binary starts"), output }
     }

@@ -9,10 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use strongroom_domain::page::{Page, PageLimit, Query};
-use strongroom_domain::store::{KeySlotStore, RotationStore, Store};
-use strongroom_store::sqlite::SqliteStore;
 
-use crate::harness::{Client, Server, field, make_vault};
+use crate::harness::{Client, Server, database, field, make_vault};
 
 /// Versions that each secret has.
 const VERSIONS: usize = 3;
@@ -182,7 +180,7 @@ impl Values {
 pub(crate) fn sealed_root_keys(data: &Path) -> Vec<Vec<u8>> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let store = SqliteStore::open_to_read(&data.join("strongroom.db")).unwrap();
+        let store = database::open_to_read(data).await;
         let account = store.account_find().await.unwrap().unwrap().id;
         let slots = store.key_slot_list(account).await.unwrap();
         slots.into_iter().map(|slot| slot.sealed.message).collect()
@@ -193,7 +191,7 @@ pub(crate) fn sealed_root_keys(data: &Path) -> Vec<Vec<u8>> {
 pub(crate) fn assert_no_old_key(data: &Path) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let store = SqliteStore::open_to_read(&data.join("strongroom.db")).unwrap();
+        let store = database::open_to_read(data).await;
         let account = store.account_find().await.unwrap().unwrap().id;
         assert_eq!(store.rotation_list(account).await.unwrap(), []);
         let mut before = None;

@@ -184,6 +184,12 @@ impl Postgres {
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
+    /// Where its files are.
+    #[must_use]
+    pub fn data_folder(&self) -> &Path {
+        &self.data
+    }
+
     /// What it wrote to its log.
     #[must_use]
     pub fn log(&self) -> String {
