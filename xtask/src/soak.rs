@@ -40,14 +40,18 @@ pub(crate) enum Command {
 
 pub(crate) fn run(command: &Command) -> Result {
     match command {
-        Command::Crash { count } => long_form("crash", "crash", &[("STRONGROOM_CRASHES", &count.to_string())]),
+        Command::Crash { count } => {
+            long_form("crash", "crash", &[("STRONGROOM_CRASHES", &count.to_string())])
+        }
         Command::Rotation { count } => {
             long_form("rotation", "killed", &[("STRONGROOM_ROTATION_CRASHES", &count.to_string())])
         }
         Command::Nodes { histories, rounds } => {
             let (histories, rounds) = (histories.to_string(), rounds.to_string());
-            let settings =
-                [("STRONGROOM_NODE_HISTORIES", histories.as_str()), ("STRONGROOM_NODE_ROUNDS", rounds.as_str())];
+            let settings = [
+                ("STRONGROOM_NODE_HISTORIES", histories.as_str()),
+                ("STRONGROOM_NODE_ROUNDS", rounds.as_str()),
+            ];
             long_form("nodes", "", &settings)
         }
         Command::Fuzz { minutes } => fuzz::all_targets(minutes * 60),

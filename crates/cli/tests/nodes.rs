@@ -14,9 +14,9 @@ mod check;
 mod clocks;
 #[path = "nodes/database.rs"]
 mod database;
+mod harness;
 #[path = "nodes/histories.rs"]
 mod histories;
-mod harness;
 #[path = "nodes/load.rs"]
 mod load;
 #[path = "nodes/lost_commits.rs"]

@@ -21,7 +21,11 @@ pub(crate) fn assert_whole(secrets: &[Value]) {
 
 fn mark_of(secret: &Value) -> &str {
     let mark = field(secret, "name");
-    assert_eq!((field(secret, "description"), field(secret, "metadata")), (mark, mark), "half applied: {secret}");
+    assert_eq!(
+        (field(secret, "description"), field(secret, "metadata")),
+        (mark, mark),
+        "half applied: {secret}"
+    );
     mark
 }
 
@@ -42,9 +46,8 @@ pub(crate) fn assert_same(world: &World) -> Vec<Value> {
         assert_eq!(told(first, each), told(second, each));
     }
     // Nobody makes anything now but the readers' last events, which are in the log before they are answered.
-    let events = |client: &mut Client| {
-        list_all(client, "/strongroom/audit_events?order=oldest", "audit_events")
-    };
+    let events =
+        |client: &mut Client| list_all(client, "/strongroom/audit_events?order=oldest", "audit_events");
     assert_eq!(told(first, events), told(second, events));
     events(first)
 }
@@ -70,7 +73,10 @@ pub(crate) fn all_is_well(world: &World, load: &Load, writers: &[Writer]) {
     let mut asker = Asker::new(load, 0, &load.token);
     for writer in writers {
         for mark in &writer.unknown_creations {
-            assert!(matches!(writer.ask_to_create(&mut asker, mark), Told::Done(_)), "asked again for {mark}");
+            assert!(
+                matches!(writer.ask_to_create(&mut asker, mark), Told::Done(_)),
+                "asked again for {mark}"
+            );
         }
     }
     let events = assert_same(world);
@@ -83,13 +89,18 @@ pub(crate) fn all_is_well(world: &World, load: &Load, writers: &[Writer]) {
     let resolved = count(&events, "secret_resolved.v0", &load.read) as u64;
     let (sure, maybe) = (&load.resolved, &load.maybe_resolved);
     let (sure, maybe) = (sure.load(Ordering::Relaxed), maybe.load(Ordering::Relaxed));
-    assert!((sure..=sure + maybe).contains(&resolved), "{resolved} values given out; {sure}, perhaps {maybe} more");
+    assert!(
+        (sure..=sure + maybe).contains(&resolved),
+        "{resolved} values given out; {sure}, perhaps {maybe} more"
+    );
 }
 
 /// What the log tells of each secret in writers' vaults.
 fn logged(events: &[Value]) -> BTreeMap<String, Vec<Change>> {
     let mut logged: BTreeMap<String, Vec<Change>> = BTreeMap::new();
-    for event in events.iter().filter(|event| event["object"]["name"].as_str().is_some_and(|n| n.starts_with("w"))) {
+    for event in
+        events.iter().filter(|event| event["object"]["name"].as_str().is_some_and(|n| n.starts_with("w")))
+    {
         let kind = [CREATED, UPDATED, DELETED].into_iter().find(|kind| event["event_type"] == *kind);
         if let Some(kind) = kind {
             let change = (kind, mark_of(&event["object"]).to_owned());
@@ -117,7 +128,11 @@ fn check_writers(events: &[Value], writers: &[Writer], client: &mut Client) {
         if *last != DELETED {
             let target = format!("/strongroom/secrets/{id}/versions");
             let versions = client.get(&target).expect_status(200).json();
-            assert_eq!(versions["versions"][0]["version"].as_u64(), Some(told.len() as u64), "{id}: {versions}");
+            assert_eq!(
+                versions["versions"][0]["version"].as_u64(),
+                Some(told.len() as u64),
+                "{id}: {versions}"
+            );
         }
     }
     // What is left was made without an answer, once each.
@@ -147,7 +162,8 @@ fn check_counter(events: &[Value], load: &Load, writers: &[Writer], client: &mut
         assert_eq!(field(&event["object"], "metadata"), number.to_string(), "{event}");
         assert!(marks.insert(field(&event["object"], "description").to_owned()), "counted twice: {event}");
     }
-    let all = |of: fn(&Writer) -> &BTreeSet<String>| writers.iter().flat_map(of).cloned().collect::<BTreeSet<_>>();
+    let all =
+        |of: fn(&Writer) -> &BTreeSet<String>| writers.iter().flat_map(of).cloned().collect::<BTreeSet<_>>();
     let (sure, maybe) = (all(|writer| &writer.counted), all(|writer| &writer.maybe_counted));
     assert!(sure.is_subset(&marks), "lost: {:?}", sure.difference(&marks));
     let more: BTreeSet<_> = marks.difference(&sure).cloned().collect();

@@ -62,7 +62,10 @@ fn the_database_fails_over_to_a_synchronous_standby() {
         promoted.promote();
         let begun = Instant::now();
         load.more_of_both(1);
-        eprintln!("database failed over: changes of both nodes after {:?} (since the promotion)", begun.elapsed());
+        eprintln!(
+            "database failed over: changes of both nodes after {:?} (since the promotion)",
+            begun.elapsed()
+        );
         // The old one is gone for good.
         world.postgres = promoted;
     });

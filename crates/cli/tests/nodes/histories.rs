@@ -29,11 +29,21 @@ struct Held {
 
 #[derive(Debug, Clone, Copy)]
 enum Op {
-    Create { mark: u64 },
+    Create {
+        mark: u64,
+    },
     /// With an expected mark, only if it has that one.
-    Update { made: u64, mark: u64, expected: Option<u64> },
-    Read { made: u64 },
-    Delete { made: u64 },
+    Update {
+        made: u64,
+        mark: u64,
+        expected: Option<u64>,
+    },
+    Read {
+        made: u64,
+    },
+    Delete {
+        made: u64,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +65,9 @@ impl Named {
             Op::Create { .. } => (state, Answer::Exists),
             Op::Update { made, mark, expected } => match found(made) {
                 None => (state, Answer::Missing),
-                Some(held) if expected.is_some_and(|expected| expected != held.mark) => (state, Answer::Stale),
+                Some(held) if expected.is_some_and(|expected| expected != held.mark) => {
+                    (state, Answer::Stale)
+                }
                 Some(_) => (Some(Held { made, mark }), Answer::Has(mark)),
             },
             Op::Read { made } => (state, found(made).map_or(Answer::Missing, |held| Answer::Has(held.mark))),
@@ -133,7 +145,9 @@ impl Player<'_> {
                 body["vault_name"] = json!("histories");
                 (None, "POST", "/vault_secrets".to_owned(), Some(body))
             }
-            Op::Update { made, mark, expected } => (expected.map(tag), "PATCH", target(made), Some(body(mark))),
+            Op::Update { made, mark, expected } => {
+                (expected.map(tag), "PATCH", target(made), Some(body(mark)))
+            }
             Op::Read { made } => (None, "PATCH", target(made), Some(json!({}))),
             Op::Delete { made } => (None, "DELETE", target(made), None),
         };
@@ -183,12 +197,17 @@ fn changes_by_way_of_two_nodes_are_linearizable() {
         });
         let history = history.calls();
         calls += history.len();
-        lost += history.iter().filter(|call| matches!(call.answer, Some(Answer::Stale | Answer::Missing))).count();
+        lost += history
+            .iter()
+            .filter(|call| matches!(call.answer, Some(Answer::Stale | Answer::Missing)))
+            .count();
         linear::check(&Named, &history)
             .unwrap_or_else(|violation| panic!("history {number}, STRONGROOM_SEED={seed}: {violation}"));
     }
     let took = begun.elapsed();
-    eprintln!("{histories} histories of {calls} operations in {took:?}: all linearizable; {lost} operations came too late");
+    eprintln!(
+        "{histories} histories of {calls} operations in {took:?}: all linearizable; {lost} operations came too late"
+    );
     assert!(lost as u64 > histories, "the clients hardly met");
     let events = list_all(&mut world.client(0), "/strongroom/audit_events", "audit_events");
     assert_chain_holds(&world, events.len());

@@ -154,7 +154,10 @@ impl Load {
         let figures = [0, 1].map(|node| {
             let noted = self.acknowledged[node].lock().unwrap();
             let (pause, slowest) = (noted.pause.as_millis(), noted.slowest.as_millis());
-            format!("node {node}: {} acknowledged, longest pause {pause} ms, slowest answer {slowest} ms", noted.count)
+            format!(
+                "node {node}: {} acknowledged, longest pause {pause} ms, slowest answer {slowest} ms",
+                noted.count
+            )
         });
         let unanswered = self.unanswered.load(Ordering::Relaxed);
         eprintln!("{title}: {:.1} s; {}; {unanswered} left open", took.as_secs_f64(), figures.join("; "));
@@ -207,7 +210,13 @@ impl<'a> Asker<'a> {
     }
 
     /// The answer, if any came.
-    fn ask(&mut self, headers: &[(&str, &str)], method: &str, target: &str, body: Option<&Value>) -> Option<Reply> {
+    fn ask(
+        &mut self,
+        headers: &[(&str, &str)],
+        method: &str,
+        target: &str,
+        body: Option<&Value>,
+    ) -> Option<Reply> {
         let address = || self.load.addresses[self.node].get();
         let mut client = self.client.take().unwrap_or_else(|| Client::new(&address(), self.token));
         let reply = client.try_call_with(headers, method, target, body).ok()?;

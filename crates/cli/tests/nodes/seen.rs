@@ -48,7 +48,9 @@ fn a_change_is_seen_by_the_other_node() {
     took.sort_unstable();
     let at = |percent: usize| took[CHANGES * percent / 100];
     let (p50, p99, longest) = (at(50), at(99), took[CHANGES - 1]);
-    eprintln!("{CHANGES} changes seen by the other node: p50 {p50:?}, p99 {p99:?}, longest {longest:?} (target: p99 {TARGET:?})");
+    eprintln!(
+        "{CHANGES} changes seen by the other node: p50 {p50:?}, p99 {p99:?}, longest {longest:?} (target: p99 {TARGET:?})"
+    );
     // A machine that does other things besides may take longer, but not as long as anybody believes what is in memory.
     assert!(p50 < TARGET && p99 < 5 * TARGET);
 }
@@ -153,7 +155,8 @@ fn revoke(
         assert!(other.is_none(), "{other:?}");
         let worked = || asked.iter().filter(|asked| asked.status == 200);
         let after = |at: Instant| at.checked_duration_since(revoked);
-        let refused = asked.iter().filter(|asked| asked.status != 200).filter_map(|asked| after(asked.answered));
+        let refused =
+            asked.iter().filter(|asked| asked.status != 200).filter_map(|asked| after(asked.answered));
         Revoked {
             worked: worked().filter_map(|asked| after(asked.at)).max(),
             ended: worked().filter_map(|asked| after(asked.answered)).max(),

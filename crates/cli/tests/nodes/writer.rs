@@ -128,7 +128,8 @@ impl Writer {
         let known = self.secrets.get_mut(id).unwrap();
         let only_if = [("if-match", known.etag.as_str())];
         let headers = if self.rng.below(2) == 0 { &only_if[..] } else { &[] };
-        let told = asker.change(headers, "PATCH", &format!("/vault_secrets/{id}"), Some(&body_of(&mark)), 200);
+        let told =
+            asker.change(headers, "PATCH", &format!("/vault_secrets/{id}"), Some(&body_of(&mark)), 200);
         match told {
             Told::Done(reply) => {
                 assert_eq!(field(&reply.json(), "metadata"), mark, "another's change in the answer");
