@@ -23,6 +23,7 @@ pub(crate) struct Args {}
 pub(crate) fn run(_: &Args) -> Result {
     install(&[
         Need::Cxx,
+        Need::Faketime,
         Need::Postgres,
         Need::Python,
         Need::SoftHsm,
@@ -43,6 +44,8 @@ pub(crate) fn run(_: &Args) -> Result {
 pub(crate) enum Need {
     /// A C++ compiler, for libFuzzer's runtime.
     Cxx,
+    /// A library that sets the clock of one process.
+    Faketime,
     /// A PostgreSQL server, which a program reaches with the password that it was given.
     Postgres,
     /// Python with its `venv`, for the official client and the API test tools.
@@ -61,6 +64,7 @@ impl Need {
     fn is_met(self) -> bool {
         match self {
             Self::Cxx => succeeds("c++", &["--version"]),
+            Self::Faketime => succeeds("sh", &["-c", "command -v faketime"]),
             Self::Postgres => succeeds("sh", &["-c", "ls /usr/lib/postgresql/*/bin/initdb"]),
             Self::Python => succeeds("python3", &["-c", "import ensurepip, venv"]),
             Self::SoftHsm => succeeds("softhsm2-util", &["--version"]),
@@ -73,6 +77,7 @@ impl Need {
     fn packages(self) -> &'static [&'static str] {
         match self {
             Self::Cxx => &["g++"],
+            Self::Faketime => &["faketime"],
             Self::Postgres => &["postgresql"],
             Self::Python => &["python3", "python3-venv"],
             Self::SoftHsm => &["softhsm2"],

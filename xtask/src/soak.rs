@@ -6,7 +6,7 @@ use crate::{Result, fuzz};
 /// Run the long form of a test.
 #[derive(clap::Subcommand)]
 #[command(
-    after_help = "Examples:\n  cargo xtask soak crash --count 5000\n  cargo xtask soak rotation --count 2000\n  cargo xtask soak fuzz --minutes 480"
+    after_help = "Examples:\n  cargo xtask soak crash --count 5000\n  cargo xtask soak rotation --count 2000\n  cargo xtask soak nodes --histories 10000 --rounds 50\n  cargo xtask soak fuzz --minutes 480"
 )]
 pub(crate) enum Command {
     /// Kill the server under load, again and again, and look for lost changes.
@@ -21,6 +21,15 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 500)]
         count: u32,
     },
+    /// Have bad days of two nodes over one PostgreSQL, again and again, and check histories of what they were asked.
+    Nodes {
+        /// How many histories are checked.
+        #[arg(long, default_value_t = 1000)]
+        histories: u32,
+        /// How often the faults of each bad day come.
+        #[arg(long, default_value_t = 20)]
+        rounds: u32,
+    },
     /// Run every fuzz target for a long time.
     Fuzz {
         /// How long each target runs.
@@ -31,15 +40,27 @@ pub(crate) enum Command {
 
 pub(crate) fn run(command: &Command) -> Result {
     match command {
-        Command::Crash { count } => killed(("crash", "crash"), "STRONGROOM_CRASHES", *count),
-        Command::Rotation { count } => killed(("rotation", "killed"), "STRONGROOM_ROTATION_CRASHES", *count),
+        Command::Crash { count } => {
+            long_form("crash", "crash", &[("STRONGROOM_CRASHES", &count.to_string())])
+        }
+        Command::Rotation { count } => {
+            long_form("rotation", "killed", &[("STRONGROOM_ROTATION_CRASHES", &count.to_string())])
+        }
+        Command::Nodes { histories, rounds } => {
+            let (histories, rounds) = (histories.to_string(), rounds.to_string());
+            let settings = [
+                ("STRONGROOM_NODE_HISTORIES", histories.as_str()),
+                ("STRONGROOM_NODE_ROUNDS", rounds.as_str()),
+            ];
+            long_form("nodes", "", &settings)
+        }
         Command::Fuzz { minutes } => fuzz::all_targets(minutes * 60),
     }
 }
 
-/// Runs the tests that kill the server, with a count of their own.
-fn killed((test, which): (&str, &str), setting: &str, count: u32) -> Result {
+/// Runs tests whose names have this in them, with settings of their own.
+fn long_form(test: &str, which: &str, settings: &[(&str, &str)]) -> Result {
     let mut tests =
         cargo(["test", "--package", "strongroom-cli", "--test", test, "--", "--nocapture", which]);
-    run_command(tests.env(setting, count.to_string()))
+    run_command(tests.envs(settings.iter().copied()))
 }

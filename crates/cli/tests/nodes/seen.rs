@@ -78,7 +78,7 @@ fn a_revoked_key_opens_nothing_on_the_other_node() {
             "key revoked, the other node in trouble: {trouble:?}; the last request that it worked for was sent after {worked:?} \
              and answered after {ended:?}; refused first after {refused:?}"
         );
-        assert!(worked.is_none_or(|worked| worked < REVOKED), "{trouble:?}: it worked after {worked:?}");
+        assert!(ended.is_none_or(|ended| ended < REVOKED), "{trouble:?}: it worked after {ended:?}");
     }
 }
 
@@ -94,7 +94,7 @@ struct Asked {
 struct Revoked {
     /// When the last request was sent that it worked for.
     worked: Option<Duration>,
-    /// When the last request was answered that it worked for: one that was let in before may have waited for the database.
+    /// When the last request was answered that it worked for: one that was let in before may wait for the database.
     ended: Option<Duration>,
     /// When the first one was refused.
     refused: Duration,

@@ -134,9 +134,13 @@ impl App {
         self.try_again(|| async {
             let targets = self.value_find(caller, references).await?;
             let tag = tag(&targets);
-            let values =
-                if knows(&tag) { None } else { Some(self.value_open(caller, &targets, client).await?) };
-            Ok(Resolution { tag, values })
+            if knows(&tag) {
+                return Ok(Resolution { tag, values: None });
+            }
+            let values = self.value_open(caller, &targets, client).await?;
+            // The events may have waited for the store: whoever lost the right meanwhile gets nothing.
+            must_resolve(&self.refreshed(caller).await?, &targets)?;
+            Ok(Resolution { tag, values: Some(values) })
         })
         .await
     }

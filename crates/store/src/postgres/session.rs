@@ -102,7 +102,17 @@ impl Pool {
 
     /// Reads the rows of a list, whose statement is made for it and not kept.
     pub(super) async fn walk(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>> {
-        self.session().await?.walk(sql, values).await
+        let session = self.session().await?;
+        let mut walking = std::pin::pin!(session.walk(sql, values));
+        if let Ok(rows) = tokio::time::timeout(DEADLINE, &mut walking).await {
+            return rows;
+        }
+        // A long one is waited for, but not a database that answers nothing at all.
+        if let Err(error) = self.query("SELECT 1", &[]).await {
+            session.set_unclean(true);
+            return Err(error);
+        }
+        walking.await
     }
 }
 
