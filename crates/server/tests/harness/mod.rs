@@ -4,7 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses the part it needs")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod place;
+pub(crate) mod place;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -41,7 +41,6 @@ use strongroom_server::{Front, Settings, Shared};
 use tempfile::TempDir;
 
 use place::Placed;
-pub(crate) use place::is_postgres;
 
 /// Where every request comes from.
 const PEER: Peer = Peer {

@@ -1,6 +1,7 @@
 use insta::assert_snapshot;
 
-use crate::harness::{Call, World, is_postgres};
+use crate::harness::place::is_postgres;
+use crate::harness::{Call, World};
 use crate::seen_call;
 
 #[tokio::test]
