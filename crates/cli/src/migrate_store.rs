@@ -18,14 +18,16 @@ use crate::{hygiene, root_key, settings};
 use place::{Named, Place, given};
 
 pub(crate) const HELP: &str = "Examples:
-  strongroom migrate-store --from sqlite:/var/lib/strongroom --to postgres://strongroom@db.example.com/strongroom \\
+  strongroom migrate-store --from sqlite:/var/lib/strongroom \\
+    --to postgres://strongroom@db.example.com/strongroom \\
     --database-password-file /etc/strongroom/db-password
-  strongroom migrate-store --from postgres://strongroom@db.example.com/strongroom --to sqlite:/var/lib/strongroom-2/ \\
-    --root-key-file /var/lib/strongroom/root.key
+  strongroom migrate-store --from postgres://strongroom@db.example.com/strongroom \\
+    --to sqlite:/var/lib/strongroom-2/ --root-key-file /var/lib/strongroom/root.key
 
-The old store is only read. Its server may run, as long as nothing is changed: what is changed meanwhile is noticed, and nothing is
-moved then. The new place must be empty. No server starts on it before every row was compared, the audit log verified and every
-value opened; a copy that was cut off is begun anew by the same command.";
+The old store is only read. Its server may run as long as nothing is changed: what is changed
+meanwhile is noticed, and nothing is moved then. The new place must be empty. No server starts on
+it before every row was compared, the audit log verified and every value opened. A copy that was
+cut off is begun anew by the same command.";
 
 #[derive(Args)]
 pub(crate) struct MigrateStore {
