@@ -128,3 +128,34 @@ fn as_owner(program: &Path) -> Result<Command> {
     command.stdin(Stdio::null());
     Ok(command)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_starts_and_has_databases_with_a_password_until_it_is_stopped() {
+        let folder = std::env::temp_dir().join(format!("xtask-postgres-{}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        let postgres = Postgres::start(&folder).unwrap();
+        let place = postgres.create_database("one").unwrap();
+        let ask = |password: &str| {
+            let mut psql = Command::new(postgres.programs.join("psql"));
+            psql.args([
+                "-XAtqw",
+                "-d",
+                &place.url,
+                "-c",
+                "SELECT current_user || ' ' || current_setting('fsync')",
+            ]);
+            psql.env("PGPASSWORD", password).output().unwrap()
+        };
+        let answer = ask(&fs::read_to_string(&place.password_file).unwrap());
+        assert_eq!(String::from_utf8_lossy(&answer.stdout), "strongroom on\n", "{answer:?}");
+        assert!(!ask("another").status.success());
+        let port = postgres.port;
+        postgres.stop().unwrap();
+        assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
+        fs::remove_dir_all(folder).unwrap();
+    }
+}

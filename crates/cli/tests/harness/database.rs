@@ -54,10 +54,12 @@ pub(crate) async fn open_to_read(data: &Path) -> Arc<dyn Store> {
     Arc::new(PostgresStore::open_current_to_read(&options).await.unwrap())
 }
 
-/// The folder that the database's server keeps everything in, its log too, with all that it holds in memory written to it.
-pub(crate) fn folder() -> PathBuf {
+/// The folders with the files of all stores, and with the log of the database's server; all that it held in memory is written.
+pub(crate) fn folders() -> [PathBuf; 2] {
     SERVER.run(DATABASE, "CHECKPOINT");
-    SERVER.data_folder().to_owned()
+    let own =
+        SERVER.run(DATABASE, "SELECT 'base/' || oid FROM pg_database WHERE datname = current_database()");
+    [own.as_str(), "pg_wal"].map(|folder| SERVER.data_folder().join(folder))
 }
 
 fn schema_of(data: &Path) -> String {
