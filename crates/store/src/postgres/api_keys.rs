@@ -9,6 +9,8 @@ use strongroom_domain::store::ApiKeysOf;
 use strongroom_domain::{Error, Result};
 use tokio_postgres::Row;
 
+use crate::columns;
+
 use super::accounts;
 use super::list::{self, Select};
 use super::row::{corrupt, get, get_opt};
@@ -72,14 +74,7 @@ pub(super) async fn list(pool: &Pool, account: i64, of: ApiKeysOf, query: &Query
         sql: format!("{SELECT} WHERE account = ?"),
         values: vec![account.into()],
         id: "id",
-        column: |field| match field {
-            "id" => "id",
-            "description" => "description",
-            "metadata" => "metadata",
-            "created_at" => "created_at",
-            // The parser lets no other field through than those of `ApiKey::FIELDS`.
-            _ => "owner",
-        },
+        column: columns::api_key,
         scope: &[],
     };
     let (condition, value): (_, Option<Value<'static>>) = match of {

@@ -7,6 +7,8 @@ use strongroom_domain::page::{Listing, Query};
 use strongroom_domain::{Error, Result};
 use tokio_postgres::Row;
 
+use crate::columns;
+
 use super::list::{self, Select};
 use super::row::get;
 use super::session::{Pool, Reader};
@@ -59,13 +61,7 @@ pub(super) async fn list(pool: &Pool, account: i64, query: &Query) -> Result<Lis
         sql: format!("{SELECT} WHERE account = ?"),
         values: vec![account.into()],
         id: "id",
-        column: |field| match field {
-            "id" => "id",
-            "description" => "description",
-            "metadata" => "metadata",
-            // The parser lets no other field through than those of `IpPolicy::FIELDS`.
-            _ => "created_at",
-        },
+        column: columns::ip_policy,
         scope: &[],
     };
     list::list(pool, select, query, view).await

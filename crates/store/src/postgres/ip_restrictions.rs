@@ -7,6 +7,8 @@ use strongroom_domain::ip_policy::{IpRestriction, RestrictionType};
 use strongroom_domain::page::{Listing, Query};
 use tokio_postgres::Row;
 
+use crate::columns;
+
 use super::list::{self, Select};
 use super::row::{corrupt, get};
 use super::session::{Pool, Reader};
@@ -80,15 +82,7 @@ pub(super) async fn list(pool: &Pool, account: i64, query: &Query) -> Result<Lis
         sql: format!("{SELECT} WHERE account = ?"),
         values: vec![account.into()],
         id: "id",
-        column: |field| match field {
-            "id" => "id",
-            "description" => "description",
-            "metadata" => "metadata",
-            "type" => "type",
-            "enforced" => "enforced",
-            // The parser lets no other field through than those of `IpRestriction::FIELDS`.
-            _ => "created_at",
-        },
+        column: columns::ip_restriction,
         scope: &[],
     };
     list::list(pool, select, query, view).await

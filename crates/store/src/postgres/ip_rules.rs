@@ -7,6 +7,8 @@ use strongroom_domain::page::{Listing, Query};
 use strongroom_domain::{Error, Result};
 use tokio_postgres::Row;
 
+use crate::columns;
+
 use super::ip_policies;
 use super::list::{self, Select};
 use super::row::{corrupt, get};
@@ -76,16 +78,7 @@ pub(super) async fn list(pool: &Pool, account: i64, query: &Query) -> Result<Lis
         sql: format!("{SELECT} WHERE account = ?"),
         values: vec![account.into()],
         id: "id",
-        column: |field| match field {
-            "id" => "id",
-            "description" => "description",
-            "metadata" => "metadata",
-            "cidr" => "cidr",
-            "action" => "action",
-            "created_at" => "created_at",
-            // The parser lets no other field through than those of `IpPolicyRule::FIELDS`.
-            _ => "policy",
-        },
+        column: columns::ip_rule,
         scope: &[],
     };
     list::list(pool, select, query, view).await

@@ -16,6 +16,8 @@ use strongroom_domain::vault::Vault;
 use strongroom_domain::{Error, Result};
 use tokio_postgres::Row;
 
+use crate::columns;
+
 use super::list::{self, Select};
 use super::row::{get, get_opt};
 use super::session::{Pool, Reader};
@@ -28,9 +30,6 @@ pub(super) const COLUMNS: &str = "secret.id, secret.vault, vault.name, secret.na
                        secret.revision, secret.version, secret.expires_at";
 
 pub(super) const JOIN: &str = "JOIN vault ON vault.account = secret.account AND vault.id = secret.vault";
-
-/// The end, as filters see it: never is `filter::NEVER`, since a condition over NULL would lose rows.
-const EXPIRES_AT: &str = "coalesce(secret.expires_at, 9223372036854775807)";
 
 pub(super) fn view(row: &Row) -> Result<Secret> {
     Ok(Secret {
@@ -359,19 +358,7 @@ fn select(columns: &str, join: &str, account: i64, vault: Option<VaultId>) -> Se
         sql: format!("SELECT {columns} FROM secret {JOIN}{join} WHERE secret.account = ?"),
         values: vec![account.into()],
         id: "secret.id",
-        column: |field| match field {
-            "id" => "secret.id",
-            "name" => "secret.name",
-            "description" => "secret.description",
-            "metadata" => "secret.metadata",
-            "created_at" => "secret.created_at",
-            "updated_at" => "secret.updated_at",
-            "created_by" => "secret.created_by",
-            "vault.id" => "secret.vault",
-            "expires_at" => EXPIRES_AT,
-            // The parser lets no other field through than those of `Secret::FIELDS`.
-            _ => "vault.name",
-        },
+        column: columns::secret,
         scope: &["vault.name", "secret.name"],
     };
     if let Some(vault) = vault {

@@ -7,6 +7,8 @@ use strongroom_domain::principal::ServiceUser;
 use strongroom_domain::{Error, Result};
 use tokio_postgres::Row;
 
+use crate::columns;
+
 use super::api_keys;
 use super::list::{self, Select};
 use super::row::get;
@@ -43,13 +45,7 @@ pub(super) async fn list(pool: &Pool, account: i64, query: &Query) -> Result<Lis
         sql: format!("{SELECT} WHERE account = ?"),
         values: vec![account.into()],
         id: "id",
-        column: |field| match field {
-            "id" => "id",
-            "name" => "name",
-            "active" => "active",
-            // The parser lets no other field through than those of `ServiceUser::FIELDS`.
-            _ => "created_at",
-        },
+        column: columns::service_user,
         scope: &[],
     };
     list::list(pool, select, query, view).await

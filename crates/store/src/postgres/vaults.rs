@@ -11,6 +11,8 @@ use strongroom_domain::vault::Vault;
 use strongroom_domain::{Error, Result};
 use tokio_postgres::Row;
 
+use crate::columns;
+
 use super::list::{self, Select};
 use super::row::{get, get_opt};
 use super::session::{Pool, Reader};
@@ -99,16 +101,7 @@ pub(super) async fn list(pool: &Pool, account: i64, query: &Query) -> Result<Lis
         sql: format!("{SELECT} WHERE account = ?"),
         values: vec![account.into()],
         id: "id",
-        column: |field| match field {
-            "id" => "id",
-            "name" => "name",
-            "description" => "description",
-            "metadata" => "metadata",
-            "created_at" => "created_at",
-            "updated_at" => "updated_at",
-            // The parser lets no other field through than those of `Vault::FIELDS`.
-            _ => "created_by",
-        },
+        column: columns::vault,
         scope: &["name"],
     };
     list::list(pool, select, query, view).await

@@ -11,6 +11,8 @@ use strongroom_domain::page::{Listing, Query};
 use strongroom_domain::store::ApiKeysOf;
 use strongroom_domain::{Error, Result};
 
+use crate::columns;
+
 use super::error::Corrupt;
 use super::list::{self, Select};
 use super::row::get;
@@ -88,14 +90,7 @@ pub(super) fn list(
         sql: format!("{SELECT} {index} WHERE account = ?"),
         params: vec![Value::Integer(account)],
         id: "id",
-        column: |field| match field {
-            "id" => "id",
-            "description" => "description",
-            "metadata" => "metadata",
-            "created_at" => "created_at",
-            // The parser lets no other field through than those of `ApiKey::FIELDS`.
-            _ => "owner",
-        },
+        column: columns::api_key,
         scope: &[],
     };
     let (condition, value) = match of {

@@ -8,6 +8,8 @@ use strongroom_domain::ip_policy::IpPolicy;
 use strongroom_domain::page::{Listing, Query};
 use strongroom_domain::{Error, Result};
 
+use crate::columns;
+
 use super::list::{self, Select};
 use super::row::get;
 use super::writer::Step;
@@ -71,13 +73,7 @@ pub(super) fn list(
         sql: format!("{SELECT} WHERE account = ?"),
         params: vec![Value::Integer(account)],
         id: "id",
-        column: |field| match field {
-            "id" => "id",
-            "description" => "description",
-            "metadata" => "metadata",
-            // The parser lets no other field through than those of `IpPolicy::FIELDS`.
-            _ => "created_at",
-        },
+        column: columns::ip_policy,
         scope: &[],
     };
     list::list(connection, select, query, view)

@@ -8,6 +8,8 @@ use strongroom_domain::ip_policy::{IpRestriction, RestrictionType};
 use strongroom_domain::page::{Listing, Query};
 use strongroom_domain::{Error, Result};
 
+use crate::columns;
+
 use super::error::{self, Corrupt};
 use super::list::{self, Select};
 use super::row::get;
@@ -101,15 +103,7 @@ pub(super) fn list(
         sql: format!("{SELECT} WHERE account = ?"),
         params: vec![Value::Integer(account)],
         id: "id",
-        column: |field| match field {
-            "id" => "id",
-            "description" => "description",
-            "metadata" => "metadata",
-            "type" => "type",
-            "enforced" => "enforced",
-            // The parser lets no other field through than those of `IpRestriction::FIELDS`.
-            _ => "created_at",
-        },
+        column: columns::ip_restriction,
         scope: &[],
     };
     list::list(connection, select, query, view)

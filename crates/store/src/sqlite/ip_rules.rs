@@ -8,6 +8,8 @@ use strongroom_domain::ip_policy::{IpPolicyRule, RuleAction};
 use strongroom_domain::page::{Listing, Query};
 use strongroom_domain::{Error, Result};
 
+use crate::columns;
+
 use super::error::{self, Corrupt};
 use super::ip_policies;
 use super::list::{self, Select};
@@ -99,16 +101,7 @@ pub(super) fn list(
         sql: format!("{SELECT} WHERE account = ?"),
         params: vec![Value::Integer(account)],
         id: "id",
-        column: |field| match field {
-            "id" => "id",
-            "description" => "description",
-            "metadata" => "metadata",
-            "cidr" => "cidr",
-            "action" => "action",
-            "created_at" => "created_at",
-            // The parser lets no other field through than those of `IpPolicyRule::FIELDS`.
-            _ => "policy",
-        },
+        column: columns::ip_rule,
         scope: &[],
     };
     list::list(connection, select, query, view)

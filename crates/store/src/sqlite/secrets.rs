@@ -13,6 +13,8 @@ use strongroom_domain::secret::{Detail, Resolved, Secret, Version};
 use strongroom_domain::vault::Vault;
 use strongroom_domain::{Error, Result};
 
+use crate::columns;
+
 use super::error;
 use super::list::{self, Select};
 use super::row::get;
@@ -26,9 +28,6 @@ pub(super) const COLUMNS: &str = "secret.id, secret.vault, vault.name, secret.na
 /// The vault is joined to the secrets and never the other way round, so that a page's order comes from the secrets.
 pub(super) const JOIN: &str =
     "CROSS JOIN vault ON vault.account = secret.account AND vault.id = secret.vault";
-
-/// The end, as filters see it: never is `filter::NEVER`, since a condition over NULL would lose rows.
-const EXPIRES_AT: &str = "coalesce(secret.expires_at, 9223372036854775807)";
 
 pub(super) fn view(row: &Row<'_>) -> rusqlite::Result<Secret> {
     Ok(Secret {
@@ -205,19 +204,7 @@ fn select(columns: &str, join: &str, account: i64, vault: Option<VaultId>, query
         sql: format!("SELECT {columns} FROM secret {index} {JOIN}{join} WHERE secret.account = ?"),
         params: vec![Value::Integer(account)],
         id: "secret.id",
-        column: |field| match field {
-            "id" => "secret.id",
-            "name" => "secret.name",
-            "description" => "secret.description",
-            "metadata" => "secret.metadata",
-            "created_at" => "secret.created_at",
-            "updated_at" => "secret.updated_at",
-            "created_by" => "secret.created_by",
-            "vault.id" => "secret.vault",
-            "expires_at" => EXPIRES_AT,
-            // The parser lets no other field through than those of `Secret::FIELDS`.
-            _ => "vault.name",
-        },
+        column: columns::secret,
         scope: &["vault.name", "secret.name"],
     };
     if let Some(vault) = vault {

@@ -8,6 +8,8 @@ use strongroom_domain::page::{Listing, Query};
 use strongroom_domain::principal::ServiceUser;
 use strongroom_domain::{Error, Result};
 
+use crate::columns;
+
 use super::list::{self, Select};
 use super::row::get;
 use super::writer::Step;
@@ -58,13 +60,7 @@ pub(super) fn list(
         sql: format!("{SELECT} WHERE account = ?"),
         params: vec![Value::Integer(account)],
         id: "id",
-        column: |field| match field {
-            "id" => "id",
-            "name" => "name",
-            "active" => "active",
-            // The parser lets no other field through than those of `ServiceUser::FIELDS`.
-            _ => "created_at",
-        },
+        column: columns::service_user,
         scope: &[],
     };
     list::list(connection, select, query, view)

@@ -13,6 +13,8 @@ use strongroom_domain::page::{Listing, Query};
 use strongroom_domain::vault::Vault;
 use strongroom_domain::{Error, Result};
 
+use crate::columns;
+
 use super::list::{self, Select};
 use super::row::get;
 use super::writer::Step;
@@ -121,16 +123,7 @@ pub(super) fn list(connection: &Connection, account: i64, query: &Query) -> rusq
         sql: format!("{SELECT} WHERE account = ?"),
         params: vec![Value::Integer(account)],
         id: "id",
-        column: |field| match field {
-            "id" => "id",
-            "name" => "name",
-            "description" => "description",
-            "metadata" => "metadata",
-            "created_at" => "created_at",
-            "updated_at" => "updated_at",
-            // The parser lets no other field through than those of `Vault::FIELDS`.
-            _ => "created_by",
-        },
+        column: columns::vault,
         scope: &["name"],
     };
     list::list(connection, select, query, view)
