@@ -81,7 +81,7 @@ def environment(container):
 def known(name):
     """Whether it is a setting that is documented."""
     documented = (ROOT / "docs/configuration.md").read_text()
-    return f"`{name}`" in documented or name.startswith("STRONGROOM_DATABASE")
+    return f"`{name}`" in documented
 
 
 def refused(values, why):
@@ -122,7 +122,7 @@ def chart():
     assert found["Deployment"]["spec"]["selector"] == found["PodDisruptionBudget"]["spec"]["selector"] == {"matchLabels": selector}
     assert env["STRONGROOM_DATABASE"] == DATABASE["database"]["url"]
     assert {name for name in env if name.endswith("_FILE")} == {
-        "STRONGROOM_ROOT_KEY_FILE", "STRONGROOM_DATABASE_PASSWORD_FILE", "STRONGROOM_DATABASE_CA_FILE"}
+        "STRONGROOM_ROOT_KEY_FILE", "STRONGROOM_DATABASE_PASSWORD_FILE", "STRONGROOM_DATABASE_CA"}
     secrets = {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
     assert secrets == {"root", "db", "ca"} and "key slot add recovery" not in notes
     assert "PodDisruptionBudget" not in objects({**DATABASE, "replicas": 1})[0]

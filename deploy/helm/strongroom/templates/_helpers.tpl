@@ -83,7 +83,7 @@ spec:
           value: /run/secrets/database/password
         {{- end }}
         {{- if .caSecret }}
-        - name: STRONGROOM_DATABASE_CA_FILE
+        - name: STRONGROOM_DATABASE_CA
           value: /run/secrets/database-ca/ca.crt
         {{- end }}
         {{- end }}
