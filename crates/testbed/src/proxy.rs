@@ -68,7 +68,7 @@ impl Chance {
 
     /// Whether a piece of so many bytes is cut: then how many of them still pass.
     fn cuts(&mut self, bytes: usize) -> Option<usize> {
-        (self.draw() % self.one_in == 0).then(|| (self.draw() % (bytes as u64 + 1)) as usize)
+        self.draw().is_multiple_of(self.one_in).then(|| (self.draw() % (bytes as u64 + 1)) as usize)
     }
 }
 
