@@ -10,6 +10,7 @@ mod footprint;
 mod json;
 mod load;
 mod machine;
+pub(crate) mod nodes;
 mod oha;
 mod openbao;
 mod plan;
@@ -53,7 +54,9 @@ pub(crate) fn run(args: &Args) -> Result {
 pub(crate) fn smoke() -> Result {
     setup::install(&[Need::Wrk])?;
     let oha = setup::oha_unoptimised()?.canonicalize()?;
-    let results = measure(&Plan::smoke(), oha, &build::servers_for_tests()?)?;
+    let programs = build::servers_for_tests()?;
+    nodes::smoke(&programs)?;
+    let results = measure(&Plan::smoke(), oha, &programs)?;
     let folder = scratch("bench-results")?;
     write(&results, &folder)?;
     let read = |ending: &str| fs::read_to_string(folder.join(format!("smoke{ending}")));

@@ -35,6 +35,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 enum Command {
     Test(test::Args),
     Bench(bench::Args),
+    BenchNodes(bench::nodes::Args),
     BenchMicro(micro::Args),
     Fuzz(fuzz::Args),
     #[command(subcommand)]
@@ -58,6 +59,7 @@ fn run(command: Command) -> Result {
     match command {
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::BenchNodes(args) => bench::nodes::run(&args),
         Command::BenchMicro(args) => micro::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Soak(command) => soak::run(&command),

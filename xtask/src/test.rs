@@ -84,7 +84,7 @@ const STEPS: [Step; 13] = [
         steps::schemathesis,
     ),
     Step::new("fuzz", "no input breaks a parser, 10 seconds for each", &[Need::Cxx], steps::fuzz_targets),
-    Step::new("bench", "the benchmarks still run", &[Need::Wrk], steps::bench_smoke),
+    Step::new("bench", "the benchmarks still run", &[Need::Postgres, Need::Wrk], steps::bench_smoke),
 ];
 
 pub(crate) fn run(args: &Args) -> Result {

@@ -16,18 +16,28 @@ pub(super) const DOOMED: u64 = 50_000_000;
 
 /// Fills a new data folder with one vault of `count` secrets.
 pub(super) fn fill(strongroom: &Path, data_dir: &Path, count: u64) -> Result {
+    fill_with(strongroom, data_dir, &[], count)
+}
+
+/// The same, where these arguments say where the store is.
+pub(super) fn fill_with(strongroom: &Path, data_dir: &Path, place: &[&str], count: u64) -> Result {
     let vault = "{\"type\":\"vault\",\"name\":\"bench\",\"description\":\"Filled by the benchmark\"}\n";
-    run(strongroom, data_dir, vault, 0..count)
+    run(strongroom, data_dir, place, vault, 0..count)
 }
 
 /// Adds secrets that are there to be deleted.
 pub(super) fn add_doomed(strongroom: &Path, data_dir: &Path, count: u64) -> Result {
-    run(strongroom, data_dir, "", DOOMED..DOOMED + count)
+    run(strongroom, data_dir, &[], "", DOOMED..DOOMED + count)
 }
 
-fn run(strongroom: &Path, data_dir: &Path, head: &str, numbers: Range<u64>) -> Result {
+fn run(strongroom: &Path, data_dir: &Path, place: &[&str], head: &str, numbers: Range<u64>) -> Result {
     let mut command = command(strongroom);
-    command.args(["seed", "-", "--data-dir"]).arg(data_dir).stdin(Stdio::piped()).stdout(Stdio::null());
+    command
+        .args(["seed", "-", "--data-dir"])
+        .arg(data_dir)
+        .args(place)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null());
     let mut running = Running::start(&mut command)?;
     let stdin = running.child().stdin.take().ok_or("the seed program's input is not connected")?;
     let written = write_lines(BufWriter::new(stdin), head, numbers);
