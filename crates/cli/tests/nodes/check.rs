@@ -4,13 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use serde_json::Value;
-use strongroom_domain::app::audit;
-use strongroom_store::postgres::{Options, PostgresStore};
 
 use super::load::{Asker, Load, Told};
 use super::world::{DATABASE, World};
 use super::writer::{CREATED, Change, DELETED, Known, UPDATED, Writer};
-use crate::harness::{Client, field, list_all, poll, visible_state};
+use crate::harness::{Client, field, list_all, poll, run, text, visible_state};
 
 /// All fields of a secret that writers write have one mark: two are a change half applied.
 pub(crate) fn assert_whole(secrets: &[Value]) {
@@ -54,14 +52,11 @@ pub(crate) fn assert_same(world: &World) -> Vec<Value> {
 
 /// Walks the log in the database itself, by its hashes.
 pub(crate) fn assert_chain_holds(world: &World, events: usize) {
-    let options = Options::parse(&world.postgres.url(DATABASE)).unwrap();
-    let options = options.password(world.postgres.password().as_bytes());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let head = runtime.block_on(async {
-        let store = PostgresStore::connect(&options).await.unwrap();
-        audit::verify_against(&store, &[], |_| ()).await.unwrap().unwrap()
-    });
-    assert_eq!(head.sequence, events as u64, "events in the log, and events that are told");
+    let (url, password) = (world.postgres.url(DATABASE), world.postgres.password_file());
+    let verified = run(&["audit", "verify", "--database", &url, "--database-password-file", text(&password)]);
+    assert!(verified.success(), "audit verify: {}{}", verified.stdout, verified.stderr);
+    let told = format!("{events} audit events,");
+    assert!(verified.stdout.starts_with(&told), "{told} are told by the nodes; {}", verified.stdout);
 }
 
 /// How many events of a type name this object.
