@@ -70,7 +70,6 @@ pub(crate) const TABLES: &[Table] = &[
             ("vaults", Int),
             ("secrets", Int),
             ("api_keys", Int),
-            ("retired_root_key", Bytes),
             ("root_keyed_at", Int),
         ],
     ),
