@@ -140,7 +140,7 @@ fn revoke(
         }
         admin.delete(&format!("/api_keys/{}", field(key, "id"))).expect_status(204);
         let revoked = Instant::now();
-        thread::sleep(2 * REVOKED);
+        thread::sleep(REVOKED.mul_f32(1.5));
         match trouble {
             Trouble::None => {}
             Trouble::Cut | Trouble::Held => world.proxy.mend(),
