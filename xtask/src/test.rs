@@ -18,7 +18,7 @@ pub(crate) struct Args {
     #[arg(long)]
     list: bool,
     /// How long each fuzz target runs.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     fuzz_seconds: u64,
 }
 
@@ -83,7 +83,7 @@ const STEPS: [Step; 13] = [
         &[Need::Python],
         steps::schemathesis,
     ),
-    Step::new("fuzz", "no input breaks a parser, 10 seconds for each", &[Need::Cxx], steps::fuzz_targets),
+    Step::new("fuzz", "no input breaks a parser, 5 seconds for each", &[Need::Cxx], steps::fuzz_targets),
     Step::new("bench", "the benchmarks still run", &[Need::Postgres, Need::Wrk], steps::bench_smoke),
 ];
 

@@ -35,7 +35,7 @@ pub(super) fn unit(_: &Args) -> Result {
     run(cargo(["test", "--no-fail-fast"]).args(ordinary_members()).env("STRONGROOM_TEST_BAO", openbao))
 }
 
-/// The tests of the server, and those of the program that are about no file, with their stores in PostgreSQL. The snapshots of
+/// The tests of the server but for grants, which no store decides, and those of the program that are about no file, with their stores in PostgreSQL. The snapshots of
 /// answers are the same.
 pub(super) fn nodes(_: &Args) -> Result {
     /// What is about a file of the store's own: copies of it, reading it, a limit to its size.
@@ -54,7 +54,7 @@ pub(super) fn nodes(_: &Args) -> Result {
         test.args(OF_FILES.iter().flat_map(|name| ["--skip", name]));
         run(test.env("STRONGROOM_TEST_STORE", "postgres").env("STRONGROOM_ROTATION_CRASHES", "2"))
     };
-    on_postgres("strongroom-server", &["routes", "authorisation", "deliveries", "grants"])?;
+    on_postgres("strongroom-server", &["routes", "authorisation", "deliveries"])?;
     on_postgres("strongroom-cli", &OF_PROGRAM)
 }
 

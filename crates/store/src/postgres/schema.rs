@@ -141,11 +141,11 @@ async fn attempt(pool: &Pool) -> Result<u64> {
 
 async fn make_version(pool: &Pool) -> Result<()> {
     let session: Session = pool.session().await?;
-    if session.query_one(IS_THERE, &[]).await? {
-        return Ok(());
+    if !session.query_one(IS_THERE, &[]).await? {
+        let table =
+            "CREATE TABLE IF NOT EXISTS store_version (id BIGINT PRIMARY KEY, version BIGINT NOT NULL)";
+        session.command(table).await?;
     }
-    session
-        .command("CREATE TABLE IF NOT EXISTS store_version (id BIGINT PRIMARY KEY, version BIGINT NOT NULL)")
-        .await?;
+    // Whoever made the table may not have come to its row yet.
     session.command("INSERT INTO store_version (id, version) VALUES (1, 0) ON CONFLICT (id) DO NOTHING").await
 }
