@@ -23,18 +23,17 @@ use strongroom_domain::store::Store;
 use strongroom_store::cache::CachedStore;
 use strongroom_store::postgres::{Options, PostgresStore};
 
-/// Cases of many threads at once are not to keep each other's servers from answering in time.
-static BUSY: Mutex<()> = Mutex::new(());
+/// One run of all cases at a time: many threads at once, in several of them, would keep the database from answering in time.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Runs every case on a store of its own, and fails with the names of all that failed.
 fn conforms(place: &Place, dress: impl AsyncFn(&Schema<'_>) -> Box<dyn Store>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     #[expect(clippy::disallowed_methods, reason = "which case to run alone, for whoever looks for a fault")]
     let only = std::env::var("STRONGROOM_CASE").unwrap_or_default();
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut failed = Vec::new();
     for case in conformance::every_case().filter(|case| case.name.contains(&only)) {
-        let busy = ["coherence", "concurrency"].iter().any(|busy| case.name.contains(busy));
-        let _turn = busy.then(|| BUSY.lock().unwrap_or_else(PoisonError::into_inner));
         let schema = place.schema();
         let run = AssertUnwindSafe(|| {
             runtime.block_on(async {
