@@ -121,7 +121,7 @@ def chart():
     assert found["Deployment"]["spec"]["replicas"] == 2
     assert found["Deployment"]["spec"]["selector"] == found["PodDisruptionBudget"]["spec"]["selector"] == {"matchLabels": selector}
     assert env["STRONGROOM_DATABASE"] == DATABASE["database"]["url"]
-    assert {name for name in env if name.endswith("_FILE")} == {
+    assert {name for name in env if name.endswith(("_FILE", "_CA"))} == {
         "STRONGROOM_ROOT_KEY_FILE", "STRONGROOM_DATABASE_PASSWORD_FILE", "STRONGROOM_DATABASE_CA"}
     secrets = {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
     assert secrets == {"root", "db", "ca"} and "key slot add recovery" not in notes
