@@ -92,7 +92,7 @@ impl Run {
     /// A copy of the store. A database is copied by its own programs, and its files are looked at where they are.
     fn add_backup(&mut self, backup: &Path, data_dir: &[&str]) {
         let args = [&["backup", text(backup)][..], data_dir].concat();
-        if !database::is_postgres() {
+        if !strongroom_testbed::is_postgres() {
             return self.add_output("backup", &args);
         }
         let refused = run(&args);

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use strongroom_domain::store::Store;
 use strongroom_store::postgres::{self, PostgresStore};
 use strongroom_store::sqlite::SqliteStore;
-use strongroom_testbed::{Options, Postgres};
+use strongroom_testbed::{Options, Postgres, is_postgres};
 
 const DATABASE: &str = "stores";
 
@@ -19,16 +19,6 @@ static SERVER: LazyLock<Postgres> = LazyLock::new(|| {
 });
 
 static SCHEMAS: LazyLock<Mutex<HashMap<PathBuf, String>>> = LazyLock::new(Mutex::default);
-
-/// Whether stores are in PostgreSQL.
-#[expect(clippy::disallowed_methods, reason = "a setting of the tests, which have no configuration")]
-pub(crate) fn is_postgres() -> bool {
-    match std::env::var("STRONGROOM_TEST_STORE").as_deref() {
-        Ok("postgres") => true,
-        Ok("sqlite") | Err(_) => false,
-        Ok(other) => panic!("STRONGROOM_TEST_STORE is postgres or sqlite, not {other}"),
-    }
-}
 
 /// The settings that name the store which belongs to the data folder among a command's arguments; none where it is in that folder.
 pub(crate) fn settings(args: &[&str]) -> Vec<(&'static str, String)> {

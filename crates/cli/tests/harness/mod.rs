@@ -17,21 +17,7 @@ use serde_json::{Value, json};
 pub(crate) use files::private_folder;
 pub(crate) use http::{Client, Reply, Request};
 pub(crate) use process::{Process, Server, run};
-
-/// Long enough for a loaded machine, short enough that a hang is a failure and not a stuck build.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Asks `probe` until it has an answer, and fails with `what` if none comes.
-pub(crate) fn poll<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = probe() {
-            return found;
-        }
-        assert!(start.elapsed() < PATIENCE, "{what}: nothing after {PATIENCE:?}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
+pub(crate) use strongroom_testbed::{PATIENCE, poll};
 
 /// The admin's token that the first start left in the data folder.
 pub(crate) fn first_key(data: &Path) -> String {

@@ -1,6 +1,6 @@
 //! Lists of events.
 
-use super::{Event, Object};
+use super::{Event, Object, Record};
 use crate::filter::{Field, Filter, Kind, Value};
 use crate::ids::{
     ApiKeyId, EventId, IpPolicyId, IpPolicyRuleId, IpRestrictionId, KeySlotId, PrincipalId, SecretId,
@@ -28,6 +28,16 @@ pub struct EventQuery {
     pub limit: PageLimit,
     /// Only events that this holds for.
     pub filter: Option<Filter>,
+}
+
+impl EventQuery {
+    /// Whether a record is one of those that are asked for. One that is no event is: nobody can say that it is not what is looked
+    /// for.
+    #[must_use]
+    pub fn passes(&self, record: &Record) -> bool {
+        let Some(filter) = &self.filter else { return true };
+        Event::from_canonical(&record.canonical).ok().is_none_or(|event| event.passes(filter))
+    }
 }
 
 impl Event {

@@ -4,7 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses the part it needs")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-pub(crate) mod place;
+mod place;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use strongroom_domain::store::Store;
 use strongroom_store::cache::CachedStore;
 use strongroom_store::postgres::{self, PostgresStore};
 use strongroom_store::sqlite::SqliteStore;
-use strongroom_testbed::{Options, Postgres};
+use strongroom_testbed::{Options, Postgres, is_postgres};
 use tempfile::TempDir;
 
 const DATABASE: &str = "worlds";
@@ -42,14 +42,4 @@ async fn in_schema() -> Arc<dyn Store> {
     // The first look has all forgotten; what is kept from then on is kept.
     store.catch_up().await.unwrap();
     Arc::new(store)
-}
-
-/// Whether worlds are in PostgreSQL.
-#[expect(clippy::disallowed_methods, reason = "a setting of the tests, which have no configuration")]
-pub(crate) fn is_postgres() -> bool {
-    match std::env::var("STRONGROOM_TEST_STORE").as_deref() {
-        Ok("postgres") => true,
-        Ok("sqlite") | Err(_) => false,
-        Ok(other) => panic!("STRONGROOM_TEST_STORE is postgres or sqlite, not {other}"),
-    }
 }

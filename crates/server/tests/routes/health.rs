@@ -1,8 +1,8 @@
 use insta::assert_snapshot;
 
-use crate::harness::place::is_postgres;
 use crate::harness::{Call, World};
 use crate::seen_call;
+use strongroom_testbed::is_postgres;
 
 #[tokio::test]
 async fn without_a_key() {

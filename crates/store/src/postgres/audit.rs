@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use strongroom_domain::audit::tree::{BLOCK, Tree};
-use strongroom_domain::audit::{Entry, Event, EventQuery, Head, Order, Record};
+use strongroom_domain::audit::{Entry, EventQuery, Head, Order, Record};
 use strongroom_domain::page::Listing;
 use strongroom_domain::{Digest, Error, Result};
 use tokio_postgres::Row;
@@ -12,9 +12,8 @@ use super::row::{corrupt, get};
 use super::session::{Pool, Reader};
 use super::transaction::Transaction;
 use super::value::{Value, values};
+use crate::audit_tree::block_id;
 
-/// What a level takes from the ids of its blocks, as in the SQLite store.
-const LEVEL: i64 = 1 << 48;
 /// Records that are read at a time where a filter looks at each.
 const WALKED: usize = 1000;
 
@@ -36,11 +35,6 @@ pub(super) fn record_values<'a>(after: u64, entries: &[&'a Entry]) -> [Value<'a>
 pub(super) fn block_values(blocks: &[(i64, Vec<u8>)]) -> [Value<'_>; 2] {
     let ids = blocks.iter().map(|(id, _)| *id).collect();
     [Value::Ints(ids), Value::ManyBytes(blocks.iter().map(|(_, hashes)| Cow::Borrowed(&**hashes)).collect())]
-}
-
-pub(super) fn block_id(level: u32, number: u64) -> i64 {
-    // Far below 2⁴⁸: a log of that many blocks is beyond any disk.
-    number.cast_signed() - i64::from(level) * LEVEL
 }
 
 pub(super) async fn head(pool: &Pool) -> Result<Head> {
@@ -87,7 +81,7 @@ pub(super) async fn page(pool: &Pool, query: &EventQuery) -> Result<Listing<Reco
         for row in &rows {
             let record = record(row)?;
             past = record.sequence;
-            if passes(&record, query) {
+            if query.passes(&record) {
                 found.push(record);
             }
             if found.len() == wanted {
@@ -98,12 +92,6 @@ pub(super) async fn page(pool: &Pool, query: &EventQuery) -> Result<Listing<Reco
             return Ok(Listing::from_lookahead(found, query.limit));
         }
     }
-}
-
-/// A record that is no event passes every filter: nobody can say that it is not what is looked for.
-fn passes(record: &Record, query: &EventQuery) -> bool {
-    let Some(filter) = &query.filter else { return true };
-    Event::from_canonical(&record.canonical).ok().is_none_or(|event| event.passes(filter))
 }
 
 /// Deletes the records after one up to another, and notes that, and that the next record tells of it. Their hashes stay.

@@ -8,8 +8,7 @@ use strongroom_domain::ids::AccountId;
 use strongroom_domain::store::{Lease, LeaseStore, NodeId};
 
 use super::PostgresStore;
-use super::error::is_passing_by;
-use super::node::Patience;
+use super::node::patiently;
 use super::session::Reader;
 use super::value::{Value, values};
 
@@ -46,12 +45,6 @@ impl LeaseStore for PostgresStore {
 impl PostgresStore {
     /// Runs one statement; says whether it changed the lease. What passes by is tried again: done twice, it comes to the same.
     async fn lease(&self, sql: &str, values: &[Value<'_>]) -> Result<bool> {
-        let mut patience = Patience::new();
-        loop {
-            match self.pool().query(sql, values).await {
-                Err(error) if is_passing_by(&error) && patience.wait().await => {}
-                changed => return changed.map(|rows| !rows.is_empty()),
-            }
-        }
+        Ok(!patiently(|| self.pool().query(sql, values)).await?.is_empty())
     }
 }

@@ -50,8 +50,7 @@ pub use connect::{Options, OptionsError};
 pub use schema::OpenError;
 pub(crate) use whole::{Filled, Filling, Snapshot};
 
-use error::is_passing_by;
-use node::{Node, Patience, entries};
+use node::{Node, entries, patiently};
 use row::corrupt;
 use session::{Pool, Reader};
 use transaction::{Appended, Transaction};
@@ -191,13 +190,7 @@ impl PostgresStore {
         let entries = entries(&events)?;
         let resolved = events.iter().filter_map(Event::as_resolved).collect();
         let appended = Appended { entries: entries.iter().collect(), resolved, untold: false };
-        let mut patience = Patience::new();
-        loop {
-            match self.attempt(number, &appended, &work).await {
-                Err(error) if is_passing_by(&error) && patience.wait().await => {}
-                outcome => return outcome,
-            }
-        }
+        patiently(|| self.attempt(number, &appended, &work)).await
     }
 
     async fn attempt<T, F: Future<Output = Result<T>>>(

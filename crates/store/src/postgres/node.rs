@@ -14,7 +14,7 @@ use super::row::{corrupt, get};
 use super::session::{Pool, Reader};
 use super::transaction::{self, Appended, Committed, NotCommitted, Transaction};
 use super::value::values;
-use super::writer::Written;
+use crate::written::Written;
 
 /// How long a change is tried again while the database is away.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,25 +25,17 @@ const LISTED: u64 = 4096;
 /// Commits of its own that a process remembers. One that it forgets counts as another's, which costs it what it has cached.
 const OWN: usize = 4096;
 
-/// Tries again, with pauses that grow, until it is too late.
-pub(super) struct Patience {
-    until: Instant,
-    pause: Duration,
-}
-
-impl Patience {
-    pub(super) fn new() -> Self {
-        Self { until: Instant::now() + PATIENCE, pause: Duration::from_millis(5) }
-    }
-
-    /// Waits before the next try; `false` if there is to be none.
-    pub(super) async fn wait(&mut self) -> bool {
-        if Instant::now() >= self.until {
-            return false;
+/// Tries something until it is done, or fails for good. What passes by is tried again, with pauses that grow, until it is too late.
+pub(super) async fn patiently<T, F: Future<Output = Result<T>>>(attempt: impl Fn() -> F) -> Result<T> {
+    let until = Instant::now() + PATIENCE;
+    let mut pause = Duration::from_millis(5);
+    loop {
+        match attempt().await {
+            Err(error) if error::is_passing_by(&error) && Instant::now() < until => {}
+            outcome => return outcome,
         }
-        tokio::time::sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(PAUSE_MAX);
-        true
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 
@@ -77,7 +69,8 @@ impl Node {
             Err(NotCommitted::Unknown(error)) => {
                 let Some(first) = appended.entries.first() else { return Err(error::unknown(&error)) };
                 let after = transaction.log_size();
-                if !self.has_record(after, first).await.map_err(|_| error::unknown(&error))? {
+                let found = patiently(|| transaction::has_record(&self.pool, after, first)).await;
+                if !found.map_err(|_| error::unknown(&error))? {
                     return Err(error);
                 }
                 let (upto, commit) = (after + appended.entries.len() as u64, transaction.log.commits + 1);
@@ -87,16 +80,6 @@ impl Node {
         self.own.lock().unwrap_or_else(PoisonError::into_inner).add(committed);
         self.knows(committed.upto);
         Ok(())
-    }
-
-    async fn has_record(&self, after: u64, entry: &strongroom_domain::audit::Entry) -> Result<bool> {
-        let mut patience = Patience::new();
-        loop {
-            match transaction::has_record(&self.pool, after, entry).await {
-                Err(error) if error::is_passing_by(&error) && patience.wait().await => {}
-                found => return found,
-            }
-        }
     }
 
     fn knows(&self, last: u64) {

@@ -5,8 +5,7 @@ use std::time::Duration;
 use strongroom_domain::Result;
 
 use super::connect::OptionsError;
-use super::error::is_passing_by;
-use super::node::Patience;
+use super::node::patiently;
 use super::row;
 use super::session::{Pool, Reader, Session};
 use super::value::values;
@@ -108,13 +107,7 @@ pub(super) async fn migrate(pool: &Pool) -> Result<u64> {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let mut patience = Patience::new();
-    loop {
-        match attempt(pool).await {
-            Err(error) if is_passing_by(&error) && patience.wait().await => {}
-            version => return version,
-        }
-    }
+    patiently(|| attempt(pool)).await
 }
 
 async fn attempt(pool: &Pool) -> Result<u64> {

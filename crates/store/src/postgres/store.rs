@@ -1,7 +1,6 @@
 //! The store's methods: each picks what it is made of.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -525,14 +524,8 @@ impl Store for PostgresStore {
     }
 
     async fn counts(&self) -> Result<Counts> {
-        let written = &self.node.written;
-        let number = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Ok(Counts {
-            commits: number(&written.commits),
-            changes: number(&written.changes),
-            batch_sizes: written.sizes.each_ref().map(number),
-            connections: Some(self.pool().connections()),
-            ..accounts::counts(self.pool()).await?
-        })
+        let counts = accounts::counts(self.pool()).await?;
+        let connections = Some(self.pool().connections());
+        Ok(self.node.written.told(Counts { connections, ..counts }))
     }
 }

@@ -21,6 +21,7 @@ use super::row::{self, corrupt, get};
 use super::session::{Pool, Reader, Session};
 use super::value::{Value, values};
 use super::{audit, resolved};
+use crate::audit_tree::block_id;
 
 /// The end of the audit log, as a transaction finds it.
 #[derive(Debug, Clone)]
@@ -159,8 +160,7 @@ impl Transaction {
         let mut blocks: Vec<(i64, Vec<u8>)> = Vec::new();
         for entry in &appended.entries {
             let full = tree.append::<std::convert::Infallible>(entry.hash, |block| {
-                blocks
-                    .push((audit::block_id(block.level, block.number), block.hashes.as_flattened().to_vec()));
+                blocks.push((block_id(block.level, block.number), block.hashes.as_flattened().to_vec()));
                 Ok(())
             });
             full.unwrap_or_else(|never| match never {});

@@ -6,18 +6,15 @@
 //! Any other change is a transaction of its own ([`PostgresStore::transact`](super::PostgresStore)).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use strongroom_domain::audit::Entry;
 use strongroom_domain::ids::SecretId;
 use strongroom_domain::secret::Resolved;
-use strongroom_domain::store::BATCH_BUCKETS;
 use strongroom_domain::{Error, Result};
 use tokio::sync::{mpsc, oneshot};
 use tokio_postgres::Row;
 
-use super::error;
-use super::node::{Node, Patience};
+use super::node::{Node, patiently};
 use super::row::{corrupt, get};
 use super::transaction::{Appended, Transaction};
 use super::value::Value;
@@ -58,28 +55,6 @@ struct Waiting {
     answer: oneshot::Sender<Result<()>>,
 }
 
-/// How much was written.
-#[derive(Default)]
-pub(super) struct Written {
-    pub(super) commits: AtomicU64,
-    pub(super) changes: AtomicU64,
-    /// Commits of up to 1, 2, 4 … changes.
-    pub(super) sizes: [AtomicU64; BATCH_BUCKETS],
-}
-
-impl Written {
-    pub(super) fn count(&self, changes: u64) {
-        if changes == 0 {
-            return;
-        }
-        self.commits.fetch_add(1, Ordering::Relaxed);
-        self.changes.fetch_add(changes, Ordering::Relaxed);
-        if let Some(bucket) = self.sizes.get(changes.next_power_of_two().trailing_zeros() as usize) {
-            bucket.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
 /// The way to the task that writes.
 pub(super) struct Writer {
     queue: mpsc::Sender<Waiting>,
@@ -110,11 +85,11 @@ async fn run(node: Arc<Node>, mut queue: mpsc::Receiver<Waiting>) {
         // One that the database refuses with an error, and not with a verdict, undoes all: then each is tried by itself.
         let (changes, answers): (Vec<Change>, Vec<_>) =
             taken.into_iter().map(|waiting| (waiting.change, waiting.answer)).unzip();
-        let outcomes = match commit(&node, &changes).await {
+        let outcomes = match patiently(|| attempt(&node, &changes)).await {
             Err(error) if changes.len() > 1 && matches!(error, Error::Internal(_)) => {
                 let mut outcomes = Vec::with_capacity(changes.len());
                 for change in &changes {
-                    let alone = commit(&node, std::slice::from_ref(change)).await;
+                    let alone = patiently(|| attempt(&node, std::slice::from_ref(change))).await;
                     outcomes.push(alone.and_then(|mut outcomes| outcomes.pop().unwrap_or(Err(Error::Stale))));
                 }
                 outcomes
@@ -150,17 +125,7 @@ fn failed(error: Error, count: usize) -> Vec<Result<()>> {
     (0..count).map(|_| Err(Error::Unavailable(Box::new(CommitFailed(text.clone()))))).collect()
 }
 
-/// Commits changes, and says of each how it went. What passes by is tried again, as long as nothing was committed.
-async fn commit(node: &Node, changes: &[Change]) -> Result<Vec<Result<()>>> {
-    let mut patience = Patience::new();
-    loop {
-        match attempt(node, changes).await {
-            Err(error) if error::is_passing_by(&error) && patience.wait().await => {}
-            outcome => return outcome,
-        }
-    }
-}
-
+/// Commits changes, and says of each how it went.
 async fn attempt(node: &Node, changes: &[Change]) -> Result<Vec<Result<()>>> {
     let account = changes.first().map_or(0, |change| change.account);
     let statements: Vec<(&str, &[Value<'_>])> = changes

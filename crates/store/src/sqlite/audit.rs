@@ -4,15 +4,13 @@ use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, OptionalExtension};
 use strongroom_domain::Digest;
 use strongroom_domain::audit::tree::{BLOCK, Block, Tree};
-use strongroom_domain::audit::{Event, EventQuery, Head, Order, Record};
+use strongroom_domain::audit::{EventQuery, Head, Order, Record};
 use strongroom_domain::page::Listing;
 use strongroom_domain::{Error, Result};
 
 use super::error::{self, Corrupt};
 use super::writer::Step;
-
-/// What a level takes from the ids of its blocks; see the migration.
-const LEVEL: i64 = 1 << 48;
+use crate::audit_tree::block_id;
 
 pub(super) fn head(connection: &Connection) -> rusqlite::Result<Head> {
     connection
@@ -57,17 +55,11 @@ pub(super) fn page(connection: &Connection, query: &EventQuery) -> rusqlite::Res
         && let Some(row) = rows.next()?
     {
         let record = Record { sequence: row.get(0)?, canonical: row.get(1)? };
-        if passes(&record, query) {
+        if query.passes(&record) {
             found.push(record);
         }
     }
     Ok(Listing::from_lookahead(found, query.limit))
-}
-
-/// A record that is no event passes every filter: nobody can say that it is not what is looked for.
-fn passes(record: &Record, query: &EventQuery) -> bool {
-    let Some(filter) = &query.filter else { return true };
-    Event::from_canonical(&record.canonical).ok().is_none_or(|event| event.passes(filter))
 }
 
 pub(super) fn insert_block(connection: &Connection, block: &Block<'_>) -> rusqlite::Result<()> {
@@ -154,9 +146,4 @@ fn blocks(connection: &Connection, level: u32, start: u64, end: u64) -> rusqlite
         found.extend_from_slice(hashes);
     }
     Ok(found)
-}
-
-fn block_id(level: u32, number: u64) -> i64 {
-    // Far below 2⁴⁸: a log of that many blocks is beyond any disk.
-    number.cast_signed() - i64::from(level) * LEVEL
 }

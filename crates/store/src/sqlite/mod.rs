@@ -35,7 +35,6 @@ mod whole;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
@@ -769,22 +768,14 @@ impl Store for SqliteStore {
         let total = tallies.total();
         let events = self.readers.lookup(audit::head)?.sequence;
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
-        let written = self.writer.as_ref().map(|writer| &writer.written);
-        let number = |counter: fn(&writer::Written) -> &std::sync::atomic::AtomicU64| {
-            written.map_or(0, |written| counter(written).load(Ordering::Relaxed))
-        };
-        Ok(Counts {
+        let counts = Counts {
             vaults: total.vaults,
             secrets: total.secrets,
             api_keys: total.api_keys,
             events,
             bytes: size(&self.path) + size(&schema::log_path(&self.path)),
-            commits: number(|written| &written.commits),
-            changes: number(|written| &written.changes),
-            batch_sizes: written.map_or_else(Default::default, |written| {
-                written.sizes.each_ref().map(|size| size.load(Ordering::Relaxed))
-            }),
-            connections: None,
-        })
+            ..Counts::default()
+        };
+        Ok(self.writer.as_ref().map_or(counts, |writer| writer.written.told(counts)))
     }
 }

@@ -9,13 +9,11 @@
 //! each change; savepoints around all of them from the start would have SQLite copy every page that each change touches.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use strongroom_domain::audit::Entry;
 use strongroom_domain::audit::tree::Tree;
-use strongroom_domain::store::BATCH_BUCKETS;
 use strongroom_domain::{Error, Result};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -26,6 +24,7 @@ use super::resolved::{self, Latest, Note};
 use super::schema::BUSY_TIMEOUT;
 use super::tally::Tallies;
 use super::{audit, error};
+use crate::written::Written;
 
 /// Changes in one transaction at most.
 const BATCH_MAX: usize = 256;
@@ -125,29 +124,6 @@ impl<T: Send, W: FnMut(&mut Step<'_>) -> Result<T> + Send> Job for Change<T, W> 
         };
         // Nobody listens when the request was given up; the change stands all the same.
         let _ = self.answer.send(told);
-    }
-}
-
-/// How much was written.
-#[derive(Default)]
-pub(super) struct Written {
-    pub(super) commits: AtomicU64,
-    pub(super) changes: AtomicU64,
-    /// Commits of up to 1, 2, 4 … changes.
-    pub(super) sizes: [AtomicU64; BATCH_BUCKETS],
-}
-
-impl Written {
-    fn count(&self, changes: u64) {
-        if changes == 0 {
-            return;
-        }
-        self.commits.fetch_add(1, Ordering::Relaxed);
-        self.changes.fetch_add(changes, Ordering::Relaxed);
-        let bucket = changes.next_power_of_two().trailing_zeros() as usize;
-        if let Some(bucket) = self.sizes.get(bucket) {
-            bucket.fetch_add(1, Ordering::Relaxed);
-        }
     }
 }
 
