@@ -30,6 +30,7 @@ mod secrets;
 mod service_users;
 mod session;
 mod shared;
+mod statistics;
 mod store;
 mod transaction;
 mod value;

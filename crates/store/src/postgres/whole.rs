@@ -11,6 +11,7 @@ use super::error::plain;
 use super::row::{get, get_opt};
 use super::schema::{KNOWN, OpenError, UNFINISHED};
 use super::session::{Reader, Session};
+use super::statistics;
 use super::value::{Value, values};
 use crate::migrate::{Cell, Kind, MoveError, PAGE, Row, TABLES, Table, corrupt, quoted};
 
@@ -123,6 +124,7 @@ impl Filling {
     pub(crate) async fn end(self) -> Result<Filled, MoveError> {
         let Self { store, session } = self;
         commit(&session).await.map_err(MoveError::Write)?;
+        statistics::renew(store.pool()).await.map_err(MoveError::Write)?;
         // Held while it is looked at too, so that no other begins anew meanwhile.
         let session = begin_again(&store).await?;
         Ok(Filled { store, session })

@@ -16,6 +16,7 @@ use tokio_postgres::Row;
 
 use super::node::{Node, patiently};
 use super::row::{corrupt, get};
+use super::statistics;
 use super::transaction::{Appended, Transaction};
 use super::value::Value;
 
@@ -79,6 +80,7 @@ impl Writer {
 
 async fn run(node: Arc<Node>, mut queue: mpsc::Receiver<Waiting>) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
+    let mut looked_at = 0;
     while !batch.is_empty() || queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
         let rest = batch.split_off(taken(&batch));
         let taken = std::mem::replace(&mut batch, rest);
@@ -101,6 +103,18 @@ async fn run(node: Arc<Node>, mut queue: mpsc::Receiver<Waiting>) {
             // Nobody listens when the request was given up; the change stands all the same.
             let _ = answer.send(outcome);
         }
+        let records = *node.logged.borrow();
+        if statistics::are_due(looked_at, records) {
+            looked_at = records;
+            tokio::spawn(renew_statistics(node.clone()));
+        }
+    }
+}
+
+/// Changes go on meanwhile, and so they do if it fails: more slowly, until the database does the same by itself.
+async fn renew_statistics(node: Arc<Node>) {
+    if let Err(error) = statistics::renew(&node.pool).await {
+        tracing::debug!(%error, "the database could not look at the store's tables");
     }
 }
 
