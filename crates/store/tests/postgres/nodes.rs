@@ -73,6 +73,26 @@ async fn a_store_of_a_later_version_is_refused() {
     assert_eq!(PLACE.run(&format!("SELECT version FROM {}.store_version", schema.name)), "99");
 }
 
+/// Plans that are made for tables of which nothing is known read a vault's secrets one after the other, for every change.
+#[tokio::test]
+async fn the_tables_of_a_young_store_are_looked_at() {
+    let schema = PLACE.schema();
+    let store = schema.node().await;
+    let house = House::build(&store).await;
+    let vault = house.add_vault("vault").await;
+    for number in 0..80 {
+        house.add_secret(&vault, &number.to_string()).await;
+    }
+    let looked_at = format!(
+        "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_stat_user_tables WHERE schemaname = '{}' \
+         AND relname IN ('secret', 'version', 'audit', 'answer') AND last_analyze IS NOT NULL",
+        schema.name
+    );
+    strongroom_testbed::poll("the tables are looked at", || {
+        (PLACE.run(&looked_at) == "answer audit secret version").then_some(())
+    });
+}
+
 /// Who asks is not kept waiting by a database that is, and is answered again once it is not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_has_a_deadline() {
