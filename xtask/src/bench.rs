@@ -42,11 +42,16 @@ pub(crate) use plan::Args;
 
 pub(crate) fn run(args: &Args) -> Result {
     let plan = Plan::of(args)?;
-    setup::install(if plan.openbao { &[Need::Wrk, Need::Python] } else { &[Need::Wrk] })?;
+    let mut needs = vec![Need::Wrk];
+    needs.extend(plan.openbao.then_some(Need::Python));
+    needs.extend(plan.nodes.then_some(Need::Postgres));
+    setup::install(&needs)?;
     let oha = setup::oha()?.canonicalize()?;
-    let results = measure(&plan, oha, &build::for_benchmarks()?)?;
+    let programs = build::for_benchmarks()?;
+    let results = measure(&plan, oha, &programs)?;
     println!("\n{}", report::markdown(&results));
-    write(&results, Path::new("bench/results"))
+    write(&results, Path::new("bench/results"))?;
+    if plan.nodes { nodes::report(plan.rounds, plan.seconds, &programs) } else { Ok(()) }
 }
 
 /// One short round of everything, with the programs as the tests build them. It proves that the benchmarks still run, and says

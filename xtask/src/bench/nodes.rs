@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use super::cases::{Case, find};
 use super::load::{Generators, Load, Target};
 use super::results::{Figures, Protocol, Rival};
-use super::{machine, seed};
+use super::{machine, seed, stand};
 use crate::Result;
 use crate::build::{self, Servers};
+use crate::http::Api;
 use crate::postgres::{Place, Postgres};
 use crate::server::{Server, scratch};
 use crate::setup::{self, Need};
@@ -32,12 +33,17 @@ const CONNECTIONS: u32 = 64;
 const NODES: usize = 3;
 /// Secrets in the store at the start.
 const SECRETS: u64 = 1_000;
-/// A change and a read.
-const CASES: [&str; 2] = ["create", "get"];
+/// What is answered from memory, what is told in the log, and changes.
+const CASES: [&str; 5] = ["get", "list", "resolve", "update", "create"];
 
 pub(crate) fn run(args: &Args) -> Result {
     setup::install(&[Need::Wrk, Need::Postgres])?;
-    let table = measure(args, &build::for_benchmarks()?)?;
+    report(args.rounds, args.seconds, &build::for_benchmarks()?)
+}
+
+/// Measures, and writes the table.
+pub(super) fn report(rounds: u32, seconds: u32, programs: &Servers) -> Result {
+    let table = measure(rounds, seconds, programs)?;
     println!("\n{table}");
     let file = Path::new("bench/results/nodes.md");
     fs::create_dir_all("bench/results")?;
@@ -48,32 +54,28 @@ pub(crate) fn run(args: &Args) -> Result {
 
 /// One short round, which proves that it still runs.
 pub(super) fn smoke(programs: &Servers) -> Result {
-    let table = measure(&Args { rounds: 1, seconds: 1 }, programs)?;
-    if table.lines().filter(|line| line.starts_with("| create") || line.starts_with("| get")).count()
-        != CASES.len()
-    {
-        return Err(format!("the table of nodes lacks a case:\n{table}").into());
+    let table = measure(1, 1, programs)?;
+    match CASES.iter().find(|case| !table.contains(&format!("\n| {case} | "))) {
+        Some(case) => Err(format!("the table of nodes lacks {case}:\n{table}").into()),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-fn measure(args: &Args, programs: &Servers) -> Result<String> {
+fn measure(rounds: u32, seconds: u32, programs: &Servers) -> Result<String> {
     let folder = scratch("bench-nodes")?;
     let postgres = Postgres::start(&folder)?;
     let nodes = start(programs, &folder, &postgres.create_database("bench")?)?;
     let mut table = format!(
-        "# Nodes over one PostgreSQL\n\n{}. {CONNECTIONS} connections, spread over the nodes; medians of {} rounds of {} s.\n\n\
+        "# Nodes over one PostgreSQL\n\n{}. {CONNECTIONS} connections, spread over the nodes; medians of {rounds} rounds of {seconds} s.\n\n\
          | requests a second, and p99 | 1 node | 2 nodes | 3 nodes |\n| --- | --: | --: | --: |\n",
         machine::describe()?,
-        args.rounds,
-        args.seconds,
     );
     for name in CASES {
         let case = find(name).ok_or("an unknown case")?;
         let mut found = vec![Vec::new(); NODES];
-        for round in 0..args.rounds {
+        for round in 0..rounds {
             for (count, found) in (1..).zip(&mut found) {
-                found.push(turn(case, &nodes[..count], args.seconds, round)?);
+                found.push(turn(case, &nodes[..count], seconds, round)?);
             }
         }
         let cells = found.into_iter().map(|rounds| {
@@ -92,6 +94,8 @@ fn measure(args: &Args, programs: &Servers) -> Result<String> {
 
 struct Node {
     server: Server,
+    /// The same with a key that may resolve.
+    resolver: Api,
     generators: Generators,
 }
 
@@ -115,7 +119,8 @@ fn start(programs: &Servers, folder: &Path, place: &Place) -> Result<Vec<Node>> 
         let server = Server::strongroom(&programs.strongroom, &own, &log, &database, None)?;
         let generators = Generators { oha: PathBuf::new(), folder: folder.join(format!("load-{number}")) };
         fs::create_dir(&generators.folder)?;
-        nodes.push(Node { server, generators });
+        let resolver = stand::resolver(&server.api)?;
+        nodes.push(Node { server, resolver, generators });
     }
     Ok(nodes)
 }
@@ -128,7 +133,7 @@ fn turn(case: &Case, nodes: &[Node], seconds: u32, round: u32) -> Result<(f64, f
         let target = Target {
             rival: Rival::Strongroom,
             server: &node.server,
-            api: node.server.api.clone(),
+            api: if case.resolves { node.resolver.clone() } else { node.server.api.clone() },
             requests: (case.requests)(SECRETS),
             draw: case.draw,
         };

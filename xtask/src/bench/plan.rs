@@ -6,8 +6,8 @@ use crate::Result;
 /// Measure Strongroom beside a bare axum server; tables, JSON and plots go to bench/results.
 #[derive(clap::Args, Default)]
 #[command(after_help = "How long it takes, after the build, on two cores:
-  --quick               two to three minutes: one store of 1,000 secrets, few and short rounds
-  (nothing)             about 40 minutes: stores of 1,000, 100,000 and 1,000,000 secrets
+  --quick               three to four minutes: one store of 1,000 secrets, few and short rounds
+  (nothing)             about 45 minutes: stores of 1,000, 100,000 and 1,000,000 secrets
   --vs openbao          adds a minute to --quick, five to the full run
 
 Examples:
@@ -17,9 +17,10 @@ Examples:
   cargo xtask bench --secrets 1000,1000000 --case list --rounds 3
 
 The files are called after the plan: quick.md, full.json, full-ratios.svg; with `-vs-openbao` if it was there, with
-`-part` if only a part was measured, so that it never stands where the whole was.")]
+`-part` if only a part was measured, so that it never stands where the whole was. The whole ends with several nodes over
+one PostgreSQL, in nodes.md, which `cargo xtask bench-nodes` measures by itself.")]
 pub(crate) struct Args {
-    /// Take about two minutes after the build: one small store, fewer and shorter rounds.
+    /// Take three to four minutes after the build: one small store, fewer and shorter rounds.
     #[arg(long)]
     quick: bool,
     /// Measure this server too; it is installed if it is missing.
@@ -65,6 +66,8 @@ pub(super) struct Plan {
     pub(super) brief: bool,
     pub(super) cases: Vec<&'static Case>,
     pub(super) openbao: bool,
+    /// Whether several nodes over one PostgreSQL are measured too.
+    pub(super) nodes: bool,
 }
 
 /// Where the targets are set, and what the other measurements use.
@@ -96,6 +99,7 @@ impl Plan {
         }
         if plan.differs_from_whole(args) {
             plan.name += "-part";
+            plan.nodes = false;
         }
         plan.check()?;
         Ok(plan)
@@ -116,6 +120,7 @@ impl Plan {
             brief: false,
             cases: CASES_ALL.iter().collect(),
             openbao: false,
+            nodes: true,
         }
     }
 
@@ -231,6 +236,7 @@ mod tests {
         assert_eq!(plan(|args| args.vs = Some("openbao".into())).unwrap().name, "full-vs-openbao");
         assert_eq!(plan(|args| args.case = vec!["get".into()]).unwrap().name, "full-part");
         assert_eq!(plan(|args| args.seconds = Some(9)).unwrap().name, "full-part");
+        assert!(plan(|_| ()).unwrap().nodes && !plan(|args| args.seconds = Some(9)).unwrap().nodes);
     }
 
     #[test]
