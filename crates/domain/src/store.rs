@@ -67,8 +67,8 @@ pub struct Counts {
     pub api_keys: u64,
     /// Audit events ever written, those that are pruned too.
     pub events: u64,
-    /// Bytes on disk.
-    pub bytes: u64,
+    /// Bytes on disk, where the store knows.
+    pub bytes: Option<u64>,
     /// Commits since the store was opened.
     pub commits: u64,
     /// Changes in those commits.
@@ -429,6 +429,9 @@ pub trait Store: WebhookStore + IpStore + RotationStore + KeySlotStore + LeaseSt
 
     /// The end of the audit log.
     async fn audit_head(&self) -> Result<Head>;
+
+    /// Whether it can be read and changed at this moment, as far as that shows without a change.
+    async fn ready(&self) -> Result<()>;
 
     /// How much there is.
     async fn counts(&self) -> Result<Counts>;

@@ -146,11 +146,10 @@ impl Metrics {
     ) -> Result<String, std::fmt::Error> {
         let mut out = String::with_capacity(16 << 10);
         text::encode_registry(&mut out, &self.registry)?;
-        let store = [
+        let mut store = vec![
             ("store_vaults", "gauge", "Vaults", counts.vaults),
             ("store_secrets", "gauge", "Secrets", counts.secrets),
             ("store_api_keys", "gauge", "API keys", counts.api_keys),
-            ("store_bytes", "gauge", "Size of the store on disk", counts.bytes),
             ("store_audit_events", "counter", "Audit events ever written", counts.events),
             ("store_commits", "counter", "Commits since the start", counts.commits),
             ("store_changes", "counter", "Changes in those commits", counts.changes),
@@ -165,6 +164,8 @@ impl Metrics {
                 deliveries.lag(),
             ),
         ];
+        // Not every database tells its size.
+        store.extend(counts.bytes.map(|bytes| ("store_bytes", "gauge", "Size of the store on disk", bytes)));
         for (name, kind, help, value) in store {
             let suffix = if kind == "counter" { "_total" } else { "" };
             writeln!(out, "# HELP strongroom_{name} {help}.\n# TYPE strongroom_{name} {kind}")?;
@@ -202,4 +203,21 @@ fn view_batches(out: &mut String, counts: &Counts) -> std::fmt::Result {
     }
     writeln!(out, "{NAME}_bucket{{le=\"+Inf\"}} {below}")?;
     writeln!(out, "{NAME}_sum {}\n{NAME}_count {below}", counts.changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::Settings;
+
+    #[tokio::test]
+    async fn the_size_of_a_store_is_told_where_it_is_known() {
+        let told = |bytes| {
+            let counts = Counts { bytes, ..Counts::default() };
+            let deliveries = Deliveries::new(Settings::default());
+            Metrics::default().view(&counts, &DeliveryCounts::default(), &deliveries, 0).unwrap()
+        };
+        assert!(told(Some(7)).contains("\nstrongroom_store_bytes 7\n"));
+        assert!(!told(None).contains("store_bytes"));
+    }
 }

@@ -6,6 +6,8 @@
 mod conformance;
 #[path = "postgres/dressed.rs"]
 mod dressed;
+#[path = "postgres/engines.rs"]
+mod engines;
 #[path = "postgres/nodes.rs"]
 mod nodes;
 #[path = "postgres/place.rs"]

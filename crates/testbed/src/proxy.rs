@@ -1,5 +1,6 @@
 //! What stands between a client and a server, and fails.
 
+use std::borrow::Cow;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -38,6 +39,7 @@ struct State {
     target: SocketAddr,
     delay: Duration,
     losses: Vec<Loss>,
+    exchanges: Vec<Exchange>,
     chance: Option<Chance>,
     lost: usize,
     open: Vec<(TcpStream, TcpStream)>,
@@ -49,6 +51,13 @@ struct Loss {
     pattern: Vec<u8>,
     /// Bytes of the pattern that still pass.
     passes: usize,
+}
+
+/// What goes in the place of a pattern.
+struct Exchange {
+    towards: Towards,
+    pattern: Vec<u8>,
+    by: Vec<u8>,
 }
 
 /// Connections that are cut at random.
@@ -93,6 +102,7 @@ impl Proxy {
             target,
             delay: Duration::ZERO,
             losses: Vec::new(),
+            exchanges: Vec::new(),
             chance: None,
             lost: 0,
             open: Vec::new(),
@@ -158,6 +168,19 @@ impl Proxy {
         self.shared.lock().losses.push(Loss { towards, pattern: pattern.to_vec(), passes });
     }
 
+    /// Passes on other bytes in the place of the next such pattern that goes that way in one piece, as all short messages do. Asked
+    /// several times, it does so as often.
+    pub fn exchange(&self, towards: Towards, pattern: &[u8], by: &[u8]) {
+        let (pattern, by) = (pattern.to_vec(), by.to_vec());
+        self.shared.lock().exchanges.push(Exchange { towards, pattern, by });
+    }
+
+    /// How many patterns were not met yet that something is to be in the place of.
+    #[must_use]
+    pub fn to_exchange(&self) -> usize {
+        self.shared.lock().exchanges.len()
+    }
+
     /// Cuts a connection now and then: of so many pieces that pass, in either direction, one is the last of its connection, and
     /// passes in part. Which they are hangs on the seed, and on the order in which pieces come. 0 ends it.
     pub fn lose_now_and_then(&self, one_in: u64, seed: u64) {
@@ -216,6 +239,17 @@ impl Shared {
         state.losses.remove(index);
         state.lost += 1;
         Some(passes.saturating_sub(before.len()))
+    }
+
+    /// A chunk as it passes. The exchange is taken.
+    fn exchanged<'a>(state: &mut State, towards: Towards, chunk: &'a [u8]) -> Cow<'a, [u8]> {
+        let exchanges = state.exchanges.iter().enumerate().filter(|(_, one)| one.towards == towards);
+        let found = exchanges.into_iter().find_map(|(index, one)| {
+            Some((index, chunk.windows(one.pattern.len()).position(|window| window == one.pattern)?))
+        });
+        let Some((index, at)) = found else { return chunk.into() };
+        let Exchange { pattern, by, .. } = state.exchanges.remove(index);
+        [&chunk[..at], &by, &chunk[at + pattern.len()..]].concat().into()
     }
 }
 
@@ -284,8 +318,9 @@ fn pump(shared: &Shared, towards: Towards, mut from: TcpStream, mut to: TcpStrea
             return;
         }
         let longest = state.losses.iter().map(|loss| loss.pattern.len()).max().unwrap_or(0);
+        let passing = Shared::exchanged(&mut state, towards, chunk);
         drop(state);
-        if to.write_all(chunk).is_err() {
+        if to.write_all(&passing).is_err() {
             break;
         }
         before.extend_from_slice(chunk);

@@ -130,6 +130,18 @@ fn it_loses_what_follows_a_pattern() {
 }
 
 #[test]
+fn it_passes_on_something_else() {
+    let proxy = Proxy::to(counting(1));
+    proxy.exchange(Towards::Client, &[11, 12], &[7, 8, 9, 10]);
+    let mut stream = connect(&proxy);
+    assert_eq!((ask(&mut stream, &[1]), proxy.to_exchange()), (Ok(vec![2]), 1));
+    assert_eq!(ask(&mut stream, &[1, 10, 11, 12, 13]), Ok(vec![2, 7, 8, 9, 10]));
+    assert_eq!(proxy.to_exchange(), 0);
+    // What else came of it, and that this was once.
+    assert_eq!(ask(&mut stream, &[10, 11]), Ok(vec![13, 14]));
+}
+
+#[test]
 fn a_commit_is_done_and_its_answer_lost_or_not_done() {
     let postgres = Postgres::start(Options::default().careless());
     postgres.create_database("store");

@@ -79,6 +79,9 @@ pub(crate) fn unusable(error: OpenError) -> Failure {
         OpenError::Unfinished { .. } => {
             "run strongroom migrate-store once more, which begins it anew, or use another database"
         }
+        OpenError::Encoding { .. } => {
+            "make another with CREATE DATABASE strongroom ENCODING 'UTF8' TEMPLATE template0"
+        }
         OpenError::Options(_) | OpenError::Database { .. } => {
             "see that it runs, that --database names it, and that its password is right"
         }

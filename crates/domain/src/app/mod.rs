@@ -162,10 +162,18 @@ impl App {
         &*self.clock
     }
 
+    /// Whether the store can be asked.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when it cannot: then the house is not ready.
+    pub async fn ready(&self) -> Result<()> {
+        self.store.ready().await
+    }
+
     /// How much the store holds.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the store cannot tell: then the house is not ready.
+    /// [`Error::Unavailable`] when the store cannot tell.
     pub async fn counts(&self) -> Result<Counts> {
         self.store.counts().await
     }

@@ -37,7 +37,7 @@ pub trait SharedStore: Store {
     /// What others did since a moment; with `None` nothing but the moment it is now. What this process did is not in it. It also
     /// tells those who wait in [`audit_watch`](Store::audit_watch).
     ///
-    /// A commit of this process that it was not told the end of, as the connection broke, counts as another's: what was read
+    /// A commit of this process that it was not told the end of counts as another's: what was read
     /// meanwhile may be from before it. It may be given up at any await, and is asked again then from the same moment.
     async fn changed_by_others(&self, since: Option<Moment>) -> Result<OthersChanges>;
 }

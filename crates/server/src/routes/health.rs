@@ -24,7 +24,7 @@ pub(crate) async fn ready_get(State(shared): State<Arc<Shared>>) -> Result<&'sta
     if shared.app.is_sealed() {
         return Err(strongroom_domain::Error::Sealed.into());
     }
-    shared.app.counts().await?;
+    shared.app.ready().await?;
     Ok("ready\n")
 }
 

@@ -1,8 +1,11 @@
 -- The tables of the SQLite store, by the same names, as they stand after its migration 0011: what a column holds is told there.
 -- Ids are bytes that sort by time, times are Unix seconds, texts are ordered by their bytes. The server makes every number
 -- itself: there are no sequences.
+--
+-- Not every engine makes tables in a transaction. So each statement may be run again after itself and those that follow it, by who
+-- begins once more or by another node at the same time, and then changes nothing.
 
-CREATE TABLE account (
+CREATE TABLE IF NOT EXISTS account (
     number            BIGINT PRIMARY KEY,
     id                BYTEA NOT NULL UNIQUE,
     name              TEXT COLLATE "C" NOT NULL,
@@ -15,7 +18,7 @@ CREATE TABLE account (
     root_keyed_at     BIGINT
 ) WITH (fillfactor = 10);
 
-CREATE TABLE "user" (
+CREATE TABLE IF NOT EXISTS "user" (
     account    BIGINT NOT NULL,
     id         BYTEA NOT NULL,
     email      TEXT COLLATE "C" NOT NULL,
@@ -23,9 +26,9 @@ CREATE TABLE "user" (
     created_at BIGINT NOT NULL,
     PRIMARY KEY (account, id)
 );
-CREATE UNIQUE INDEX user_email ON "user" (account, email);
+CREATE UNIQUE INDEX IF NOT EXISTS user_email ON "user" (account, email);
 
-CREATE TABLE service_user (
+CREATE TABLE IF NOT EXISTS service_user (
     account    BIGINT NOT NULL,
     id         BYTEA NOT NULL,
     name       TEXT COLLATE "C" NOT NULL,
@@ -34,9 +37,9 @@ CREATE TABLE service_user (
     revision   BIGINT NOT NULL,
     PRIMARY KEY (account, id)
 );
-CREATE UNIQUE INDEX service_user_name ON service_user (account, name);
+CREATE UNIQUE INDEX IF NOT EXISTS service_user_name ON service_user (account, name);
 
-CREATE TABLE api_key (
+CREATE TABLE IF NOT EXISTS api_key (
     account            BIGINT NOT NULL,
     id                 BYTEA NOT NULL,
     owner              BYTEA NOT NULL,
@@ -50,9 +53,9 @@ CREATE TABLE api_key (
     client_certificate BYTEA,
     PRIMARY KEY (account, id)
 );
-CREATE INDEX api_key_owner ON api_key (account, owner, id);
+CREATE INDEX IF NOT EXISTS api_key_owner ON api_key (account, owner, id);
 
-CREATE TABLE vault (
+CREATE TABLE IF NOT EXISTS vault (
     account           BIGINT NOT NULL,
     id                BYTEA NOT NULL,
     name              TEXT COLLATE "C" NOT NULL,
@@ -72,9 +75,9 @@ CREATE TABLE vault (
     generation        BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (account, id)
 );
-CREATE UNIQUE INDEX vault_name ON vault (account, name);
+CREATE UNIQUE INDEX IF NOT EXISTS vault_name ON vault (account, name);
 
-CREATE TABLE secret (
+CREATE TABLE IF NOT EXISTS secret (
     account         BIGINT NOT NULL,
     id              BYTEA NOT NULL,
     vault           BYTEA NOT NULL,
@@ -91,11 +94,11 @@ CREATE TABLE secret (
     expiry_due      BIGINT,
     PRIMARY KEY (account, id)
 );
-CREATE UNIQUE INDEX secret_name ON secret (account, name, vault);
-CREATE INDEX secret_vault ON secret (account, vault, id);
-CREATE INDEX secret_expiry ON secret (account, expiry_due, id) WHERE expiry_due IS NOT NULL;
+CREATE UNIQUE INDEX IF NOT EXISTS secret_name ON secret (account, name, vault);
+CREATE INDEX IF NOT EXISTS secret_vault ON secret (account, vault, id);
+CREATE INDEX IF NOT EXISTS secret_expiry ON secret (account, expiry_due, id) WHERE expiry_due IS NOT NULL;
 
-CREATE TABLE version (
+CREATE TABLE IF NOT EXISTS version (
     account     BIGINT NOT NULL,
     secret      BYTEA NOT NULL,
     number      BIGINT NOT NULL,
@@ -107,9 +110,9 @@ CREATE TABLE version (
     generation  BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (account, secret, number)
 );
-CREATE INDEX version_replaced ON version (account, replaced_at, secret, number) WHERE replaced_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS version_replaced ON version (account, replaced_at, secret, number) WHERE replaced_at IS NOT NULL;
 
-CREATE TABLE deleted_vault (
+CREATE TABLE IF NOT EXISTS deleted_vault (
     account           BIGINT NOT NULL,
     id                BYTEA NOT NULL,
     name              TEXT COLLATE "C" NOT NULL,
@@ -131,9 +134,9 @@ CREATE TABLE deleted_vault (
     deleted_by        BYTEA NOT NULL,
     PRIMARY KEY (account, id)
 );
-CREATE INDEX deleted_vault_at ON deleted_vault (account, deleted_at, id);
+CREATE INDEX IF NOT EXISTS deleted_vault_at ON deleted_vault (account, deleted_at, id);
 
-CREATE TABLE deleted_secret (
+CREATE TABLE IF NOT EXISTS deleted_secret (
     account         BIGINT NOT NULL,
     id              BYTEA NOT NULL,
     vault           BYTEA NOT NULL,
@@ -152,10 +155,10 @@ CREATE TABLE deleted_secret (
     deleted_by      BYTEA NOT NULL,
     PRIMARY KEY (account, id)
 );
-CREATE INDEX deleted_secret_at ON deleted_secret (account, deleted_at, id);
-CREATE INDEX deleted_secret_vault ON deleted_secret (account, vault, id);
+CREATE INDEX IF NOT EXISTS deleted_secret_at ON deleted_secret (account, deleted_at, id);
+CREATE INDEX IF NOT EXISTS deleted_secret_vault ON deleted_secret (account, vault, id);
 
-CREATE TABLE resolved (
+CREATE TABLE IF NOT EXISTS resolved (
     account BIGINT NOT NULL,
     secret  BYTEA NOT NULL,
     at      BIGINT NOT NULL,
@@ -163,12 +166,12 @@ CREATE TABLE resolved (
     PRIMARY KEY (account, secret)
 );
 
-CREATE TABLE audit (
+CREATE TABLE IF NOT EXISTS audit (
     sequence  BIGINT PRIMARY KEY,
     canonical BYTEA NOT NULL
 );
 
-CREATE TABLE audit_tree (
+CREATE TABLE IF NOT EXISTS audit_tree (
     id     BIGINT PRIMARY KEY,
     hashes BYTEA NOT NULL
 );
@@ -176,7 +179,7 @@ CREATE TABLE audit_tree (
 -- Where the audit log ends. Every change of any node locks this row first, so that there is one log for all of them, and changes
 -- happen one after the other. `commits` counts them, `untold` those of them whose effect on what others keep in memory no
 -- record tells.
-CREATE TABLE audit_head (
+CREATE TABLE IF NOT EXISTS audit_head (
     id            BIGINT PRIMARY KEY CHECK (id = 1),
     sequence      BIGINT NOT NULL,
     root          BYTEA NOT NULL,
@@ -188,12 +191,12 @@ CREATE TABLE audit_head (
     untold        BIGINT NOT NULL DEFAULT 0
 ) WITH (fillfactor = 10);
 
-CREATE TABLE log_key (
+CREATE TABLE IF NOT EXISTS log_key (
     account     BIGINT PRIMARY KEY,
     wrapped_key BYTEA NOT NULL
 );
 
-CREATE TABLE answer (
+CREATE TABLE IF NOT EXISTS answer (
     account     BIGINT NOT NULL,
     mark        BYTEA NOT NULL,
     request     BYTEA NOT NULL,
@@ -203,9 +206,9 @@ CREATE TABLE answer (
     token       BYTEA,
     PRIMARY KEY (account, mark)
 );
-CREATE INDEX answer_at ON answer (account, at);
+CREATE INDEX IF NOT EXISTS answer_at ON answer (account, at);
 
-CREATE TABLE webhook (
+CREATE TABLE IF NOT EXISTS webhook (
     account          BIGINT NOT NULL,
     id               BYTEA NOT NULL,
     url              TEXT COLLATE "C" NOT NULL,
@@ -223,7 +226,7 @@ CREATE TABLE webhook (
     PRIMARY KEY (account, id)
 );
 
-CREATE TABLE webhook_delivery (
+CREATE TABLE IF NOT EXISTS webhook_delivery (
     account  BIGINT NOT NULL,
     webhook  BYTEA NOT NULL,
     sequence BIGINT NOT NULL,
@@ -236,9 +239,9 @@ CREATE TABLE webhook_delivery (
     error    TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (account, webhook, sequence)
 );
-CREATE INDEX webhook_delivery_due ON webhook_delivery (account, webhook, dead, due, sequence);
+CREATE INDEX IF NOT EXISTS webhook_delivery_due ON webhook_delivery (account, webhook, dead, due, sequence);
 
-CREATE TABLE ip_policy (
+CREATE TABLE IF NOT EXISTS ip_policy (
     account     BIGINT NOT NULL,
     id          BYTEA NOT NULL,
     description TEXT COLLATE "C" NOT NULL,
@@ -248,7 +251,7 @@ CREATE TABLE ip_policy (
     PRIMARY KEY (account, id)
 );
 
-CREATE TABLE ip_policy_rule (
+CREATE TABLE IF NOT EXISTS ip_policy_rule (
     account     BIGINT NOT NULL,
     id          BYTEA NOT NULL,
     policy      BYTEA NOT NULL,
@@ -261,9 +264,9 @@ CREATE TABLE ip_policy_rule (
     revision    BIGINT NOT NULL,
     PRIMARY KEY (account, id)
 );
-CREATE UNIQUE INDEX ip_policy_rule_range ON ip_policy_rule (account, policy, range);
+CREATE UNIQUE INDEX IF NOT EXISTS ip_policy_rule_range ON ip_policy_rule (account, policy, range);
 
-CREATE TABLE ip_restriction (
+CREATE TABLE IF NOT EXISTS ip_restriction (
     account     BIGINT NOT NULL,
     id          BYTEA NOT NULL,
     type        TEXT COLLATE "C" NOT NULL,
@@ -276,7 +279,7 @@ CREATE TABLE ip_restriction (
     PRIMARY KEY (account, id)
 );
 
-CREATE TABLE rotation (
+CREATE TABLE IF NOT EXISTS rotation (
     account    BIGINT NOT NULL,
     vault      BYTEA NOT NULL,
     kind       TEXT COLLATE "C" NOT NULL,
@@ -285,7 +288,7 @@ CREATE TABLE rotation (
     PRIMARY KEY (account, vault)
 );
 
-CREATE TABLE key_slot (
+CREATE TABLE IF NOT EXISTS key_slot (
     account    BIGINT NOT NULL,
     id         BYTEA NOT NULL,
     name       TEXT COLLATE "C" NOT NULL,
@@ -298,10 +301,10 @@ CREATE TABLE key_slot (
     created_by BYTEA NOT NULL,
     PRIMARY KEY (account, id)
 );
-CREATE UNIQUE INDEX key_slot_name ON key_slot (account, name);
+CREATE UNIQUE INDEX IF NOT EXISTS key_slot_name ON key_slot (account, name);
 
 -- Which node does the work that is one node's at a time, and until when by the database's own clock, in milliseconds.
-CREATE TABLE lease (
+CREATE TABLE IF NOT EXISTS lease (
     account BIGINT NOT NULL,
     name    TEXT COLLATE "C" NOT NULL,
     holder  BYTEA NOT NULL,
@@ -311,4 +314,5 @@ CREATE TABLE lease (
 
 -- The root of the empty tree is the hash of nothing.
 INSERT INTO audit_head (id, sequence, root, edge)
-VALUES (1, 0, '\xe3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', '');
+VALUES (1, 0, '\xe3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', '')
+ON CONFLICT (id) DO NOTHING;

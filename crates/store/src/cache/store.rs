@@ -497,6 +497,10 @@ impl Store for CachedStore {
         self.store.audit_head().await
     }
 
+    async fn ready(&self) -> Result<()> {
+        self.store.ready().await
+    }
+
     async fn counts(&self) -> Result<Counts> {
         self.store.counts().await
     }

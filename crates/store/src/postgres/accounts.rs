@@ -12,11 +12,11 @@ use strongroom_domain::store::Counts;
 use strongroom_domain::{Error, Result};
 use tokio_postgres::Row;
 
-use super::api_keys;
-use super::row::{corrupt, get};
+use super::row::{corrupt, get, get_opt};
 use super::session::{Pool, Reader};
 use super::transaction::Transaction;
 use super::value::values;
+use super::{api_keys, error};
 
 /// The account and its number in the other tables.
 pub(super) async fn find(pool: &Pool) -> Result<Option<(i64, Account)>> {
@@ -145,7 +145,6 @@ pub(super) async fn credential_find(
 
 /// What the owner of a key is called, what it may do, and whether it is active.
 fn owner(row: &Row) -> Result<Option<(String, Role, bool)>> {
-    use super::row::get_opt;
     if let Some(email) = get_opt(row, 10)? {
         return Ok(Some((email, view_role(&get::<String>(row, 11)?)?, true)));
     }
@@ -160,8 +159,7 @@ fn view_role(text: &str) -> Result<Role> {
 /// How much there is, all accounts together; what this process wrote is not in it.
 pub(super) async fn counts(pool: &Pool) -> Result<Counts> {
     let sql = "SELECT coalesce(sum(vaults), 0)::BIGINT, coalesce(sum(secrets), 0)::BIGINT, \
-               coalesce(sum(api_keys), 0)::BIGINT, (SELECT sequence FROM audit_head WHERE id = 1), \
-               pg_database_size(current_database()) FROM account";
+               coalesce(sum(api_keys), 0)::BIGINT, (SELECT sequence FROM audit_head WHERE id = 1) FROM account";
     let rows = pool.query(sql, &[]).await?;
     let row = rows.first().ok_or_else(|| corrupt("account"))?;
     Ok(Counts {
@@ -169,7 +167,17 @@ pub(super) async fn counts(pool: &Pool) -> Result<Counts> {
         secrets: get(row, 1)?,
         api_keys: get(row, 2)?,
         events: get(row, 3)?,
-        bytes: get(row, 4)?,
+        bytes: size(pool).await?,
         ..Counts::default()
     })
+}
+
+/// How large the database is, where the engine tells: some know no such function, some say NULL.
+async fn size(pool: &Pool) -> Result<Option<u64>> {
+    let told = pool.query("SELECT pg_database_size(current_database())", &[]).await;
+    match told {
+        Ok(rows) => get_opt(rows.first().ok_or_else(|| corrupt("size"))?, 0),
+        Err(error) if error::is_unknown_function(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
 }

@@ -1,6 +1,7 @@
-//! The store on PostgreSQL, or what speaks its protocol: one for any number of nodes.
+//! The store on PostgreSQL: one for any number of nodes.
 //!
-//! Nothing here depends on what not all such databases have: no notifications, advisory locks, sequences or functions; any
+//! It is tested on PostgreSQL, and written for what else speaks its protocol, by the documentation of CockroachDB and YugabyteDB. So
+//! nothing here depends on what not all such databases have: no notifications, advisory locks, sequences or functions; any
 //! isolation level will do. Each transaction is tried again when the database says that it may be.
 
 mod accounts;
@@ -55,8 +56,7 @@ use node::{Node, entries, patiently};
 use row::corrupt;
 use session::{Pool, Reader};
 use transaction::{Appended, Transaction};
-use value::Value;
-use writer::{Change, Writer};
+use writer::{Change, Statement, Writer};
 
 /// A store in a PostgreSQL database.
 pub struct PostgresStore {
@@ -98,6 +98,7 @@ impl PostgresStore {
         let tls = options.tls()?;
         let looks = Pool::new(options, tls.clone(), 1).map_err(failed)?;
         let pool = Pool::new(options, tls, options.connections - 1).map_err(failed)?;
+        schema::check_encoding(&place, &pool).await?;
         let version = schema::version(&pool).await.map_err(failed)?;
         let last = if (1..=schema::KNOWN).contains(&version) {
             node::last_record(&pool).await.map_err(failed)?
@@ -230,19 +231,18 @@ impl PostgresStore {
         .await
     }
 
-    /// Makes a change that is one statement, together with others; `verdict` says what its word means.
+    /// Makes a change together with others; `verdict` says what the word of its first statement means.
     async fn change(
         &self,
         account: AccountId,
-        (sql, values): (&'static str, Vec<Value<'static>>),
+        statements: Vec<Statement>,
         verdict: impl Fn(&str) -> Result<()> + Send + Sync + 'static,
         events: &[Event],
     ) -> Result<()> {
         let account = self.number(account).await?;
         let verdict = Box::new(verdict);
         let entries = entries(events)?;
-        let statement = Some((sql, values));
-        self.writer.change(Change { account, statement, verdict, entries, resolved: Vec::new() }).await
+        self.writer.change(Change { account, statements, verdict, entries, resolved: Vec::new() }).await
     }
 
     /// Appends events that tell of no change here, together with others.
@@ -251,6 +251,6 @@ impl PostgresStore {
         let resolved: Vec<(SecretId, _)> = events.iter().filter_map(Event::as_resolved).collect();
         let entries = entries(events)?;
         let verdict = Box::new(|_: &str| Err(Error::Stale));
-        self.writer.change(Change { account, statement: None, verdict, entries, resolved }).await
+        self.writer.change(Change { account, statements: Vec::new(), verdict, entries, resolved }).await
     }
 }

@@ -61,7 +61,7 @@ impl Node {
         }
     }
 
-    /// Commits a transaction. If its answer is lost, the log tells whether it happened.
+    /// Commits a transaction. If its answer is lost, or does not tell, the log tells whether it happened.
     pub(super) async fn commit(&self, transaction: &Transaction, appended: &Appended<'_>) -> Result<()> {
         let committed = match transaction.commit(appended).await {
             Ok(committed) => committed,

@@ -12,8 +12,13 @@ use super::session::{Pool, Reader};
 use super::transaction::Transaction;
 use super::value::{Value, values};
 
+/// A secret may have been destroyed since: nothing would take its row away. Asked with `EXISTS`, a planner that knows nothing of the
+/// tables yet reads all secrets first.
 pub(super) const NOTE: &str = "INSERT INTO resolved (account, secret, at, api_key) \
-     SELECT $1, secret, at, api_key FROM unnest($2::BYTEA[], $3::BIGINT[], $4::BYTEA[]) AS used (secret, at, api_key) \
+     SELECT $1, used.secret, used.at, used.api_key \
+     FROM unnest($2::BYTEA[], $3::BIGINT[], $4::BYTEA[]) AS used (secret, at, api_key) \
+     WHERE coalesce((SELECT TRUE FROM secret WHERE secret.account = $1 AND secret.id = used.secret), \
+         (SELECT TRUE FROM deleted_secret AS gone WHERE gone.account = $1 AND gone.id = used.secret), FALSE) \
      ON CONFLICT (account, secret) DO UPDATE SET at = excluded.at, api_key = excluded.api_key";
 
 /// The values of [`NOTE`], if there is anything to note. Each secret is there once: one statement cannot write a row twice.

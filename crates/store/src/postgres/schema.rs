@@ -1,20 +1,24 @@
 //! The database's tables, and how they come to be what this version needs.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use strongroom_domain::Result;
 
 use super::connect::OptionsError;
+use super::error;
 use super::node::patiently;
 use super::row;
 use super::session::{Pool, Reader, Session};
 use super::value::values;
 
-/// What each version adds. A file that was released never changes.
+/// What each version adds, in statements that may all be run again: see the first. A file that was released never changes.
 const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/postgres/0001_first.sql")];
 
-/// Tries to make the table of the version: where several nodes make it at once, some are told so in strange ways.
-const TRIES: usize = 5;
+/// Tries to make tables, with pauses that double: where several nodes make them at once, some are told so in strange ways.
+const TRIES: u32 = 5;
+/// The first pause between them.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a migration may take, and how long others wait for it.
 const MIGRATION: Duration = Duration::from_secs(600);
@@ -32,6 +36,14 @@ pub enum OpenError {
         place: String,
         /// Why.
         source: strongroom_domain::Error,
+    },
+    /// The database keeps texts in another encoding, in which they would have other lengths, or not all of them a place.
+    #[error("the database at {place} has the encoding {found}, and a store needs UTF8")]
+    Encoding {
+        /// Which one.
+        place: String,
+        /// Its encoding.
+        found: String,
     },
     /// An earlier version has written the store.
     #[error(
@@ -80,6 +92,17 @@ pub(super) fn check(place: &str, found: u64) -> Result<(), OpenError> {
     }
 }
 
+/// Refuses a database whose encoding is not UTF-8. It is chosen when a database is made, and stays.
+pub(super) async fn check_encoding(place: &str, pool: &Pool) -> Result<(), OpenError> {
+    let found: Result<String> = pool.query_one("SELECT current_setting('server_encoding')", &[]).await;
+    let place = place.to_owned();
+    match found {
+        Ok(found) if found.eq_ignore_ascii_case("UTF8") => Ok(()),
+        Ok(found) => Err(OpenError::Encoding { place, found }),
+        Err(source) => Err(OpenError::Database { place, source }),
+    }
+}
+
 /// The last version that is known.
 pub(super) const KNOWN: u64 = MIGRATIONS.len() as u64;
 
@@ -97,40 +120,52 @@ const IS_THERE: &str =
     "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class WHERE oid = to_regclass('store_version'))";
 
 /// Brings the tables up to date, and says which version they then have. Of several nodes that come at once one does it: the row of the
-/// version is locked meanwhile. What passes by is tried again, and finds what others did.
+/// version is locked meanwhile. Where the engine makes no tables in a transaction, several may do it at once; what they tell each other
+/// of is tried again, and finds what others did.
 pub(super) async fn migrate(pool: &Pool) -> Result<u64> {
-    let mut tries = 0;
-    while let Err(error) = make_version(pool).await {
-        tries += 1;
-        if tries == TRIES {
-            return Err(error);
+    let mut tries = 1;
+    loop {
+        match patiently(|| attempt(pool)).await {
+            Err(error) if tries < TRIES && !error::is_passing_by(&error) => {}
+            outcome => return outcome,
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(PAUSE * 2_u32.pow(tries - 1)).await;
+        tries += 1;
     }
-    patiently(|| attempt(pool)).await
 }
 
 async fn attempt(pool: &Pool) -> Result<u64> {
+    make_version(pool).await?;
     let mut session = pool.session().await?;
     session.set_deadline(MIGRATION);
     session.set_unclean(true);
+    let program: String = session.query_one("SELECT version()", &[]).await?;
     session.command("BEGIN").await?;
     let found: u64 =
         session.query_one("SELECT version FROM store_version WHERE id = 1 FOR UPDATE", &[]).await?;
     for (number, sql) in (1..).zip(MIGRATIONS) {
         if number > found {
-            session.command(sql).await?;
+            session.command(&suited(sql, &program)).await?;
         }
     }
     let version = found.max(KNOWN);
     if version > found {
-        let update = "UPDATE store_version SET version = $1 WHERE id = 1";
-        session.execute(update, &values![version], super::error::plain).await?;
+        // Whoever was sooner may have gone on since.
+        let update = "UPDATE store_version SET version = $1 WHERE id = 1 AND version < $1";
+        session.execute(update, &values![version], error::plain).await?;
     }
     session.command("COMMIT").await?;
     session.set_unclean(false);
     Ok(version)
 }
+
+/// A migration as the engine takes it that tells of itself so. CockroachDB has no columns with the collation of bytes, and orders texts
+/// by their bytes where none is named; all others are told, since theirs may be a language's.
+fn suited<'a>(sql: &'a str, program: &str) -> Cow<'a, str> {
+    if program.starts_with("CockroachDB") { sql.replace(COLLATION, "").into() } else { sql.into() }
+}
+
+const COLLATION: &str = " COLLATE \"C\"";
 
 async fn make_version(pool: &Pool) -> Result<()> {
     let session: Session = pool.session().await?;
@@ -141,4 +176,27 @@ async fn make_version(pool: &Pool) -> Result<()> {
     }
     // Whoever made the table may not have come to its row yet.
     session.command("INSERT INTO store_version (id, version) VALUES (1, 0) ON CONFLICT (id) DO NOTHING").await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_name_the_order_of_bytes_where_the_engine_can_and_need_be_told() {
+        for sql in MIGRATIONS {
+            let texts = sql.matches(" TEXT").count();
+            for program in [
+                "PostgreSQL 15.14 (Debian 15.14-0+deb12u1) on x86_64-pc-linux-gnu",
+                "PostgreSQL 15.12-YB-2025.1.0.0-b0 on x86_64-pc-linux-gnu",
+            ] {
+                assert_eq!(suited(sql, program), sql);
+                assert_eq!(suited(sql, program).matches(" TEXT COLLATE \"C\"").count(), texts);
+            }
+            let told = suited(sql, "CockroachDB CCL v24.1.0 (x86_64-pc-linux-gnu, built 2024/05/15)");
+            assert!(!told.contains("COLLATE"), "{told}");
+            assert_eq!(told.matches(" TEXT").count(), texts);
+            assert_eq!(told.replace(" TEXT", " TEXT COLLATE \"C\""), sql, "nothing else is left out");
+        }
+    }
 }

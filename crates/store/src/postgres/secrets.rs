@@ -1,7 +1,9 @@
 //! Secrets: all of them but their values.
 //!
-//! What is done often is one statement each, so that many go into one batch: it looks whether the change may be made, makes all
-//! of it or nothing, and says in a word which. All parts of a statement see the store as it was before it.
+//! What is done often is statements that are sent at once, so that many go into one batch: the first looks whether the change may be
+//! made, makes it or nothing, and says in a word which. All parts of a statement see the store as it was before it. No statement
+//! writes to a table in two of its parts, which CockroachDB refuses: what is left goes into further ones, which go by what the first
+//! has written.
 
 use std::sync::Arc;
 
@@ -22,7 +24,8 @@ use super::list::{self, Select};
 use super::row::{get, get_opt};
 use super::session::{Pool, Reader};
 use super::transaction::Transaction;
-use super::value::{Value, values};
+use super::value::values;
+use super::writer::Statement;
 use super::{deleted, expiry, versions};
 
 pub(super) const COLUMNS: &str = "secret.id, secret.vault, vault.name, secret.name, secret.description, secret.metadata, \
@@ -96,7 +99,7 @@ pub(super) fn insert(
     version: Version,
     max: Option<u64>,
     answer: Option<&Answer>,
-) -> Result<(&'static str, Vec<Value<'static>>)> {
+) -> Result<Vec<Statement>> {
     let object = answer.map(Answer::object_to_json).transpose()?;
     let first_told = secret.first_told();
     let values = values![
@@ -126,37 +129,38 @@ pub(super) fn insert(
         object,
         answer.map(|answer| Answer::over_by(answer.at)),
     ];
-    Ok((INSERT, values.into()))
+    Ok(vec![(INSERT, values.into())])
 }
 
-/// With a value the versions beyond those that are kept go, and the one before is marked as replaced. What is to be told of
-/// another end starts anew.
-const UPDATE: &str = "WITH place AS (SELECT generation, key_id, coalesce(keep_versions, $15::BIGINT) AS kept FROM vault \
-         WHERE account = $1 AND id = $10 AND name = $11), \
+/// What is to be told of another end starts anew.
+const UPDATE: &str = "WITH place AS (SELECT generation, key_id FROM vault WHERE account = $1 AND id = $10 AND name = $11), \
      verdict AS (SELECT CASE \
          WHEN NOT EXISTS (SELECT 1 FROM secret WHERE account = $1 AND id = $2 AND revision = $3 - 1) THEN 'stale' \
-         WHEN NOT EXISTS (SELECT 1 FROM place WHERE NOT $14 OR key_id IS NULL OR key_id = substr($17, 1, 8)) THEN 'stale' \
+         WHEN NOT EXISTS (SELECT 1 FROM place WHERE NOT $14 OR key_id IS NULL OR key_id = substr($16, 1, 8)) THEN 'stale' \
          WHEN EXISTS (SELECT 1 FROM secret WHERE account = $1 AND name = $4 AND vault = $10 AND id <> $2) THEN 'taken' \
          ELSE 'done' END AS word), \
      written AS (UPDATE secret SET name = $4, description = $5, metadata = $6, updated_at = $7, last_updated_by = $8, \
          version = $9, revision = $3, expires_at = $12, \
          expiry_due = CASE WHEN expires_at IS NOT DISTINCT FROM $12 THEN expiry_due ELSE $13 END \
          WHERE account = $1 AND id = $2 AND (SELECT word FROM verdict) = 'done'), \
-     gone AS (DELETE FROM version USING place, verdict WHERE word = 'done' AND $14 \
-         AND version.account = $1 AND version.secret = $2 AND version.number <= $20 - kept), \
-     replaced AS (UPDATE version SET replaced_at = $16 FROM place, verdict WHERE word = 'done' AND $14 \
-         AND version.account = $1 AND version.secret = $2 AND version.number = $20 - 1 AND version.number > $20 - kept), \
      valued AS (INSERT INTO version (account, secret, number, created_at, wrapped_key, ciphertext, created_by, generation) \
-         SELECT $1, $2, $20, $16, $17, $18, $19, generation FROM place, verdict WHERE word = 'done' AND $14) \
+         SELECT $1, $2, $19, $15, $16, $17, $18, generation FROM place, verdict WHERE word = 'done' AND $14) \
      SELECT word FROM verdict";
 
+/// With a value the versions beyond those that are kept go, once [`UPDATE`] has written it. A wrapped key has a nonce of its own, so
+/// what is there under it is this change's.
+const PRUNE: &str = "DELETE FROM version WHERE account = $1 AND secret = $2 AND number < $3 \
+     AND number <= $3 - coalesce((SELECT keep_versions FROM vault WHERE account = $1 AND id = $5), $6) \
+     AND EXISTS (SELECT 1 FROM version AS new WHERE new.account = $1 AND new.secret = $2 AND new.number = $3 \
+         AND new.wrapped_key = $4)";
+
+/// The one before, if it stays, is marked as replaced.
+const REPLACE: &str = "UPDATE version SET replaced_at = $5 WHERE account = $1 AND secret = $2 AND number = $3 - 1 \
+     AND EXISTS (SELECT 1 FROM version AS new WHERE new.account = $1 AND new.secret = $2 AND new.number = $3 \
+         AND new.wrapped_key = $4)";
+
 /// Changes a secret; with a version, its value too.
-pub(super) fn update(
-    account: i64,
-    secret: Secret,
-    version: Option<Version>,
-    keep: u32,
-) -> (&'static str, Vec<Value<'static>>) {
+pub(super) fn update(account: i64, secret: Secret, version: Option<Version>, keep: u32) -> Vec<Statement> {
     let first_told = secret.first_told();
     let with_value = version.is_some();
     let (created_at, created_by) =
@@ -164,6 +168,7 @@ pub(super) fn update(
     let number = version.as_ref().map(|version| version.number);
     let sealed = version.map(|version| version.sealed);
     let wrapped_key = sealed.as_ref().map(|sealed| sealed.wrapped_key.as_bytes().to_vec());
+    let (id, vault, new) = (secret.id, secret.vault_id, wrapped_key.clone());
     let values = values![
         account,
         secret.id,
@@ -179,14 +184,18 @@ pub(super) fn update(
         secret.expires_at,
         first_told,
         with_value,
-        keep,
         created_at,
         wrapped_key,
         sealed.map(|sealed| sealed.ciphertext),
         created_by,
         number,
     ];
-    (UPDATE, values.into())
+    let mut statements: Vec<Statement> = vec![(UPDATE, values.into())];
+    if with_value {
+        statements.push((PRUNE, values![account, id, number, new.clone(), vault, keep].into()));
+        statements.push((REPLACE, values![account, id, number, new, created_at].into()));
+    }
+    statements
 }
 
 const DELETE: &str = "WITH was AS (SELECT * FROM secret WHERE account = $1 AND id = $2 AND revision = $3 \
@@ -202,12 +211,7 @@ const DELETE: &str = "WITH was AS (SELECT * FROM secret WHERE account = $1 AND i
      SELECT CASE WHEN EXISTS (SELECT 1 FROM was) THEN 'done' ELSE 'stale' END";
 
 /// Removes a secret; with `keep` it is kept among the deleted ones.
-pub(super) fn delete(
-    account: i64,
-    secret: &Secret,
-    deletion: Deletion,
-    keep: bool,
-) -> (&'static str, Vec<Value<'static>>) {
+pub(super) fn delete(account: i64, secret: &Secret, deletion: Deletion, keep: bool) -> Vec<Statement> {
     let values = values![
         account,
         secret.id,
@@ -219,7 +223,7 @@ pub(super) fn delete(
         deletion.by,
         keep,
     ];
-    (DELETE, values.into())
+    vec![(DELETE, values.into())]
 }
 
 /// Brings a deleted secret back; its versions are where they were.
@@ -366,4 +370,30 @@ fn select(columns: &str, join: &str, account: i64, vault: Option<VaultId>) -> Se
         select.values.push(vault.into());
     }
     select
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_statement_writes_to_a_table_twice() {
+        for statement in [INSERT, UPDATE, PRUNE, REPLACE, DELETE] {
+            let words: Vec<&str> = statement.split([' ', '(']).filter(|word| !word.is_empty()).collect();
+            // The other half of an upsert names no table.
+            let mut written: Vec<&str> = words
+                .windows(3)
+                .filter_map(|words| match words {
+                    ["INSERT", "INTO", table] | ["DELETE", "FROM", table] | ["UPDATE", table, "SET"] => {
+                        Some(*table)
+                    }
+                    _ => None,
+                })
+                .collect();
+            let all = written.len();
+            written.sort_unstable();
+            written.dedup();
+            assert!(all > 0 && written.len() == all, "{written:?} of {all} in {statement}");
+        }
+    }
 }

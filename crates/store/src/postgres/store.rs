@@ -523,6 +523,10 @@ impl Store for PostgresStore {
         audit::head(self.pool()).await
     }
 
+    async fn ready(&self) -> Result<()> {
+        audit::head(self.pool()).await.map(drop)
+    }
+
     async fn counts(&self) -> Result<Counts> {
         let counts = accounts::counts(self.pool()).await?;
         let connections = Some(self.pool().connections());

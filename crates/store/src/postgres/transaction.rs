@@ -191,11 +191,13 @@ impl Transaction {
             statements.iter().map(|(sql, values)| Box::pin(self.session.query(sql, values)) as _).collect();
         sent.push(Box::pin(async { self.session.command("COMMIT").await.map(|()| Vec::new()) }));
         // After a statement that was refused the database makes a rollback of the commit, so the first error counts. One of the
-        // connection leaves open what became of the commit, which was sent along.
-        for answer in pipeline(sent).await {
+        // connection leaves open what became of the commit, which was sent along; so do most of the commit itself.
+        for (number, answer) in pipeline(sent).await.into_iter().enumerate() {
+            let is_undone: fn(&Error) -> bool =
+                if number == statements.len() { error::was_undone } else { error::was_refused };
             match answer {
                 Ok(_) => {}
-                Err(error) if error::was_refused(&error) => {
+                Err(error) if is_undone(&error) => {
                     undo(&self.session, &error).await;
                     return Err(undone(error));
                 }

@@ -1,8 +1,8 @@
 //! Group commit.
 //!
-//! Changes of secrets are one statement each, which checks, writes, and says how it went. One task takes every such change that
-//! waits, and commits all of them in one transaction: the statements are sent together with its start, then their events
-//! together with its end, so a batch takes two round trips however many changes it has. While it waits the next batch gathers.
+//! Changes of secrets are statements that wait for nothing: the first of each checks, writes, and says how it went. One task takes
+//! every such change that waits, and commits all of them in one transaction: the statements are sent together with its start, then
+//! their events together with its end, so a batch takes two round trips however many changes it has. While it waits the next batch gathers.
 //! Any other change is a transaction of its own ([`PostgresStore::transact`](super::PostgresStore)).
 
 use std::sync::Arc;
@@ -40,11 +40,14 @@ struct CommitFailed(Arc<str>);
 /// What the word that a statement says of its change means. `done` is a change that was made.
 pub(super) type Verdict = Box<dyn Fn(&str) -> Result<()> + Send + Sync>;
 
-/// A change that is one statement at most.
+/// A statement of a change, with its values.
+pub(super) type Statement = (&'static str, Vec<Value<'static>>);
+
+/// A change whose statements are all sent at once.
 pub(super) struct Change {
     pub(super) account: i64,
-    /// The statement, whose one row is its verdict. Without one there are only events.
-    pub(super) statement: Option<(&'static str, Vec<Value<'static>>)>,
+    /// The one row of the first is its verdict; the others do nothing where that has written nothing. Without any there are only events.
+    pub(super) statements: Vec<Statement>,
     pub(super) verdict: Verdict,
     pub(super) entries: Vec<Entry>,
     /// The last uses of secrets that its events tell of.
@@ -142,20 +145,20 @@ fn failed(error: Error, count: usize) -> Vec<Result<()>> {
 /// Commits changes, and says of each how it went.
 async fn attempt(node: &Node, changes: &[Change]) -> Result<Vec<Result<()>>> {
     let account = changes.first().map_or(0, |change| change.account);
-    let statements: Vec<(&str, &[Value<'_>])> = changes
-        .iter()
-        .filter_map(|change| change.statement.as_ref())
-        .map(|(sql, values)| (*sql, &**values))
-        .collect();
+    let statements = changes.iter().flat_map(|change| &change.statements);
+    let statements: Vec<(&str, &[Value<'_>])> = statements.map(|(sql, values)| (*sql, &**values)).collect();
     let (transaction, rows) = Transaction::begin_with(&node.pool, account, &statements).await?;
     let mut rows = rows.into_iter();
     let mut outcomes = Vec::with_capacity(changes.len());
     let mut appended = Appended::default();
     for change in changes {
-        let outcome = match change.statement {
-            Some(_) => (change.verdict)(&said(rows.next())?),
-            None => Ok(()),
+        let mut answers = rows.by_ref().take(change.statements.len());
+        let outcome = match answers.next() {
+            Some(first) => (change.verdict)(&said(&first)?),
+            None if change.statements.is_empty() => Ok(()),
+            None => return Err(corrupt("verdict")),
         };
+        answers.for_each(drop);
         if outcome.is_ok() {
             appended.entries.extend(&change.entries);
             appended.resolved.extend(&change.resolved);
@@ -172,7 +175,6 @@ async fn attempt(node: &Node, changes: &[Change]) -> Result<Vec<Result<()>>> {
     Ok(outcomes)
 }
 
-fn said(rows: Option<Vec<Row>>) -> Result<String> {
-    let rows = rows.ok_or_else(|| corrupt("verdict"))?;
+fn said(rows: &[Row]) -> Result<String> {
     get(rows.first().ok_or_else(|| corrupt("verdict"))?, 0)
 }

@@ -760,10 +760,15 @@ impl Store for SqliteStore {
         self.readers.lookup(audit::head)
     }
 
-    async fn counts(&self) -> Result<Counts> {
+    async fn ready(&self) -> Result<()> {
         if self.writer.as_ref().is_some_and(|writer| !writer.is_alive()) {
             return Err(Error::Unavailable(Box::new(WriterGone)));
         }
+        self.audit_head().await.map(drop)
+    }
+
+    async fn counts(&self) -> Result<Counts> {
+        self.ready().await?;
         let tallies = self.readers.lookup(tally::Tallies::read)?;
         let total = tallies.total();
         let events = self.readers.lookup(audit::head)?.sequence;
@@ -773,7 +778,7 @@ impl Store for SqliteStore {
             secrets: total.secrets,
             api_keys: total.api_keys,
             events,
-            bytes: size(&self.path) + size(&schema::log_path(&self.path)),
+            bytes: Some(size(&self.path) + size(&schema::log_path(&self.path))),
             ..Counts::default()
         };
         Ok(self.writer.as_ref().map_or(counts, |writer| writer.written.told(counts)))

@@ -78,6 +78,7 @@ macro_rules! every_method {
                 audit_pruned() -> u64;
                 audit_pruned_by() -> u64;
                 audit_head() -> Head;
+                ready() -> ();
                 counts() -> Counts;
             }
             writes {
