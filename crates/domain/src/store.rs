@@ -103,6 +103,12 @@ pub trait Store: WebhookStore + IpStore + RotationStore + KeySlotStore + LeaseSt
         Ok(())
     }
 
+    /// The same for who may do with what others had changed a moment ago, where reads are answered with what is older than that too.
+    /// Says whether it waited.
+    async fn catch_up_if_behind(&self) -> Result<bool> {
+        Ok(false)
+    }
+
     /// The account, once there is one.
     async fn account_find(&self) -> Result<Option<Account>>;
 

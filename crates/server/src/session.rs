@@ -163,7 +163,8 @@ impl Session {
         let bytes = tokio::time::timeout(self.shared.settings.body_timeout, read)
             .await
             .map_err(|_| Protocol::BodyCutOff)??;
-        self.caller = self.app().refreshed(&self.caller).await?;
+        let caller = self.app().refreshed(&self.caller).await?;
+        self.caller = self.app().confirmed(caller).await?;
         Ok((bytes, query))
     }
 }
@@ -181,8 +182,12 @@ impl FromRequestParts<Arc<Shared>> for Session {
         let token = token_of(&parts.headers).map_err(Error::Unauthenticated)?;
         // Whoever is kept out uses up nothing of what the account may ask for.
         let shown = context.peer().certificate;
-        let caller = shared.app.authenticate(token.as_str(), context.client()?, shown).await;
-        let caller = caller.inspect_err(|error| {
+        let client = context.client()?;
+        let admitted = async {
+            let caller = shared.app.authenticate(token.as_str(), client, shown).await?;
+            if parts.method.is_safe() { Ok(caller) } else { shared.app.confirmed(caller).await }
+        };
+        let caller = admitted.await.inspect_err(|error| {
             if let Error::Forbidden(Denial::Address { .. }) = error {
                 shared.metrics.count_restricted(REFUSED);
             }

@@ -1,4 +1,5 @@
-//! Several servers over one database: what one of them does at a time, and the root key that another one rotated.
+//! Several servers over one database: what one of them does at a time, what one does that does not hear of the others, and the root
+//! key that another one rotated.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -6,32 +7,49 @@
 mod view;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::body::Body;
+use http::Request;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
 use strongroom_crypto::{KeyId, RootKey, SlotKey, SystemRng};
-use strongroom_domain::app::{App, SecretChange, SecretDraft, VaultDraft, VaultRef, WebhookDraft};
+use strongroom_domain::app::{
+    ApiKeyDraft, App, Owner, SecretChange, SecretDraft, VaultDraft, VaultRef, WebhookDraft,
+};
 use strongroom_domain::caller::Caller;
 use strongroom_domain::clock::SystemClock;
 use strongroom_domain::error::Noun;
 use strongroom_domain::expected::Expected;
-use strongroom_domain::ids::{SecretId, VaultId};
+use strongroom_domain::ids::{ApiKeyId, SecretId, VaultId};
 use strongroom_domain::limits::Limits;
 use strongroom_domain::secret::Secret;
 use strongroom_domain::store::Store;
 use strongroom_domain::text::{Description, Metadata, Name};
 use strongroom_domain::webhook::{EventTypes, WebhookUrl};
 use strongroom_domain::{Error, SecretValue};
-use strongroom_server::{Settings, Shared, delivery, leases, root_key, rotator, sweeper};
+use strongroom_server::front::Peer;
+use strongroom_server::{Front, Settings, Shared, delivery, leases, root_key, rotator, sweeper};
 use strongroom_store::cache::CachedStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep};
 use view::{Database, View};
 
 /// A lease that nobody renews ends after six seconds, and others look every two.
 const TAKEN_OVER: Duration = Duration::from_secs(12);
+/// For longer than anything is believed without having heard of the others.
+const UNBELIEVED: Duration = Duration::from_millis(600);
+
+/// Where requests come from.
+const PEER: Peer = Peer {
+    scheme: "http",
+    address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 40_000),
+    certificate: None,
+};
 
 /// A server, without its listener.
 struct Server {
@@ -59,8 +77,12 @@ async fn installed() -> (Arc<Database>, Keys) {
 
 impl Server {
     async fn start(database: &Arc<Database>, keys: &Keys) -> Self {
+        Self::start_with(database, keys, false).await
+    }
+
+    async fn start_with(database: &Arc<Database>, keys: &Keys, stale_ok: bool) -> Self {
         let view = database.view();
-        let store: Arc<dyn Store> = Arc::new(CachedStore::shared(view.clone(), false));
+        let store: Arc<dyn Store> = Arc::new(CachedStore::shared(view.clone(), stale_ok));
         let (clock, rng) = (Arc::new(SystemClock), Arc::new(SystemRng));
         let app = App::open(store, keys.root.same(), Limits::default(), clock, rng).await.unwrap();
         let caller = app.operator().await.unwrap();
@@ -124,6 +146,61 @@ impl Server {
         self.app().webhook_create(&self.caller, draft).await.unwrap();
     }
 
+    /// A key with grants, or one that may do all; and its token.
+    async fn add_key(&self, grants: Option<&str>) -> (ApiKeyId, String) {
+        let draft = ApiKeyDraft {
+            owner: Owner::Caller,
+            description: Description::default(),
+            metadata: Metadata::default(),
+            grants: grants.map(|grants| grants.parse().unwrap()),
+            expires_at: None,
+            client_certificate: None,
+        };
+        let (key, token) = self.app().api_key_create(&self.caller, draft, None).await.unwrap().it;
+        // To be sent, as its owner does.
+        (key.id, token.expose_secret().to_owned())
+    }
+
+    /// What is answered to a request: its status, and its body.
+    async fn answer(&self, token: &str, method: &str, target: &str, body: Option<Value>) -> (u16, String) {
+        let request = Request::builder()
+            .method(method)
+            .uri(target)
+            .header("host", "strongroom.example")
+            .header("ngrok-version", "2")
+            .header("content-type", "application/json")
+            .header("authorization", format!("Bearer {token}"));
+        let request =
+            request.body(body.map_or_else(Body::empty, |body| Body::from(body.to_string()))).unwrap();
+        let answer = Front::new(self.shared.clone()).handle(request, PEER).await;
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    /// The same, asked again until the database is not told to be away.
+    async fn answer_in_the_end(
+        &self,
+        token: &str,
+        method: &str,
+        target: &str,
+        body: Option<Value>,
+    ) -> (u16, String) {
+        let start = Instant::now();
+        loop {
+            let answer = self.answer(token, method, target, body.clone()).await;
+            if answer.0 != 503 {
+                return answer;
+            }
+            assert!(start.elapsed() < Duration::from_secs(30), "it is never answered: {}", answer.1);
+        }
+    }
+
+    /// Has it hear nothing of what others change, and all else.
+    fn deafen(&self, deaf: bool) {
+        self.view.link.deaf.store(deaf, Ordering::SeqCst);
+    }
+
     async fn rotate_root_key(&self) -> KeyId {
         self.app().root_key_rotate(&self.caller).await.unwrap().key
     }
@@ -141,9 +218,23 @@ async fn until(what: &str, within: Duration, holds: impl AsyncFn() -> bool) {
     }
 }
 
-/// A target that takes everything; how often it was told of each event.
+/// What a target was told of an event.
 #[derive(Default)]
-struct Target(Mutex<BTreeMap<String, u32>>);
+struct Told {
+    /// How often.
+    messages: u32,
+    /// Messages that are not answered yet, and whose sender waits; and the most that were at a time.
+    under_way: u32,
+    at_once: u32,
+}
+
+/// A target that takes everything, at once or when it is told to.
+#[derive(Default)]
+struct Target {
+    told: Mutex<BTreeMap<String, Told>>,
+    /// Answers are held back.
+    held: AtomicBool,
+}
 
 impl Target {
     async fn listen() -> (Arc<Self>, String) {
@@ -152,32 +243,59 @@ impl Target {
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let told = target.clone();
         tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
+            while let Ok((stream, _)) = listener.accept().await {
                 let told = told.clone();
-                tokio::spawn(async move {
-                    let mut request = Vec::new();
-                    while !is_whole(&request) {
-                        if stream.read_buf(&mut request).await.unwrap_or(0) == 0 {
-                            return;
-                        }
-                    }
-                    let text = String::from_utf8(request).unwrap();
-                    let id = text.lines().find_map(|line| line.strip_prefix("webhook-id: ")).unwrap();
-                    *told.0.lock().unwrap().entry(id.to_owned()).or_default() += 1;
-                    let answer = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
-                    let _ = stream.write_all(answer).await;
-                });
+                tokio::spawn(async move { told.take(stream).await });
             }
         });
         (target, url)
     }
 
+    async fn take(&self, mut stream: TcpStream) {
+        let mut request = Vec::new();
+        while !is_whole(&request) {
+            if stream.read_buf(&mut request).await.unwrap_or(0) == 0 {
+                return;
+            }
+        }
+        let text = String::from_utf8(request).unwrap();
+        let id = text.lines().find_map(|line| line.strip_prefix("webhook-id: ")).unwrap();
+        self.note(id, |told| {
+            told.messages += 1;
+            told.under_way += 1;
+            told.at_once = told.at_once.max(told.under_way);
+        });
+        let held = async {
+            while self.held.load(Ordering::SeqCst) {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let mut rest = [0];
+        tokio::select! {
+            () = held => {
+                let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await;
+            }
+            // Its sender is gone.
+            _ = stream.read(&mut rest) => {}
+        }
+        self.note(id, |told| told.under_way -= 1);
+    }
+
+    fn note(&self, id: &str, what: impl FnOnce(&mut Told)) {
+        what(self.told.lock().unwrap().entry(id.to_owned()).or_default());
+    }
+
     fn events(&self) -> usize {
-        self.0.lock().unwrap().len()
+        self.told.lock().unwrap().len()
     }
 
     fn messages(&self) -> u32 {
-        self.0.lock().unwrap().values().sum()
+        self.told.lock().unwrap().values().map(|told| told.messages).sum()
+    }
+
+    /// The most senders of one event that waited at a time.
+    fn at_once(&self) -> u32 {
+        self.told.lock().unwrap().values().map(|told| told.at_once).max().unwrap_or(0)
     }
 }
 
@@ -219,7 +337,7 @@ async fn one_server_sweeps_and_another_goes_on_when_it_dies() {
     at_c.abort();
 }
 
-/// A target that is slow has the server at work when its lease ends.
+/// A target that is slow has the server at work when its lease ends: it answers long after.
 #[tokio::test]
 async fn a_server_that_is_cut_off_stops_before_another_one_begins() {
     let (database, keys) = installed().await;
@@ -229,16 +347,20 @@ async fn a_server_that_is_cut_off_stops_before_another_one_begins() {
     let at_a = tokio::spawn(delivery::run(a.shared.clone()));
     a.add_vault("first").await;
     until("a tells", TAKEN_OVER, async || target.events() == 1).await;
-    let at_b = tokio::spawn(delivery::run(b.shared.clone()));
+    target.held.store(true, Ordering::SeqCst);
+    a.add_vault("second").await;
+    until("a tells what is not answered", TAKEN_OVER, async || target.events() == 2).await;
     a.view.link.cut.store(true, Ordering::SeqCst);
-    b.add_vault("second").await;
-    until("b tells", TAKEN_OVER, async || target.events() == 2).await;
+    let at_b = tokio::spawn(delivery::run(b.shared.clone()));
+    until("b tells the same", TAKEN_OVER, async || target.messages() == 3).await;
+    assert_eq!(target.at_once(), 1, "a was still at it");
+    target.held.store(false, Ordering::SeqCst);
     a.view.link.cut.store(false, Ordering::SeqCst);
     for number in 0..10 {
         b.add_vault(&number.to_string()).await;
     }
     until("all are told", TAKEN_OVER, async || target.events() == 12).await;
-    assert!(target.messages() <= 12 + 1, "told by both: {}", target.messages());
+    assert_eq!(target.messages(), 12 + 1, "the one whose answer a did not hear, once more");
     at_a.abort();
     at_b.abort();
 }
@@ -271,6 +393,66 @@ async fn a_webhook_is_told_by_one_server_whoever_made_the_change() {
         target.messages()
     );
     at_a.abort();
+}
+
+/// A server that may answer with what is old, hears nothing of the others, and reaches the database: what it takes a revoked key for
+/// tells metadata, and neither opens nor changes anything.
+#[tokio::test]
+async fn a_key_that_is_not_known_to_be_revoked_reads_metadata_and_does_no_more() {
+    let (database, keys) = installed().await;
+    let (a, b) = (Server::start(&database, &keys).await, Server::start_with(&database, &keys, true).await);
+    let vault = a.add_vault("vault").await;
+    let secret = a.add_secret(vault, "secret").await;
+    let ((reader, reading), (admin, all)) = (a.add_key(Some("resolve vault:*")).await, a.add_key(None).await);
+    let known = format!("/vault_secrets/{}", secret.id);
+    let valued = "/strongroom/values?vault=vault&name=secret";
+    let resolving = || Some(json!({"secrets": [{"vault": "vault", "name": "secret"}]}));
+    let making = || Some(json!({"name": "made"}));
+    assert_eq!(b.answer(&all, "GET", &known, None).await.0, 200);
+    assert_eq!(b.answer(&reading, "POST", "/strongroom/resolve", resolving()).await.0, 200);
+
+    b.deafen(true);
+    a.app().api_key_remove(&a.caller, reader).await.unwrap();
+    a.app().api_key_remove(&a.caller, admin).await.unwrap();
+    sleep(UNBELIEVED).await;
+    assert_eq!(b.answer(&all, "GET", &known, None).await.0, 200, "which is what it is set to do");
+    let events = a.app().counts().await.unwrap().events;
+    let answers = tokio::join!(
+        b.answer(&reading, "POST", "/strongroom/resolve", resolving()),
+        b.answer(&reading, "GET", valued, None),
+        b.answer(&reading, "HEAD", valued, None),
+        b.answer(&all, "POST", "/vaults", making()),
+        b.answer(&all, "DELETE", &known, None),
+    );
+    let statuses = [answers.0.0, answers.1.0, answers.2.0, answers.3.0, answers.4.0];
+    assert_eq!(statuses, [503; 5]);
+    assert_eq!(a.app().counts().await.unwrap().events, events, "and nothing is done");
+
+    b.deafen(false);
+    for (token, method, target) in [(&reading, "GET", valued), (&all, "DELETE", &*known)] {
+        let (status, refused) = b.answer_in_the_end(token, method, target, None).await;
+        assert!(status == 403 && refused.contains("ERR_NGROK_203"), "not for its key: {status} {refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_was_replaced_elsewhere_is_not_given_as_the_current_one() {
+    let (database, keys) = installed().await;
+    let (a, b) = (Server::start(&database, &keys).await, Server::start_with(&database, &keys, true).await);
+    let vault = a.add_vault("vault").await;
+    let secret = a.add_secret(vault, "secret").await;
+    let (_, token) = a.add_key(Some("resolve vault:*")).await;
+    let valued = "/strongroom/values?vault=vault&name=secret";
+    let (status, before) = b.answer(&token, "GET", valued, None).await;
+    assert!(status == 200 && before.contains("a value"), "{status} {before}");
+    b.deafen(true);
+    a.set(secret.id, "another one").await.unwrap();
+    sleep(UNBELIEVED).await;
+    // The earlier version is still in the database, and could be opened.
+    assert_eq!(b.answer(&token, "GET", valued, None).await.0, 503);
+    b.deafen(false);
+    let (status, after) = b.answer_in_the_end(&token, "GET", valued, None).await;
+    assert!(status == 200 && after.contains("another one"), "{status} {after}");
 }
 
 #[tokio::test]

@@ -56,7 +56,8 @@ impl CachedStore {
 
     /// A cache in front of a store that others change too. It hears of their changes some 40 times a second, until it is
     /// dropped. When it has not heard from the store for half a second, it asks the store for everything, unless `stale_ok`:
-    /// then it goes on answering for metadata and credentials, but never for values. To be called within a Tokio runtime.
+    /// then it goes on answering for metadata and credentials, but never for values; who is to do more than read metadata by these
+    /// asks for [`catch_up_if_behind`](Store::catch_up_if_behind) first. To be called within a Tokio runtime.
     #[must_use]
     pub fn shared(store: Arc<dyn SharedStore>, stale_ok: bool) -> Self {
         let caches = Arc::<Caches>::default();

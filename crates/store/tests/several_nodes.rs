@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use conformance::house::{House, page};
 use conformance::ip;
+use conformance::revoked::Keys;
 use strongroom_domain::Error;
 use strongroom_domain::audit::Action;
 use strongroom_domain::gate::Verdict;
@@ -195,7 +196,7 @@ async fn a_foreign_change_puts_out_of_memory_what_it_is_of_and_no_more() {
     ip::add_rule(&at_a, policy.id, RuleAction::Deny, "192.0.2.0/24").await;
     expect(&of, &["ip_gate"], "a rule").await;
     a.store.version_prune(at_a.account, vec![(other.id, 9)]).await.unwrap();
-    expect(&of, &all, "what no record tells").await;
+    expect(&of, &["version_list"], "what no record tells").await;
     let event = at_a.event(&of.vault, Action::Resolved);
     a.store.secret_resolved(at_a.account, vec![event]).await.unwrap();
     expect(
@@ -257,6 +258,21 @@ async fn a_foreign_restriction_binds() {
     ip::add(&at_a, true, &[policy.id]).await;
     let took = until(async || matches!(verdict().await, Verdict::Out(_))).await;
     assert!(took < SECOND, "{took:?}");
+}
+
+/// Also where nothing is heard of it: then the database is asked.
+#[tokio::test]
+async fn whatever_a_key_is_revoked_by_a_second_later_it_is() {
+    for deaf in [false, true] {
+        neighbours!(database, a, b, at_a, at_b, false);
+        let keys = Keys::make(&at_a).await;
+        // From memory, from now on.
+        assert_eq!(keys.open_still(&at_b).await.len(), 5);
+        b.deafen(deaf);
+        keys.revoke(&at_a).await;
+        sleep(SECOND).await;
+        assert_eq!(keys.open_still(&at_b).await, [""; 0], "deaf: {deaf}");
+    }
 }
 
 #[tokio::test]

@@ -53,6 +53,15 @@ impl App {
         self.admit(&credential, from, caller.certificate).await
     }
 
+    /// The caller as it is by now, for somebody who is to do more than read metadata: what was known of the key before is not enough
+    /// where that may be old.
+    ///
+    /// # Errors
+    /// As [`App::refreshed`]; `Unavailable` if it cannot be found out whether the key still counts.
+    pub async fn confirmed(&self, caller: Caller) -> Result<Caller> {
+        if self.store.catch_up_if_behind().await? { self.refreshed(&caller).await } else { Ok(caller) }
+    }
+
     /// Whether an address may ask for anything, of who has shown no key.
     ///
     /// # Errors

@@ -132,15 +132,16 @@ impl App {
         knows: impl Fn(&Digest) -> bool,
     ) -> Result<Resolution> {
         self.try_again(|| async {
+            // Which value is the current one is not told by a memory that is out of date.
+            self.store.catch_up_if_behind().await?;
             let targets = self.value_find(caller, references).await?;
             let tag = tag(&targets);
-            if knows(&tag) {
-                return Ok(Resolution { tag, values: None });
-            }
-            let values = self.value_open(caller, &targets, client).await?;
+            let values =
+                if knows(&tag) { None } else { Some(self.value_open(caller, &targets, client).await?) };
             // The events may have waited for the store: whoever lost the right meanwhile gets nothing.
+            self.store.catch_up_if_behind().await?;
             must_resolve(&self.refreshed(caller).await?, &targets)?;
-            Ok(Resolution { tag, values: Some(values) })
+            Ok(Resolution { tag, values })
         })
         .await
     }

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::Store;
+use crate::Digest;
 use crate::audit::Record;
 use crate::error::Result;
 
@@ -11,9 +12,12 @@ use crate::error::Result;
 pub struct Moment {
     /// The last audit record.
     pub record: u64,
+    /// That record's hash; none before the first. A store that was put back to an earlier moment and went on from there has another
+    /// record in its place.
+    pub hash: Option<Digest>,
     /// Commits ever made, by whomever.
     pub commits: u64,
-    /// How many of them changed what no record tells.
+    /// How many of them changed sealed values without a record that tells of it.
     pub untold: u64,
 }
 
@@ -24,8 +28,11 @@ pub struct OthersChanges {
     pub now: Moment,
     /// The records that others appended, the oldest first.
     pub records: Vec<Record>,
-    /// Whether they also changed what no record tells, or too much to list.
+    /// Whether they also changed how values are sealed, or destroyed earlier ones, with no record that tells of it.
     pub untold: bool,
+    /// Whether they may have changed anything at all: it is too much to list, records of it are gone, or the store is not the one that
+    /// was seen, as it was put back to an earlier moment.
+    pub unknown: bool,
 }
 
 /// A store that other processes change too.

@@ -64,6 +64,8 @@ pub(super) enum Replaced {
     AllVaultKeys,
     /// How versions of a secret are sealed, and nothing that is told of it.
     Sealed(AccountId, SecretId),
+    /// The same of all secrets.
+    AllSealed,
     Key(ApiKeyId),
     Gate(AccountId),
     /// A service user, and with it all credentials that are its.
@@ -90,6 +92,7 @@ impl Caches {
             Replaced::VaultKeys(account, id) => self.vaults.begin((account, id)),
             Replaced::AllVaultKeys => self.vaults.begin_all(),
             Replaced::Sealed(account, id) => self.versions.begin((account, id)),
+            Replaced::AllSealed => self.versions.begin_all(),
             Replaced::Key(id) => self.credentials.begin(id),
             Replaced::Gate(account) => self.gates.begin(account),
             Replaced::ServiceUser => self.credentials.begin_all(),
@@ -121,6 +124,7 @@ impl Caches {
             Replaced::VaultKeys(account, id) => self.vaults.end((account, id)),
             Replaced::AllVaultKeys => self.vaults.end_all(),
             Replaced::Sealed(account, id) => self.versions.end((account, id)),
+            Replaced::AllSealed => self.versions.end_all(),
             Replaced::Key(id) => self.credentials.end(id),
             Replaced::Gate(account) => self.gates.end(account),
             Replaced::ServiceUser => self.credentials.end_all(),

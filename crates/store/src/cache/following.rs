@@ -79,8 +79,16 @@ impl Following {
 
     /// Whether what was found after a look may be answered with now.
     pub(super) fn may_answer(&self, look: u64, asked: Asked) -> bool {
-        let is_recent = || self.nanos().saturating_sub(look) < BELIEVED.as_nanos() as u64;
-        look > 0 && ((self.stale_ok && asked == Asked::ForTelling) || is_recent())
+        look > 0 && ((self.stale_ok && asked == Asked::ForTelling) || self.is_recent(look))
+    }
+
+    /// Whether memory may answer with what is older than is believed.
+    pub(super) fn is_behind(&self) -> bool {
+        self.stale_ok && !self.is_recent(self.last_look())
+    }
+
+    fn is_recent(&self, look: u64) -> bool {
+        self.nanos().saturating_sub(look) < BELIEVED.as_nanos() as u64
     }
 
     /// Waits until a look that begins from now on has ended.
@@ -170,10 +178,9 @@ async fn look(
     let changes = timeout(PATIENCE, store.changed_by_others(since)).await;
     let changes = changes.map_err(|_| Error::Unavailable(Box::new(Unheard)))??;
     let replaced = match since {
-        // A store that was put back to an earlier moment is not the one that was read.
-        Some(since) if since.commits <= changes.now.commits => replaced_by(&changes),
+        Some(_) => replaced_by(&changes),
         // What was read before the first moment that is known may have been changed before it.
-        _ => vec![Replaced::Everything],
+        None => vec![Replaced::Everything],
     };
     // The commits are done: what is read from here on has them.
     replaced.iter().for_each(|replaced| caches.begin(*replaced));

@@ -9,10 +9,13 @@ use super::caches::Replaced;
 
 /// Each thing once; everything, when it is not known.
 pub(super) fn replaced_by(changes: &OthersChanges) -> Vec<Replaced> {
-    if changes.untold {
+    if changes.unknown {
         return vec![Replaced::Everything];
     }
     let mut all = HashSet::new();
+    if changes.untold {
+        all.insert(Replaced::AllSealed);
+    }
     for record in &changes.records {
         match replaced_by_one(record) {
             Ok(replaced) => all.extend(replaced),

@@ -33,6 +33,13 @@ impl Store for CachedStore {
         }
     }
 
+    async fn catch_up_if_behind(&self) -> Result<bool> {
+        match self.following() {
+            Some(following) if following.is_behind() => following.catch_up().await.map(|()| true),
+            _ => Ok(false),
+        }
+    }
+
     async fn account_find(&self) -> Result<Option<Account>> {
         self.store.account_find().await
     }

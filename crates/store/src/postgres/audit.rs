@@ -62,6 +62,13 @@ pub(super) async fn list(pool: &Pool, after: u64, limit: usize) -> Result<Vec<Re
     pool.query(sql, &values![after, limit]).await?.iter().map(record).collect()
 }
 
+/// Those records, as far as they are there, in order.
+pub(super) async fn those(pool: &Pool, numbers: impl Iterator<Item = u64>) -> Result<Vec<Record>> {
+    let sql = "SELECT sequence, canonical FROM audit WHERE sequence = ANY($1::BIGINT[]) ORDER BY sequence";
+    let numbers = Value::Ints(numbers.map(u64::cast_signed).collect());
+    pool.query(sql, &[numbers]).await?.iter().map(record).collect()
+}
+
 /// A page of records. What a filter asks about stands in no column: each record is read and looked at.
 pub(super) async fn page(pool: &Pool, query: &EventQuery) -> Result<Listing<Record>> {
     const NEWEST: &str = "SELECT sequence, canonical FROM audit WHERE sequence < $1 AND sequence > 0 \

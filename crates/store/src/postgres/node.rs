@@ -1,16 +1,18 @@
 //! What a process knows of the store that it shares with others.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use strongroom_crypto::leaf_digest;
+use strongroom_domain::audit::Record;
 use strongroom_domain::store::{Moment, OthersChanges};
-use strongroom_domain::{Error, Result};
+use strongroom_domain::{Digest, Error, Result};
 use tokio::sync::watch;
 
 use super::audit;
 use super::error;
-use super::row::{corrupt, get};
+use super::row::{corrupt, get, get_opt};
 use super::session::{Pool, Reader};
 use super::transaction::{self, Appended, Committed, NotCommitted, Transaction};
 use super::value::values;
@@ -74,12 +76,16 @@ impl Node {
                     return Err(error);
                 }
                 let (upto, commit) = (after + appended.entries.len() as u64, transaction.log.commits + 1);
-                Committed { after, upto, commit, untold: false }
+                Committed { after, upto, hash: appended.last(), commit, untold: false }
             }
         };
-        self.own.lock().unwrap_or_else(PoisonError::into_inner).add(committed);
+        self.own().add(committed);
         self.knows(committed.upto);
         Ok(())
+    }
+
+    fn own(&self) -> MutexGuard<'_, Own> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn knows(&self, last: u64) {
@@ -99,31 +105,93 @@ impl Node {
 
     /// What others did since a moment.
     pub(super) async fn changed_by_others(&self, since: Option<Moment>) -> Result<OthersChanges> {
-        let rows =
-            self.looks.query("SELECT sequence, commits, untold FROM audit_head WHERE id = 1", &[]).await?;
-        let row = rows.first().ok_or_else(|| corrupt("audit log"))?;
-        let now = Moment { record: get(row, 0)?, commits: get(row, 1)?, untold: get(row, 2)? };
+        // What was acknowledged before it is looked for is there, unless the store was put back.
+        let acknowledged = self.own().last();
+        let now = self.moment().await?;
         self.knows(now.record);
-        let nothing = OthersChanges { now, records: Vec::new(), untold: false };
-        let Some(since) = since.filter(|since| since.commits != now.commits) else { return Ok(nothing) };
-        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner).between(since.commits, now.commits);
-        let others = (now.commits.saturating_sub(since.commits)) != own.len() as u64;
-        if !others {
-            return Ok(nothing);
+        let nothing = OthersChanges { now, records: Vec::new(), untold: false, unknown: false };
+        if now.commits < acknowledged {
+            return Ok(self.put_back(nothing));
         }
-        let own_untold = own.iter().filter(|own| own.untold).count() as u64;
-        let many = now.record.saturating_sub(since.record) > LISTED;
-        if many || now.commits < since.commits {
-            return Ok(OthersChanges { untold: true, ..nothing });
+        let Some(since) = since.filter(|since| *since != now) else { return Ok(nothing) };
+        let Some(all) = Tally::between(&since, &now) else { return Ok(self.put_back(nothing)) };
+        let own = self.own().between(since.commits, now.commits);
+        let by_own = Tally::of(&own);
+        // Whoever goes on from this moment has the records that were seen and made before, where they were.
+        let hashes = own.iter().filter_map(|own| Some((own.upto, Some(own.hash?))));
+        let hashes = || hashes.clone().chain([(since.record, since.hash), (now.record, now.hash)]);
+        if all == by_own {
+            let records = audit::those(&self.looks, hashes().map(|(number, _)| number)).await?;
+            return Ok(if are_in(&records, hashes()) { nothing } else { self.put_back(nothing) });
         }
-        let limit = now.record.saturating_sub(since.record);
-        let mut records = audit::list(&self.looks, since.record, usize::try_from(limit).unwrap_or(0)).await?;
+        if all.records > LISTED {
+            return Ok(OthersChanges { unknown: true, ..nothing });
+        }
+        let before = since.record.saturating_sub(1);
+        let listed = usize::try_from(now.record - before).unwrap_or(usize::MAX);
+        let mut records = audit::list(&self.looks, before, listed).await?;
+        records.retain(|record| record.sequence <= now.record);
+        // Some may be pruned, and what they told with them.
+        if records.len() != listed || !are_in(&records, hashes()) {
+            return Ok(self.put_back(nothing));
+        }
         records.retain(|record| {
-            record.sequence <= now.record
+            record.sequence > since.record
                 && !own.iter().any(|own| (own.after + 1..=own.upto).contains(&record.sequence))
         });
-        let untold = now.untold.saturating_sub(since.untold) != own_untold;
-        Ok(OthersChanges { now, records, untold })
+        Ok(OthersChanges { records, untold: all.untold != by_own.untold, ..nothing })
+    }
+
+    /// Where the store is by now. One statement, so that all of it is of the same moment.
+    async fn moment(&self) -> Result<Moment> {
+        const NOW: &str = "SELECT sequence, commits, untold, \
+             (SELECT canonical FROM audit WHERE audit.sequence = audit_head.sequence) \
+             FROM audit_head WHERE id = 1";
+        let rows = self.looks.query(NOW, &[]).await?;
+        let row = rows.first().ok_or_else(|| corrupt("audit log"))?;
+        let hash = get_opt::<Vec<u8>>(row, 3)?.map(|canonical| leaf_digest(&canonical));
+        Ok(Moment { record: get(row, 0)?, hash, commits: get(row, 1)?, untold: get(row, 2)? })
+    }
+
+    /// The log is not the one that was seen, as after the failure of a database whose last commits no other one has. What is known of
+    /// its end is forgotten: commits of this process may be gone, and whoever waits for the next record waits for the next one there is.
+    fn put_back(&self, nothing: OthersChanges) -> OthersChanges {
+        self.own().0.clear();
+        self.logged.send_replace(nothing.now.record);
+        OthersChanges { unknown: true, ..nothing }
+    }
+}
+
+/// Whether each record with a hash is among these, which are in order, and one without is not.
+fn are_in(records: &[Record], mut hashes: impl Iterator<Item = (u64, Option<Digest>)>) -> bool {
+    hashes.all(|(number, hash)| {
+        let found = records.binary_search_by_key(&number, |record| record.sequence).ok();
+        found.map(|place| records[place].hash()) == hash
+    })
+}
+
+/// How much was done.
+#[derive(PartialEq, Eq)]
+struct Tally {
+    commits: u64,
+    records: u64,
+    untold: u64,
+}
+
+impl Tally {
+    /// Between two moments; none if the later one cannot come of the earlier.
+    fn between(since: &Moment, now: &Moment) -> Option<Self> {
+        let commits = now.commits.checked_sub(since.commits).filter(|commits| *commits > 0)?;
+        let records = now.record.checked_sub(since.record)?;
+        Some(Self { commits, records, untold: now.untold.checked_sub(since.untold)? })
+    }
+
+    fn of(commits: &[Committed]) -> Self {
+        Self {
+            commits: commits.len() as u64,
+            records: commits.iter().map(|commit| commit.upto - commit.after).sum(),
+            untold: commits.iter().filter(|commit| commit.untold).count() as u64,
+        }
     }
 }
 
@@ -132,7 +200,14 @@ impl Node {
 struct Own(VecDeque<Committed>);
 
 impl Own {
+    /// The number of the last one.
+    fn last(&self) -> u64 {
+        self.0.iter().map(|own| own.commit).max().unwrap_or(0)
+    }
+
     fn add(&mut self, committed: Committed) {
+        // One of that number that was known is of a log that was put back.
+        self.0.retain(|known| known.commit != committed.commit);
         self.0.push_back(committed);
         if self.0.len() > OWN {
             self.0.pop_front();
@@ -165,7 +240,7 @@ mod tests {
     use super::*;
 
     fn commit(number: u64) -> Committed {
-        Committed { after: number, upto: number + 1, commit: number, untold: false }
+        Committed { after: number, upto: number + 1, hash: None, commit: number, untold: false }
     }
 
     /// A commit whose end was learned of too late to be counted is not counted later, in the place of another's.

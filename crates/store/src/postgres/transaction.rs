@@ -55,8 +55,15 @@ pub(super) struct Appended<'a> {
     pub(super) entries: Vec<&'a Entry>,
     /// The last uses of secrets that it tells of.
     pub(super) resolved: Vec<(SecretId, Resolved)>,
-    /// Whether it changes what others may keep in memory, and no record tells.
+    /// Whether it changes sealed values, which others may keep in memory, and no record tells.
     pub(super) untold: bool,
+}
+
+impl Appended<'_> {
+    /// The hash of the last record, if there is any.
+    pub(super) fn last(&self) -> Option<Digest> {
+        self.entries.last().map(|entry| entry.hash)
+    }
 }
 
 /// What was committed.
@@ -65,6 +72,8 @@ pub(super) struct Committed {
     /// The records that it appended: those after the first number, up to the second.
     pub(super) after: u64,
     pub(super) upto: u64,
+    /// The hash of the last of them, if there are any.
+    pub(super) hash: Option<Digest>,
     pub(super) commit: u64,
     pub(super) untold: bool,
 }
@@ -138,7 +147,8 @@ impl Transaction {
         if self.execute(sql, values).await? == 0 { Err(Error::Stale) } else { Ok(()) }
     }
 
-    /// Notes that this changes what others may keep in memory, and no record tells.
+    /// Notes that this changes sealed values, which others may keep in memory, and no record tells. What else they keep is only changed
+    /// along with a record that tells of it.
     pub(super) fn is_untold(&self) {
         self.untold.store(true, Ordering::Relaxed);
     }
@@ -205,7 +215,7 @@ impl Transaction {
             }
         }
         self.session.set_unclean(false);
-        Ok(Committed { after, upto: tree.size(), commit, untold })
+        Ok(Committed { after, upto: tree.size(), hash: appended.last(), commit, untold })
     }
 }
 

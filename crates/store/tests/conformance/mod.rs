@@ -14,6 +14,8 @@ mod expiry;
 pub(crate) mod house;
 pub(crate) mod ip;
 pub(crate) mod key_slots;
+#[allow(dead_code, reason = "asked for by the tests of several nodes alone")]
+pub(crate) mod revoked;
 mod rotations;
 mod secrets;
 mod service_users;

@@ -9,10 +9,12 @@ use strongroom_domain::Error;
 use strongroom_domain::audit::{Action, Event, Object};
 use strongroom_domain::ids::VaultId;
 use strongroom_domain::store::{Lease, LeaseStore, Moment, NodeId, OthersChanges, SharedStore, Store};
+use strongroom_store::cache::CachedStore;
 use strongroom_store::postgres::{OpenError, PostgresStore};
 use strongroom_testbed::Towards;
 
 use crate::conformance::house::House;
+use crate::conformance::revoked::Keys;
 use crate::place::Place;
 use crate::serializable;
 
@@ -188,7 +190,7 @@ fn numbers(changes: &OthersChanges) -> Vec<u64> {
 
 async fn now(node: &PostgresStore) -> Moment {
     let changes = node.changed_by_others(None).await.unwrap();
-    assert!(changes.records.is_empty() && !changes.untold);
+    assert!(changes.records.is_empty() && !changes.untold && !changes.unknown);
     changes.now
 }
 
@@ -221,7 +223,7 @@ async fn a_node_is_told_what_others_did_and_not_what_it_did_itself() {
     a.version_prune(at_a.account, vec![(secret.id, 9)]).await.unwrap();
     let (by_a, by_b) = (told(&a, &mut seen_a).await, told(&b, &mut seen_b).await);
     assert_eq!((numbers(&by_a), by_a.untold), (vec![], false));
-    assert_eq!((numbers(&by_b), by_b.untold), (vec![], true));
+    assert_eq!((numbers(&by_b), by_b.untold, by_b.unknown), (vec![], true, false));
 
     // A change that is refused is none.
     assert!(at_a.vault_insert(&vault).await.is_err());
@@ -242,9 +244,105 @@ async fn too_many_changes_are_told_as_such() {
         a.secret_resolved(house.account, events).await.unwrap();
     }
     let (by_a, by_b) = (told(&a, &mut seen_a).await, told(&b, &mut seen_b).await);
-    assert_eq!((numbers(&by_a), by_a.untold), (vec![], false), "its own are not too many");
-    assert_eq!((numbers(&by_b), by_b.untold), (vec![], true));
+    assert_eq!((numbers(&by_a), by_a.unknown), (vec![], false), "its own are not too many");
+    assert_eq!((numbers(&by_b), by_b.unknown), (vec![], true));
     assert_eq!(seen_b.record, 5002);
+}
+
+/// A node that heard nothing for longer than records are kept.
+#[tokio::test]
+async fn records_that_are_gone_are_told_as_such() {
+    let schema = PLACE.schema();
+    let (a, b) = (schema.node().await, schema.node().await);
+    let house = House::build(&a).await;
+    let vault = house.add_vault("vault").await;
+    let (long_ago, mut seen) = (now(&b).await, now(&b).await);
+    let events = (0..40).map(|_| house.event(&vault, Action::Resolved)).collect();
+    a.secret_resolved(house.account, events).await.unwrap();
+    assert_eq!(told(&b, &mut seen).await.records.len(), 40);
+    let pruned = house.event(Object::AuditLog { upto: 32, root: [0; 32] }, Action::Pruned);
+    a.audit_prune(0, 32, pruned).await.unwrap();
+    let late = b.changed_by_others(Some(long_ago)).await.unwrap();
+    assert!(late.unknown, "{:?}", numbers(&late));
+    let in_time = told(&b, &mut seen).await;
+    assert_eq!((numbers(&in_time), in_time.unknown), (vec![43], false));
+}
+
+/// The last commits of a database are gone with it, and the one that takes its place goes on, by more commits, as many, or fewer.
+#[tokio::test]
+async fn a_database_that_lost_what_a_node_has_seen_is_told_as_such() {
+    for (lost, made) in [(2, 0), (2, 1), (2, 2), (2, 5), (1, 1), (20, 21)] {
+        let schema = PLACE.schema();
+        let (a, b) = (schema.node().await, schema.node().await);
+        let at_a = House::build(&a).await;
+        let at_b = at_a.over(&b);
+        // Another moment than that of the account's making.
+        at_a.add_vault("before").await;
+        let (mut seen_a, mut seen_b) = (now(&a).await, now(&b).await);
+        let (before_a, before_b) = (seen_a, seen_b);
+        schema.keep("before");
+        for number in 0..lost {
+            at_b.add_vault(&format!("lost-{number}")).await;
+        }
+        assert_eq!(told(&a, &mut seen_a).await.records.len(), lost);
+        schema.put_back("before");
+        for number in 0..made {
+            at_a.add_vault(&format!("made-{number}")).await;
+        }
+        let why = format!("{lost} are lost, {made} made");
+        assert!(told(&a, &mut seen_a).await.unknown, "{why}: seen, and its own since");
+        assert!(told(&b, &mut seen_b).await.unknown, "{why}: its own, and another's since");
+        // From there on as ever.
+        at_b.add_vault("after").await;
+        let (by_a, by_b) = (told(&a, &mut seen_a).await, told(&b, &mut seen_b).await);
+        assert_eq!((vaults(&by_a).len(), by_a.unknown), (1, false), "{why}");
+        assert_eq!((vaults(&by_b).len(), by_b.unknown), (0, false), "{why}");
+        // Who had seen nothing of what is lost is told what there is, whoever made it.
+        let late = schema.node().await;
+        let of_both = late.changed_by_others(Some(before_a)).await.unwrap();
+        assert_eq!((before_a, of_both.records.len(), of_both.unknown), (before_b, made + 1, false), "{why}");
+    }
+}
+
+/// The cache does with that what it has to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_was_revoked_on_a_database_which_lost_commits_opens_nothing() {
+    let schema = PLACE.schema();
+    let other = schema.node().await;
+    let house = House::build(&other).await;
+    let key = house.add_api_key(house.user, "key").await;
+    schema.keep("before");
+    // What the database has that takes over, with more commits than there were.
+    house.api_key_delete(&key).await.unwrap();
+    for number in 0..4 {
+        house.add_vault(&format!("made-{number}")).await;
+    }
+    schema.keep("after");
+    schema.put_back("before");
+    let cached = CachedStore::shared(Arc::new(schema.node().await), false);
+    let another = schema.node().await;
+    for number in 0..2 {
+        house.over(&another).add_vault(&format!("lost-{number}")).await;
+    }
+    cached.catch_up().await.unwrap();
+    assert!(cached.credential_find(key.id).await.unwrap().is_some());
+    schema.put_back("after");
+    cached.catch_up().await.unwrap();
+    assert!(cached.credential_find(key.id).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_a_key_is_revoked_by_a_second_later_it_is_at_the_other_node() {
+    let schema = PLACE.schema();
+    let nodes = [schema.node().await, schema.node().await];
+    let [a, b] = nodes.map(|node| CachedStore::shared(Arc::new(node), false));
+    let at_a = House::build(&a).await;
+    let at_b = at_a.over(&b);
+    let keys = Keys::make(&at_a).await;
+    assert_eq!(keys.open_still(&at_b).await.len(), 5);
+    keys.revoke(&at_a).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(keys.open_still(&at_b).await, [""; 0]);
 }
 
 /// Whatever a node itself does at the same time, on many connections.

@@ -68,6 +68,36 @@ impl Schema<'_> {
         options.parameter("search_path", &self.name)
     }
 
+    /// Keeps all rows as they are, under the name of a moment.
+    pub(crate) fn keep(&self, moment: &str) {
+        let (name, kept) = (&self.name, self.kept(moment));
+        let copies =
+            self.tables().map(|table| format!("CREATE TABLE {kept}.{table} AS TABLE {name}.{table};"));
+        self.place.run(&format!("CREATE SCHEMA {kept}; {}", copies.collect::<String>()));
+    }
+
+    /// Puts all rows back to what they were at a moment, at once: as a standby has them that did not get the last commits, and what was
+    /// committed there since.
+    pub(crate) fn put_back(&self, moment: &str) {
+        let (name, kept) = (&self.name, self.kept(moment));
+        let tables: Vec<String> = self.tables().collect();
+        let all = tables.iter().map(|table| format!("{name}.{table}")).collect::<Vec<_>>().join(", ");
+        let rows = tables.iter().map(|table| format!("INSERT INTO {name}.{table} TABLE {kept}.{table};"));
+        // Without the triggers of foreign keys, so that the order of the tables is of no matter.
+        let begin = "BEGIN; SET LOCAL session_replication_role = replica;";
+        self.place.run(&format!("{begin} TRUNCATE {all}; {} COMMIT", rows.collect::<String>()));
+    }
+
+    fn kept(&self, moment: &str) -> String {
+        format!("{}_{moment}", self.name)
+    }
+
+    fn tables(&self) -> impl Iterator<Item = String> {
+        let named =
+            self.place.run(&format!("SELECT tablename FROM pg_tables WHERE schemaname = '{}'", self.name));
+        named.lines().map(str::to_owned).collect::<Vec<_>>().into_iter()
+    }
+
     /// A node's store.
     pub(crate) async fn node(&self) -> PostgresStore {
         PostgresStore::open(&self.options()).await.unwrap()

@@ -138,7 +138,8 @@ impl SharedStore for View {
             let commits = self.database.commits.lock().unwrap();
             let untold = commits.iter().filter(|commit| commit.untold).count() as u64;
             let record = commits.last().map_or(0, |commit| commit.upto);
-            let now = Moment { record, commits: commits.len() as u64, untold };
+            // It is never put back, so that no hash has to tell.
+            let now = Moment { record, hash: None, commits: commits.len() as u64, untold };
             let seen = since.map_or(commits.len(), |since| since.commits as usize);
             let theirs = commits[seen..].iter().filter(|commit| commit.node != self.node);
             (now, theirs.map(|commit| (commit.after, commit.upto, commit.untold)).collect::<Vec<_>>())
@@ -148,7 +149,8 @@ impl SharedStore for View {
             records.extend(self.database.store.audit_list(*after, (upto - after) as usize).await?);
         }
         self.link.come_late().await;
-        Ok(OthersChanges { now, records, untold: theirs.iter().any(|(.., untold)| *untold) })
+        let untold = theirs.iter().any(|(.., untold)| *untold);
+        Ok(OthersChanges { now, records, untold, unknown: false })
     }
 }
 
