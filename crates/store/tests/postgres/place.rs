@@ -9,6 +9,8 @@ use strongroom_testbed::{Postgres, Proxy};
 /// The server.
 pub(crate) static SERVER: LazyLock<Postgres> = LazyLock::new(|| {
     let options = strongroom_testbed::Options::default().careless();
+    // Each line of its log names the database that it is about.
+    let options = options.setting("log_line_prefix", "%d ");
     Postgres::start(options.setting("max_connections", "400"))
 });
 
@@ -38,6 +40,13 @@ impl Place {
     /// Runs statements in it.
     pub(crate) fn run(&self, statements: &str) -> String {
         SERVER.run(&self.database, statements)
+    }
+
+    /// How many transactions were refused as others came between (40001), by the server's log.
+    pub(crate) fn refused(&self) -> usize {
+        let (log, of_this) = (SERVER.log(), format!("{} ERROR:", self.database));
+        let refused = |line: &&str| line.starts_with(&of_this) && line.contains("could not serialize access");
+        log.lines().filter(refused).count()
     }
 
     /// A new schema.
