@@ -23,7 +23,7 @@ pub(crate) enum Command {
     },
     /// Have bad days of two nodes over one PostgreSQL, again and again, and check histories of what they were asked.
     Nodes {
-        /// How many histories are checked.
+        /// How many histories are checked of each bad day, at least.
         #[arg(long, default_value_t = 1000)]
         histories: u32,
         /// How often the faults of each bad day come.

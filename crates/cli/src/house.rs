@@ -76,12 +76,20 @@ async fn open_at(settings: &Settings, place: Place, ways: Option<Ways>) -> Resul
         None => None,
     };
     let store = place.open().await?;
-    let (first_token, mut root_key) = match &ways {
-        Some(_) => (None, root_key),
-        None => {
-            let (token, root_key) = install(settings, file.as_ref(), &*store).await?;
-            (Some(token), Some(root_key))
-        }
+    let (ways, first_token, mut root_key) = match ways {
+        Some(ways) => (Some(ways), None, root_key),
+        None => match install(settings, file.as_ref(), &*store).await? {
+            Some((token, root_key)) => (None, Some(token), Some(root_key)),
+            None => {
+                let ways = Ways::of(&*store).await;
+                let ways = ways.map_err(|error| Failure::new("the store cannot be read").because(error))?;
+                let root_key = match &ways {
+                    Some(ways) => by_file(settings, ways, file.as_ref())?,
+                    None => None,
+                };
+                (ways, None, root_key)
+            }
+        },
     };
     let app = App::closed(store, settings.limits, Arc::new(SystemClock), Arc::new(SystemRng)).await;
     let app = app.map_err(|error| Failure::new("the store cannot be opened").because(error))?;
@@ -172,12 +180,13 @@ async fn by_services(settings: &Settings, app: &App) -> Result<(Option<RootKey>,
     Ok((None, unanswered))
 }
 
-/// Makes the account, under a root key that is nowhere in clear: a key in a file opens it.
+/// Makes the account, under a root key that is nowhere in clear: a key in a file opens it. Nothing, if another node that was given the
+/// same file made it just before.
 async fn install(
     settings: &Settings,
     file: Option<&KeyFile>,
     store: &dyn Store,
-) -> Result<(Token, RootKey), Failure> {
+) -> Result<Option<(Token, RootKey)>, Failure> {
     let failed = || Failure::new("the first start failed");
     let made = match file {
         // One that was cut off before has made it, or somebody brought it.
@@ -195,10 +204,13 @@ async fn install(
     let text = zeroize::Zeroizing::new(format!("{}\n", installed.token().expose_secret()));
     folder::write_private(&path, &text).map_err(|error| failed().because(error))?;
     match installed.commit(store).await {
-        Ok(token) => Ok((token, root_key)),
+        Ok(token) => Ok(Some((token, root_key))),
         // Of several nodes that start for the first time together, one makes the account.
         Err(Error::Stale) => {
             forget(&path, made.is_some().then_some(&*settings.root_key_file))?;
+            if made.is_none() {
+                return Ok(None);
+            }
             Err(Failure::new("another node has made the account in this database a moment ago").todo(
                 format!(
                     "copy that node's root key file to {}, and start again",

@@ -5,6 +5,7 @@ mod chosen;
 mod guard;
 pub mod linear;
 mod poll;
+mod port;
 mod postgres;
 mod programs;
 mod proxy;

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::poll;
-use crate::postgres::free_port;
+use crate::port::Port;
 
 /// How long it takes at most to see that something was asked of it.
 const TICK: Duration = Duration::from_millis(1);
@@ -89,7 +89,7 @@ struct Shared {
 /// A TCP proxy on a port of loopback that it keeps, with threads of its own; it ends when it is dropped.
 pub struct Proxy {
     shared: Arc<Shared>,
-    port: u16,
+    port: Port,
     listening: Option<JoinHandle<()>>,
 }
 
@@ -108,17 +108,18 @@ impl Proxy {
             open: Vec::new(),
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
-        let port = free_port();
-        let first = bind(port);
+        let port = Port::reserve();
+        let number = port.number();
+        let first = bind(number);
         let of_thread = shared.clone();
-        let listening = std::thread::spawn(move || listen(&of_thread, port, first));
+        let listening = std::thread::spawn(move || listen(&of_thread, number, first));
         Self { shared, port, listening: Some(listening) }
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port).into()
+        (Ipv4Addr::LOCALHOST, self.port.number()).into()
     }
 
     /// Drops all connections, and refuses new ones.

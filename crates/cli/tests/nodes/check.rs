@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::load::{Asker, Load, Told};
 use super::world::{DATABASE, World};
@@ -12,9 +12,14 @@ use crate::harness::{Client, field, list_all, poll, run, text, visible_state};
 
 /// All fields of a secret that writers write have one mark: two are a change half applied.
 pub(crate) fn assert_whole(secrets: &[Value]) {
-    for secret in secrets.iter().filter(|secret| field(secret, "name").starts_with('w')) {
+    for secret in secrets.iter().filter(|secret| is_writers(secret)) {
         mark_of(secret);
     }
+}
+
+/// Whether it is a writer's, by the vault's name.
+pub(crate) fn is_writers(secret: &Value) -> bool {
+    field(secret, "vault_name").starts_with('w')
 }
 
 fn mark_of(secret: &Value) -> &str {
@@ -33,11 +38,16 @@ fn told(client: &mut Client, ask: impl FnOnce(&mut Client) -> Vec<Value>) -> Vec
     told.iter().map(|value| value.to_string().replace(&client.origin(), "")).collect()
 }
 
-/// Both nodes answer the same: lists, secrets one by one, and the log. The log, as they tell it.
-pub(crate) fn assert_same(world: &World) -> Vec<Value> {
-    let [first, second] = &mut [world.client(0), world.client(1)];
+fn until_lists_are_the_same([first, second]: &mut [Client; 2]) {
     let lists = |client: &mut Client| visible_state(client).concat();
     poll("both nodes list the same", || (told(first, lists) == told(second, lists)).then_some(()));
+}
+
+/// Both nodes answer the same: lists, secrets one by one, and the log. The log, as they tell it.
+pub(crate) fn assert_same(world: &World) -> Vec<Value> {
+    let clients = &mut [world.client(0), world.client(1)];
+    until_lists_are_the_same(clients);
+    let [first, second] = clients;
     for secret in list_all(first, "/vault_secrets", "secrets") {
         let target = format!("/vault_secrets/{}", field(&secret, "id"));
         let each = |client: &mut Client| vec![client.get(&target).expect_status(200).json()];
@@ -74,6 +84,7 @@ pub(crate) fn all_is_well(world: &World, load: &Load, writers: &[Writer]) {
             );
         }
     }
+    check_values(world, load);
     let events = assert_same(world);
     assert_chain_holds(world, events.len());
     let ids: BTreeSet<&str> = events.iter().map(|event| field(event, "event_id")).collect();
@@ -88,6 +99,33 @@ pub(crate) fn all_is_well(world: &World, load: &Load, writers: &[Writer]) {
         (sure..=sure + maybe).contains(&resolved),
         "{resolved} values given out; {sure}, perhaps {maybe} more"
     );
+}
+
+/// The value of each secret that is there, by way of each node, is the one that was written with all else that is told of it.
+fn check_values(world: &World, load: &Load) {
+    /// As many as may be named in one request.
+    const AT_ONCE: usize = 100;
+    until_lists_are_the_same(&mut [world.client(0), world.client(1)]);
+    let secrets = list_all(&mut world.client(0), "/vault_secrets", "secrets");
+    for node in [0, 1] {
+        let mut reader = world.client_with(node, &load.reader);
+        for secrets in secrets.chunks(AT_ONCE) {
+            let ids: Vec<Value> = secrets.iter().map(|secret| json!({"id": secret["id"]})).collect();
+            let resolved =
+                reader.post("/strongroom/resolve", &json!({"secrets": ids})).expect_status(200).json();
+            let resolved = resolved["secrets"].as_array().unwrap();
+            assert_eq!(resolved.len(), secrets.len());
+            for (secret, resolved) in secrets.iter().zip(resolved) {
+                let told = if field(secret, "vault_name") == "load" { "description" } else { "metadata" };
+                assert_eq!(
+                    (&resolved["id"], &resolved["name"], &resolved["value"]),
+                    (&secret["id"], &secret["name"], &secret[told]),
+                    "node {node} gives another value than was written: {secret}"
+                );
+            }
+        }
+        load.resolved.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// What the log tells of each secret in writers' vaults.
@@ -112,7 +150,7 @@ fn check_writers(events: &[Value], writers: &[Writer], client: &mut Client) {
     let listed = list_all(client, "/vault_secrets", "secrets");
     let mut there: BTreeMap<&str, &str> = listed
         .iter()
-        .filter(|secret| field(secret, "vault_name") != "load")
+        .filter(|secret| is_writers(secret))
         .map(|secret| (field(secret, "id"), mark_of(secret)))
         .collect();
     for (id, known) in writers.iter().flat_map(|writer| &writer.secrets) {

@@ -18,6 +18,8 @@ const HOLDERS: &str = "SELECT name, encode(holder, 'hex') FROM lease ORDER BY na
 const EXPIRED: &str = "secret_expired.v0";
 /// An end that is told of when somebody sweeps.
 const DAYS: SignedDuration = SignedDuration::from_hours(20 * 24);
+/// Long enough to be stored before it is over.
+const SOON: SignedDuration = SignedDuration::from_secs(3);
 
 fn start() -> World {
     let library = library();
@@ -69,7 +71,8 @@ fn an_end_is_told_once() {
     let token = field(&token.expect_status(201).json(), "token").to_owned();
     // Past for one node and ahead for the other; and past for both, soon.
     let between = make(&mut behind, "between", SignedDuration::from_mins(30));
-    let soon = make(&mut behind, "soon", SignedDuration::from_secs(3));
+    let soon = make(&mut behind, "soon", SOON);
+    let soon_is_over = SystemClock.now() + SOON;
     let resolve = json!({"secrets": [{"vault": "ends", "name": "between"}]});
     world.client_with(0, &token).post("/strongroom/resolve", &resolve).expect_status(200);
     let refused = world.client_with(1, &token).post("/strongroom/resolve", &resolve);
@@ -82,6 +85,8 @@ fn an_end_is_told_once() {
         let mut client = world.client(1);
         let due = if number == 0 { soon.clone() } else { make(&mut client, &format!("due-{number}"), DAYS) };
         world.nodes[1].stop();
+        // Else the one that is behind would have nothing to tell a second time.
+        poll("the end is past for both", || (SystemClock.now() > soon_is_over).then_some(()));
         world.nodes[node].start_again();
         poll("it tells what is due", || (told(&mut world.client(node), &due) > 0).then_some(()));
         if node == 0 {

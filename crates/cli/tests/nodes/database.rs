@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use strongroom_testbed::{Options, Postgres, Replication, SmallDisk, Stop, poll};
 
@@ -14,35 +14,41 @@ use super::world::{DATABASE, Setup, World, turn};
 
 /// Longer than a node believes what it has in memory.
 const WHILE: Duration = Duration::from_secs(1);
+/// Longer than a statement waits for its answer.
+const FROZEN: Duration = Duration::from_secs(7);
 
 #[test]
-fn the_database_is_restarted_killed_and_frozen() {
+fn the_database_is_restarted() {
     let mut world = World::start();
-    bad_day("database restarted, killed, frozen", &mut world, |world, load| {
+    bad_day("database restarted", &mut world, |world, load| {
         for _ in 0..rounds() {
             let postgres = &mut world.postgres;
             let down: [(&str, fn(&mut Postgres)); 3] = [
-                ("stopped", |postgres| postgres.stop(Stop::Fast)),
-                ("crashed", |postgres| postgres.stop(Stop::Immediate)),
-                ("killed", Postgres::kill),
+                ("database stopped", |postgres| postgres.stop(Stop::Fast)),
+                ("database crashed", |postgres| postgres.stop(Stop::Immediate)),
+                ("database killed", Postgres::kill),
             ];
             for (how, end) in down {
                 end(postgres);
-                thread::sleep(WHILE);
-                postgres.start_again();
-                let begun = Instant::now();
-                load.more_of_both(1);
-                eprintln!("database {how} and started: changes of both nodes after {:?}", begun.elapsed());
-                load.more_of_both(20);
+                load.nothing_of(&[0, 1], WHILE);
+                load.recovers(how, || postgres.start_again());
             }
-            postgres.freeze();
-            thread::sleep(3 * WHILE);
-            postgres.thaw();
-            let begun = Instant::now();
-            load.more_of_both(1);
-            eprintln!("database frozen and thawed: changes of both nodes after {:?}", begun.elapsed());
         }
     });
+}
+
+#[test]
+fn the_database_is_frozen() {
+    let mut world = World::start();
+    let day = bad_day("database frozen", &mut world, |world, load| {
+        for _ in 0..rounds() {
+            world.postgres.freeze();
+            load.nothing_of(&[0, 1], FROZEN);
+            load.until_refused();
+            load.recovers("database frozen", || world.postgres.thaw());
+        }
+    });
+    assert!(day.requests > 0, "nobody was refused");
 }
 
 /// Its URL names both hosts.
@@ -59,13 +65,8 @@ fn the_database_fails_over_to_a_synchronous_standby() {
     bad_day("failover", &mut world, |world, load| {
         let promoted = standby.take().unwrap();
         world.postgres.kill();
-        promoted.promote();
-        let begun = Instant::now();
-        load.more_of_both(1);
-        eprintln!(
-            "database failed over: changes of both nodes after {:?} (since the promotion)",
-            begun.elapsed()
-        );
+        load.nothing_of(&[0, 1], WHILE);
+        load.recovers("database failed over", || promoted.promote());
         // The old one is gone for good.
         world.postgres = promoted;
     });
@@ -96,9 +97,7 @@ fn the_database_is_out_of_connections() {
                 thread::sleep(WHILE);
                 load.more(0, 20);
             });
-            let begun = Instant::now();
-            load.more_of_both(20);
-            eprintln!("connections free again: 20 changes of both nodes after {:?}", begun.elapsed());
+            load.recovers("out of connections", || ());
         }
     });
 }
@@ -123,11 +122,8 @@ fn the_disk_of_the_tables_is_full() {
         for _ in 0..rounds() {
             disk.fill();
             load.until_refused();
-            thread::sleep(WHILE);
-            disk.make_room();
-            let begun = Instant::now();
-            load.more_of_both(20);
-            eprintln!("room on the disk again: changes of both nodes after {:?}", begun.elapsed());
+            load.nothing_of(&[0, 1], WHILE);
+            load.recovers("full disk", || disk.make_room());
         }
     });
     drop(world);
@@ -149,16 +145,15 @@ fn the_disk_of_the_whole_database_is_full() {
             drop(file);
             load.until_refused();
             thread::sleep(WHILE);
-            fs::remove_file(&ballast).unwrap();
-            poll("the database is up again", || {
-                if !world.postgres.is_running() {
-                    world.postgres.start_again();
-                }
-                world.postgres.try_run("postgres", "SELECT 1").ok()
+            load.recovers("full disk, the database's log on it", || {
+                fs::remove_file(&ballast).unwrap();
+                poll("the database is up again", || {
+                    if !world.postgres.is_running() {
+                        world.postgres.start_again();
+                    }
+                    world.postgres.try_run("postgres", "SELECT 1").ok()
+                });
             });
-            let begun = Instant::now();
-            load.more_of_both(20);
-            eprintln!("room on the disk again: changes of both nodes after {:?}", begun.elapsed());
         }
     });
 }

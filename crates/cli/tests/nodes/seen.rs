@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::json;
 
+use super::figures;
 use super::load::Ends;
 use super::world::World;
 use crate::harness::{Client, PATIENCE, field, make_vault, poll, secret_in};
@@ -48,9 +49,9 @@ fn a_change_is_seen_by_the_other_node() {
     took.sort_unstable();
     let at = |percent: usize| took[CHANGES * percent / 100];
     let (p50, p99, longest) = (at(50), at(99), took[CHANGES - 1]);
-    eprintln!(
+    figures::tell(&format!(
         "{CHANGES} changes seen by the other node: p50 {p50:?}, p99 {p99:?}, longest {longest:?} (target: p99 {TARGET:?})"
-    );
+    ));
     // A machine that does other things besides may take longer, but not as long as anybody believes what is in memory.
     assert!(p50 < TARGET && p99 < 5 * TARGET);
 }
@@ -74,10 +75,10 @@ fn a_revoked_key_opens_nothing_on_the_other_node() {
         let key = json!({"grants": [{"action": "manage", "vault": "seen"}, {"action": "resolve", "vault": "seen"}]});
         let key = admin.post("/api_keys", &key).expect_status(201).json();
         let Revoked { worked, ended, refused } = revoke(&world, &mut admin, &key, &target, trouble);
-        eprintln!(
+        figures::tell(&format!(
             "key revoked, the other node in trouble: {trouble:?}; the last request that it worked for was sent after {worked:?} \
              and answered after {ended:?}; refused first after {refused:?}"
-        );
+        ));
         // What a node was about to send when it was paused leaves when it goes on.
         let last = if matches!(trouble, Trouble::Paused) { worked } else { ended };
         assert!(last.is_none_or(|last| last < REVOKED), "{trouble:?}: it worked after {last:?}");

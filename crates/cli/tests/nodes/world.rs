@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use strongroom_testbed::{Options, Postgres, Proxy};
 use tempfile::TempDir;
 
-use crate::harness::{Client, Server, files, first_key, private_folder, text};
+use crate::harness::{Client, Process, Server, files, first_key, private_folder, text};
 
 pub(crate) const DATABASE: &str = "store";
 
@@ -48,6 +48,30 @@ impl World {
         let postgres = Postgres::start(Options::default().careless());
         postgres.create_database(DATABASE);
         Self::over(turn, postgres, setup)
+    }
+
+    /// Starts both nodes at one moment, with one root key, over a database in which there is nothing.
+    pub(crate) fn at_once(turn: MutexGuard<'static, ()>, postgres: Postgres) -> Self {
+        let (proxy, file) = (Proxy::to(postgres.address()), postgres.password_file());
+        // A server of its own makes the key.
+        let key = private_folder();
+        Server::start(key.path()).stop();
+        let key = files::root_key(key.path()).path;
+        let urls = [postgres.url(DATABASE), postgres.url_at(proxy.address(), DATABASE)];
+        let mut nodes =
+            urls.map(|url| Node::new(private_folder(), (&url, &file), &["--root-key-file", text(&key)], &[]));
+        let processes = nodes.each_ref().map(Node::spawn);
+        for (node, process) in nodes.iter_mut().zip(processes) {
+            node.is_ready(process);
+        }
+        let keys: Vec<String> = nodes
+            .iter()
+            .map(|node| node.data.path())
+            .filter(|data| data.join("first-api-key").exists())
+            .map(first_key)
+            .collect();
+        let [token] = &keys[..] else { panic!("{} nodes made the first key", keys.len()) };
+        Self { token: token.clone(), nodes, proxy, postgres, _turn: turn }
     }
 
     /// Starts the nodes over a database that is there.
@@ -95,20 +119,33 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    fn start(data: TempDir, (url, password): (&str, &Path), more: &[&str], env: &[(&str, &str)]) -> Self {
-        let args = ["--database", url, "--database-password-file", text(password)];
-        let args = args.iter().chain(more).map(|arg| (*arg).to_owned()).collect();
-        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut node = Self { data, args, env, server: None, address: Address::default() };
+    fn start(data: TempDir, database: (&str, &Path), more: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut node = Self::new(data, database, more, env);
         node.start_again();
         node
     }
 
+    /// One that does not run yet.
+    fn new(data: TempDir, (url, password): (&str, &Path), more: &[&str], env: &[(&str, &str)]) -> Self {
+        let args = ["--database", url, "--database-password-file", text(password)];
+        let args = args.iter().chain(more).map(|arg| (*arg).to_owned()).collect();
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { data, args, env, server: None, address: Address::default() }
+    }
+
     pub(crate) fn start_again(&mut self) {
+        let process = self.spawn();
+        self.is_ready(process);
+    }
+
+    fn spawn(&self) -> Process {
         let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
         let env: Vec<(&str, &str)> =
             self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let process = Server::spawn_in(self.data.path(), &args, &env);
+        Server::spawn_in(self.data.path(), &args, &env)
+    }
+
+    fn is_ready(&mut self, process: Process) {
         let server = Server::wait_until_ready(self.data.path(), process);
         server.address().clone_into(&mut self.address.0.lock().unwrap());
         self.server = Some(server);

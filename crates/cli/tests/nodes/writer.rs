@@ -164,7 +164,7 @@ impl Writer {
         let Some(reply) = asker.read(&target) else { return false };
         let number: u64 = field(&reply.json(), "metadata").parse().unwrap();
         let etag = reply.header("etag").expect("an ETag");
-        let body = json!({"metadata": (number + 1).to_string(), "description": mark});
+        let body = json!({"metadata": (number + 1).to_string(), "description": mark, "value": mark});
         match asker.change(&[("if-match", etag)], "PATCH", &target, Some(&body), 200) {
             Told::Done(_) => self.counted.insert(mark),
             Told::Stale => true,

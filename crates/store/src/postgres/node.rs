@@ -29,7 +29,15 @@ const OWN: usize = 4096;
 
 /// Tries something until it is done, or fails for good. What passes by is tried again, with pauses that grow, until it is too late.
 pub(super) async fn patiently<T, F: Future<Output = Result<T>>>(attempt: impl Fn() -> F) -> Result<T> {
-    let until = Instant::now() + PATIENCE;
+    patiently_since(Instant::now(), attempt).await
+}
+
+/// The same for what somebody waits for since then. It is tried once at least.
+pub(super) async fn patiently_since<T, F: Future<Output = Result<T>>>(
+    since: Instant,
+    attempt: impl Fn() -> F,
+) -> Result<T> {
+    let until = since + PATIENCE;
     let mut pause = Duration::from_millis(5);
     loop {
         match attempt().await {

@@ -6,6 +6,7 @@
 //! Any other change is a transaction of its own ([`PostgresStore::transact`](super::PostgresStore)).
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use strongroom_domain::audit::Entry;
 use strongroom_domain::ids::SecretId;
@@ -14,7 +15,7 @@ use strongroom_domain::{Error, Result};
 use tokio::sync::{mpsc, oneshot};
 use tokio_postgres::Row;
 
-use super::node::{Node, patiently};
+use super::node::{Node, patiently, patiently_since};
 use super::row::{corrupt, get};
 use super::statistics;
 use super::transaction::{Appended, Transaction};
@@ -55,6 +56,7 @@ pub(super) struct Change {
 }
 
 struct Waiting {
+    since: Instant,
     change: Change,
     answer: oneshot::Sender<Result<()>>,
 }
@@ -76,7 +78,8 @@ impl Writer {
     pub(super) async fn change(&self, change: Change) -> Result<()> {
         let closing = || Error::Unavailable(Box::new(Closing));
         let (answer, answered) = oneshot::channel();
-        self.queue.send(Waiting { change, answer }).await.map_err(|_| closing())?;
+        let since = Instant::now();
+        self.queue.send(Waiting { since, change, answer }).await.map_err(|_| closing())?;
         answered.await.map_err(|_| closing())?
     }
 }
@@ -87,10 +90,12 @@ async fn run(node: Arc<Node>, mut queue: mpsc::Receiver<Waiting>) {
     while !batch.is_empty() || queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
         let rest = batch.split_off(taken(&batch));
         let taken = std::mem::replace(&mut batch, rest);
+        // Who waited behind a batch that failed for as long as that was tried is not made to wait for as long again.
+        let since = taken.first().map_or_else(Instant::now, |waiting| waiting.since);
         // One that the database refuses with an error, and not with a verdict, undoes all: then each is tried by itself.
         let (changes, answers): (Vec<Change>, Vec<_>) =
             taken.into_iter().map(|waiting| (waiting.change, waiting.answer)).unzip();
-        let outcomes = match patiently(|| attempt(&node, &changes)).await {
+        let outcomes = match patiently_since(since, || attempt(&node, &changes)).await {
             Err(error) if changes.len() > 1 && matches!(error, Error::Internal(_)) => {
                 let mut outcomes = Vec::with_capacity(changes.len());
                 for change in &changes {

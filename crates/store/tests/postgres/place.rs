@@ -9,6 +9,8 @@ use strongroom_testbed::{Postgres, Proxy};
 /// The server.
 pub(crate) static SERVER: LazyLock<Postgres> = LazyLock::new(|| {
     let options = strongroom_testbed::Options::default().careless();
+    // Each line of its log names the database that it is about.
+    let options = options.setting("log_line_prefix", "%d ");
     Postgres::start(options.setting("max_connections", "400"))
 });
 
@@ -43,6 +45,13 @@ impl Place {
     /// The same, where it may fail.
     pub(crate) fn try_run(&self, statements: &str) -> Result<String, String> {
         SERVER.try_run(&self.database, statements)
+    }
+
+    /// How many transactions were refused as others came between (40001), by the server's log.
+    pub(crate) fn refused(&self) -> usize {
+        let (log, of_this) = (SERVER.log(), format!("{} ERROR:", self.database));
+        let refused = |line: &&str| line.starts_with(&of_this) && line.contains("could not serialize access");
+        log.lines().filter(refused).count()
     }
 
     /// A new schema.

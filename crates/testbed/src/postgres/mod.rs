@@ -7,15 +7,15 @@ mod replica;
 
 use std::fs;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
 
 use crate::SmallDisk;
 use crate::guard::Guard;
+use crate::port::Port;
 use crate::programs::{self, bounded, done, program};
 
 pub use options::Options;
@@ -41,7 +41,7 @@ pub enum Stop {
 /// when the process ends.
 pub struct Postgres {
     process: Option<Process>,
-    port: u16,
+    port: Port,
     tls: bool,
     /// The options of the server program.
     flags: Vec<String>,
@@ -95,13 +95,13 @@ impl Postgres {
                    */postgres) kill -QUIT \"$pid\"; kill -CONT \"$pid\"; \
                    while [ -e \"/proc/$pid\" ]; do sleep 0.05; done;; esac; rm -rf \"$2\"";
         let guard = Guard::new(end, &[data.to_str().unwrap(), folder.path().to_str().unwrap()]);
-        Self { process: None, port: free_port(), tls, flags, folder, data, _disk: disk, _guard: guard }
+        Self { process: None, port: Port::reserve(), tls, flags, folder, data, _disk: disk, _guard: guard }
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port).into()
+        (Ipv4Addr::LOCALHOST, self.port.number()).into()
     }
 
     /// The URL of a database, without the password.
@@ -178,7 +178,12 @@ impl Postgres {
         // What waits for a replica that is away waits for ever.
         let mut psql = bounded("psql", self.folder.path());
         psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database]);
-        psql.arg("-h").arg(self.folder.path()).args(["-p", &self.port.to_string(), "-c", statements]);
+        psql.arg("-h").arg(self.folder.path()).args([
+            "-p",
+            &self.port.number().to_string(),
+            "-c",
+            statements,
+        ]);
         let output = psql.output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
@@ -207,19 +212,4 @@ fn own_folder() -> TempDir {
 fn write_private(path: &Path, text: &str) {
     let mut file = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path).unwrap();
     file.write_all(text.as_bytes()).unwrap();
-}
-
-/// A port that no outgoing connection is given by the system (they start at 32768), so that it is still free after a stop.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    const FIRST: u16 = 20_000;
-    const COUNT: u16 = 12_000;
-    let own = u16::try_from(std::process::id() % u32::from(COUNT)).unwrap();
-    for _ in 0..COUNT {
-        let number = own.wrapping_mul(31).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, FIRST + number)).is_ok() {
-            return FIRST + number;
-        }
-    }
-    panic!("no port is free")
 }

@@ -56,7 +56,7 @@ impl Postgres {
     pub fn try_to_start(&mut self) -> bool {
         let log = File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
         let mut server = program("postgres", self.folder.path());
-        server.arg("-D").arg(&self.data).args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
+        server.arg("-D").arg(&self.data).args(["-h", "127.0.0.1", "-p", &self.port.number().to_string()]);
         server.arg("-k").arg(self.folder.path());
         for flag in &self.flags {
             server.args(["-c", flag]);

@@ -26,7 +26,7 @@ impl Postgres {
         let folder = own_folder();
         let data = folder.path().join("data");
         let own = self.folder.path().display();
-        let from = format!("host={own} port={} user=postgres application_name={NAME}", self.port);
+        let from = format!("host={own} port={} user=postgres application_name={NAME}", self.port.number());
         let mut copy = bounded("pg_basebackup", folder.path());
         copy.arg("-D").arg(&data).args(["-d", &from]);
         copy.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]);
