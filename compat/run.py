@@ -2,10 +2,11 @@
 server.
 
     run.py --bin PATH --venvs DIR [--database URL --password-file FILE]
+    run.py --prepare --venvs DIR
 
 Each version of the Python client, and the library of Standard Webhooks, gets a virtual environment below DIR, made when it is missing; the Rust client is built
 by cargo. The server gets a fresh data folder and ends with this script. The last line is `N passed, N failed`; the exit
-status is 0 only where nothing failed.
+status is 0 only where nothing failed. With --prepare the environments and the Rust client are made, and nothing is run.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import time
 
 CLIENTS = ("ngrok-api==0.19.0", "ngrok-api==0.17.0")
 RECEIVER = "standardwebhooks==1.1.0"
-RUST_CLIENT = ["cargo", "run", "--quiet", "--package", "strongroom-compat-rust"]
+RUST_CLIENT = ["--quiet", "--package", "strongroom-compat-rust"]
 HERE = pathlib.Path(__file__).resolve().parent
 PATIENCE = 30
 
@@ -90,7 +91,9 @@ def run_checks(command, url, key):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--bin", required=True, type=pathlib.Path, help="the strongroom binary")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--bin", type=pathlib.Path, help="the strongroom binary")
+    what.add_argument("--prepare", action="store_true", help="only make what the clients need")
     parser.add_argument("--venvs", required=True, type=pathlib.Path, help="folder of the virtual environments")
     parser.add_argument("--database", metavar="URL", help="a new PostgreSQL database for the server's store")
     parser.add_argument("--password-file", metavar="FILE", help="the file with the database's password")
@@ -100,10 +103,12 @@ def main():
     venvs = arguments.venvs.resolve()
     clients = [python_with(venvs, client) for client in CLIENTS]
     receiver = python_with(venvs, RECEIVER)
+    if arguments.prepare:
+        return subprocess.run(["cargo", "build", *RUST_CLIENT], cwd=HERE).returncode
     passed = failed = 0
     with serving(arguments.bin.resolve(), store) as (url, key):
         scripts = [[str(python), str(HERE / "python" / "client_test.py")] for python in clients]
-        scripts += [RUST_CLIENT, [sys.executable, str(HERE / "replay.py")]]
+        scripts += [["cargo", "run", *RUST_CLIENT], [sys.executable, str(HERE / "replay.py")]]
         scripts += [[str(receiver), str(HERE / "python" / "webhook_test.py")]]
         for script in scripts:
             more_passed, more_failed = run_checks(script, url, key)

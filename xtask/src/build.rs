@@ -8,9 +8,13 @@ use crate::process::{cargo, output, run};
 /// Members that are built only when they are named: each would change how everything else is built.
 const APART: [&str; 2] = ["strongroom-compat-rust", "strongroom-fuzz"];
 
-/// The arguments that choose every ordinary member of the workspace.
+/// The kinds of key slots that bring much along. They are in every build for the tests: with and without them, most
+/// dependencies would be built twice.
+const FEATURES: &str = "strongroom-slots/aws-kms,strongroom-slots/pkcs11";
+
+/// The arguments that choose every ordinary member of the workspace, with all that it can do.
 pub(crate) fn ordinary_members() -> Vec<&'static str> {
-    let mut args = vec!["--workspace"];
+    let mut args = vec!["--workspace", "--features", FEATURES];
     for member in APART {
         args.extend(["--exclude", member]);
     }
@@ -26,12 +30,13 @@ pub(crate) fn target_dir() -> PathBuf {
 /// `strongroom` as the tests drive it. It is built together with the tests: with any other set of packages and
 /// targets cargo would choose other features, and build the dependencies a second time.
 pub(crate) fn for_tests() -> Result<PathBuf> {
-    servers_for_tests().map(|servers| servers.strongroom)
+    run(cargo(["test", "--quiet", "--no-run"]).args(ordinary_members()))?;
+    built(&target_dir().join("debug/strongroom"))
 }
 
 /// The programs of the benchmarks as the tests build them, for a run that looks at no figure.
 pub(crate) fn servers_for_tests() -> Result<Servers> {
-    run(cargo(["build", "--quiet", "--all-targets"]).args(ordinary_members()))?;
+    run(cargo(["build", "--quiet", "--bins", "--tests"]).args(ordinary_members()))?;
     Servers::of("debug")
 }
 

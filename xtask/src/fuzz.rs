@@ -83,7 +83,7 @@ fn fuzz(names: &[String], seconds: u64) -> Result {
 
 /// Builds all targets and returns the folder of their programs. They have a target folder of their own, since
 /// these flags would otherwise rebuild everything else.
-fn build() -> Result<PathBuf> {
+pub(crate) fn build() -> Result<PathBuf> {
     let folder = target_dir().join("fuzz");
     let host = host()?;
     let mut build = cargo(["build", "--package", "strongroom-fuzz", "--profile", "fuzz", "--target", &host]);

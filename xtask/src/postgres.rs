@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::process::{Running, output, succeeds};
+use crate::setup::is_root;
 
 /// How long it may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -111,10 +112,6 @@ fn programs() -> Result<PathBuf> {
     let number = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
     let newest = versions.max_by_key(number).ok_or("PostgreSQL is not installed")?;
     Ok(newest.join("bin"))
-}
-
-fn is_root() -> Result<bool> {
-    Ok(output(Command::new("id").arg("-u"))?.trim() == "0")
 }
 
 /// One of them, as who may run it; it ends when this program does.

@@ -2,7 +2,7 @@
 //!
 //! What is there already is left as it is.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::PathBuf;
 
 use crate::Result;
@@ -88,8 +88,27 @@ impl Need {
     }
 }
 
+/// Has the others wait who would make the same: a run of the tests has things made ahead, by a process of its own.
+/// Whose turn it is ends when this value goes.
+pub(crate) fn turn(name: &str) -> Result<File> {
+    let folder = target_dir().join("xtask/turns");
+    fs::create_dir_all(&folder)?;
+    let file = File::create(folder.join(name))?;
+    if file.try_lock().is_err() {
+        println!("waiting for {name}, which is being made already");
+        file.lock()?;
+    }
+    Ok(file)
+}
+
+/// Whether nobody has to be asked before programs are installed.
+pub(crate) fn is_root() -> Result<bool> {
+    Ok(output(command("id").arg("-u"))?.trim() == "0")
+}
+
 /// Installs the Debian packages of those needs that are not met yet.
 pub(crate) fn install(needs: &[Need]) -> Result {
+    let _turn = turn("packages")?;
     let missing = needs.iter().filter(|need| !need.is_met());
     let packages: Vec<_> = missing.flat_map(|need| need.packages()).copied().collect();
     if packages.is_empty() {
@@ -109,7 +128,7 @@ pub(crate) fn install(needs: &[Need]) -> Result {
 
 /// What to put before a command that only root may run.
 fn as_root(by_hand: &str) -> Result<&'static [&'static str]> {
-    if output(command("id").arg("-u"))?.trim() == "0" {
+    if is_root()? {
         Ok(&["env"])
     } else if succeeds("sudo", &["--version"]) {
         Ok(&["sudo", "env"])
@@ -156,6 +175,7 @@ pub(crate) fn moto() -> Result<PathBuf> {
 
 /// Installs the packages of a file of requirements into an environment of their own; returns the folder of its programs.
 fn python_packages(name: &str, requirements: &str) -> Result<PathBuf> {
+    let _turn = turn(name)?;
     let wanted = fs::read_to_string(requirements)?;
     let venv = venvs().join(name);
     // Written last, so that an installation that broke off is done again.
@@ -203,6 +223,7 @@ fn cargo_tool(
     args: &[&str],
     profile: &[(&str, &str)],
 ) -> Result<PathBuf> {
+    let _turn = turn(name)?;
     let root = target_dir().join(folder);
     let program = root.join("bin").join(name);
     let version = || output(command(&program).arg("--version"));
@@ -212,6 +233,8 @@ fn cargo_tool(
     let package = format!("{name}@{wanted}");
     let mut install = cargo(["install", "--quiet", "--locked", &package]);
     install.args(args).arg("--root").arg(&root);
+    // It is built in a folder of its own, whatever holds ours.
+    install.env_remove("CARGO_TARGET_DIR");
     for (setting, value) in profile {
         install.env(format!("CARGO_PROFILE_{setting}"), value);
     }

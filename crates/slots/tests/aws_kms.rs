@@ -29,7 +29,7 @@ impl Drop for Moto {
 impl Moto {
     fn start() -> Self {
         let program = std::env::var("STRONGROOM_TEST_MOTO").expect(
-            "STRONGROOM_TEST_MOTO names moto's server; cargo xtask test --only slots installs and names it",
+            "STRONGROOM_TEST_MOTO names moto's server; cargo xtask test --only unit installs and names it",
         );
         // Free a moment ago.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

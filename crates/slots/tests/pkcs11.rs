@@ -22,7 +22,7 @@ const PIN: &str = "1234-canary";
 fn module() -> PathBuf {
     let places = ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/softhsm/libsofthsm2.so"];
     let found = places.into_iter().map(PathBuf::from).find(|place| place.exists());
-    found.expect("SoftHSM: cargo xtask test --only slots installs softhsm2")
+    found.expect("SoftHSM: cargo xtask setup installs softhsm2")
 }
 
 fn private_file(path: &Path, text: &str) -> PathBuf {

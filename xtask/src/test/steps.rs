@@ -1,9 +1,11 @@
 //! What each step does.
 
+use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use super::Args;
-use crate::build::{for_tests, ordinary_members};
+use crate::build::{for_tests, ordinary_members, target_dir};
 use crate::postgres::Postgres;
 use crate::process::{cargo, command, run};
 use crate::server::{Server, scratch};
@@ -13,9 +15,11 @@ pub(super) fn fmt(_: &Args) -> Result {
     run(&mut cargo(["fmt", "--all", "--check"]))
 }
 
+/// With all that can be built, and the one crate of which less can be built as most people build it.
 pub(super) fn clippy(_: &Args) -> Result {
-    let mut clippy = cargo(["clippy", "--quiet", "--all-targets"]);
-    run(clippy.args(ordinary_members()).args(["--", "--deny", "warnings"]))
+    let mut all = cargo(["clippy", "--quiet", "--all-targets"]);
+    run(all.args(ordinary_members()).args(["--", "--deny", "warnings"]))?;
+    run(&mut cargo(["clippy", "--quiet", "--package", "strongroom-slots", "--", "--deny", "warnings"]))
 }
 
 pub(super) fn docs(_: &Args) -> Result {
@@ -30,9 +34,20 @@ pub(super) fn deny(_: &Args) -> Result {
     run(command(cargo_deny).args(["--log-level", "warn", "check", "bans", "licenses", "sources"]))
 }
 
+pub(super) fn build(_: &Args) -> Result {
+    for_tests().map(drop)
+}
+
 pub(super) fn unit(_: &Args) -> Result {
-    let openbao = setup::openbao()?;
-    run(cargo(["test", "--no-fail-fast"]).args(ordinary_members()).env("STRONGROOM_TEST_BAO", openbao))
+    let (openbao, moto) = (setup::openbao()?, setup::moto()?);
+    let mut tests = cargo(["test", "--no-fail-fast"]);
+    run(tests.args(ordinary_members()).env("STRONGROOM_TEST_BAO", openbao).env("STRONGROOM_TEST_MOTO", moto))
+}
+
+/// Other services that key slots are opened by.
+pub(super) fn key_services() -> Result {
+    setup::openbao()?;
+    setup::moto().map(drop)
 }
 
 /// The tests of the server but for grants, which no store decides, and those of the program that are about no file, with their stores in PostgreSQL. The snapshots of
@@ -46,23 +61,26 @@ pub(super) fn nodes(_: &Args) -> Result {
         "a_disk_that_is_full_in_the_middle",
         "the_root_key_is_rotated_and_the_old_one_is_gone",
     ];
-    const OF_PROGRAM: [&str; 9] =
-        ["canary", "concurrency", "resolve", "feed", "webhooks", "rotation", "metrics", "expiry", "revoked"];
-    let on_postgres = |package: &str, tests: &[&str]| {
-        let mut test = cargo(["test", "--no-fail-fast", "--package", package]);
-        test.args(tests.iter().flat_map(|name| ["--test", name])).arg("--");
-        test.args(OF_FILES.iter().flat_map(|name| ["--skip", name]));
-        run(test.env("STRONGROOM_TEST_STORE", "postgres").env("STRONGROOM_ROTATION_CRASHES", "2"))
-    };
-    on_postgres("strongroom-server", &["routes", "authorisation", "deliveries"])?;
-    on_postgres("strongroom-cli", &OF_PROGRAM)
-}
-
-/// The kinds of key slots that builds of their own have, against what stands for their services.
-pub(super) fn slots(_: &Args) -> Result {
-    let features = ["--package", "strongroom-slots", "--features", "pkcs11,aws-kms"];
-    run(cargo(["clippy", "--all-targets"]).args(features).args(["--", "--deny", "warnings"]))?;
-    run(cargo(["test", "--no-fail-fast"]).args(features).env("STRONGROOM_TEST_MOTO", setup::moto()?))
+    /// Those of the server, and those of the program. Each name is that of one test of the workspace.
+    const TESTS: [&str; 12] = [
+        "routes",
+        "authorisation",
+        "deliveries",
+        "canary",
+        "concurrency",
+        "resolve",
+        "feed",
+        "webhooks",
+        "rotation",
+        "metrics",
+        "expiry",
+        "revoked",
+    ];
+    let mut tests = cargo(["test", "--no-fail-fast"]);
+    tests.args(ordinary_members()).args(TESTS.iter().flat_map(|name| ["--test", name])).arg("--");
+    tests.args(OF_FILES.iter().flat_map(|name| ["--skip", name])).env("STRONGROOM_TEST_STORE", "postgres");
+    // A file has had its turn already, at length.
+    run(tests.env("STRONGROOM_ROTATION_CRASHES", "2").env("STRONGROOM_ROTATION_VAULTS", "100"))
 }
 
 pub(super) fn generated(_: &Args) -> Result {
@@ -77,16 +95,32 @@ pub(super) fn deploy(_: &Args) -> Result {
 
 pub(super) fn compat(_: &Args) -> Result {
     let strongroom = for_tests()?;
-    let clients = |store: &[&str]| {
-        let mut clients = command("python3");
-        clients.arg("compat/run.py").arg("--bin").arg(&strongroom).arg("--venvs").arg(setup::venvs());
-        run(clients.args(store))
-    };
-    clients(&[])?;
+    clients()?;
+    let check = |store: &[&str]| run(compat_run()?.arg("--bin").arg(&strongroom).args(store));
+    check(&[])?;
     let postgres = Postgres::start(&scratch("compat")?)?;
     let place = postgres.create_database("compat")?;
-    clients(&["--database", &place.url, "--password-file", &place.password_file.display().to_string()])?;
+    check(&["--database", &place.url, "--password-file", &place.password_file.display().to_string()])?;
     postgres.stop()
+}
+
+/// The official clients, installed and built.
+pub(super) fn clients() -> Result {
+    let _turn = setup::turn("clients")?;
+    run(compat_run()?.arg("--prepare"))
+}
+
+/// The Rust client has a target folder of its own, so that it can be built while others are in ours.
+fn compat_run() -> Result<Command> {
+    let built = target_dir().join("compat");
+    fs::create_dir_all(&built)?;
+    let mut compat = command("python3");
+    compat
+        .arg("compat/run.py")
+        .arg("--venvs")
+        .arg(setup::venvs())
+        .env("CARGO_TARGET_DIR", built.canonicalize()?);
+    Ok(compat)
 }
 
 pub(super) fn schemathesis(_: &Args) -> Result {
