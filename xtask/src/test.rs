@@ -67,8 +67,8 @@ const STEPS: [Step; 13] = [
     Step::new("generated", "generated files are fresh and valid", &[Need::Python], steps::generated),
     Step::new(
         "deploy",
-        "systemd, Docker, Compose, Helm and Kubernetes take the files of deploy/",
-        &[Need::Python, Need::Systemd],
+        "systemd, Docker, Compose, nginx, Helm and Kubernetes take the files of deploy/",
+        &[Need::Nginx, Need::Python, Need::Systemd],
         steps::deploy,
     ),
     Step::new(
