@@ -1,4 +1,4 @@
-//! The files of `deploy/`: whether systemd, Docker, Compose, Helm and Kubernetes take them as they are meant.
+//! The files of `deploy/`: whether systemd, Docker, Compose, nginx, Helm and Kubernetes take them as they are meant.
 
 use std::fs;
 use std::path::Path;

@@ -24,6 +24,7 @@ pub(crate) fn run(_: &Args) -> Result {
     install(&[
         Need::Cxx,
         Need::Faketime,
+        Need::Nginx,
         Need::Postgres,
         Need::Python,
         Need::SoftHsm,
@@ -46,6 +47,8 @@ pub(crate) enum Need {
     Cxx,
     /// A library that sets the clock of one process.
     Faketime,
+    /// The proxy of `deploy/compose`.
+    Nginx,
     /// A PostgreSQL server, which a program reaches with the password that it was given.
     Postgres,
     /// Python with its `venv`, for the official client and the API test tools.
@@ -65,6 +68,7 @@ impl Need {
         match self {
             Self::Cxx => succeeds("c++", &["--version"]),
             Self::Faketime => succeeds("sh", &["-c", "command -v faketime"]),
+            Self::Nginx => succeeds("nginx", &["-v"]),
             Self::Postgres => succeeds("sh", &["-c", "ls /usr/lib/postgresql/*/bin/initdb"]),
             Self::Python => succeeds("python3", &["-c", "import ensurepip, venv"]),
             Self::SoftHsm => succeeds("softhsm2-util", &["--version"]),
@@ -78,6 +82,7 @@ impl Need {
         match self {
             Self::Cxx => &["g++"],
             Self::Faketime => &["faketime"],
+            Self::Nginx => &["nginx"],
             Self::Postgres => &["postgresql"],
             Self::Python => &["python3", "python3-venv"],
             Self::SoftHsm => &["softhsm2"],

@@ -77,8 +77,8 @@ const STEPS: [Step; 13] = [
         .ahead(|| setup::python_tools().map(drop)),
     Step::new(
         "deploy",
-        "systemd, Docker, Compose, Helm and Kubernetes take the files of deploy/",
-        &[Need::Python, Need::Systemd],
+        "systemd, Docker, Compose, nginx, Helm and Kubernetes take the files of deploy/",
+        &[Need::Nginx, Need::Python, Need::Systemd],
         steps::deploy,
     )
     .ahead(|| setup::deploy_tools().map(drop)),

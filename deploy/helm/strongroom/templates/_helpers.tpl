@@ -14,6 +14,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 
+{{/* How Kubernetes' probes ask. They show no certificate, so that one that is required would have every pod killed. */}}
+{{- define "strongroom.scheme" -}}
+{{- $required := printf "%v %s" (.Values.settings.STRONGROOM_TLS_CLIENT_AUTH | default "") (join " " .Values.extraArgs) }}
+{{- if regexMatch "^required|--tls-client-auth[ =]required" $required }}
+{{- fail "STRONGROOM_TLS_CLIENT_AUTH=required turns away the probes of Kubernetes: leave it out, and bind API keys to certificates" }}
+{{- end }}
+{{- ternary "HTTPS" "HTTP" (not (empty .Values.tls.secret)) }}
+{{- end }}
+
 {{- define "strongroom.pod" -}}
 metadata:
   labels:
@@ -25,6 +34,9 @@ metadata:
 spec:
   # It asks nothing of Kubernetes.
   automountServiceAccountToken: false
+  {{- with .Values.serviceAccountName }}
+  serviceAccountName: {{ . | quote }}
+  {{- end }}
   enableServiceLinks: false
   terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
   {{- with .Values.imagePullSecrets }}
@@ -45,6 +57,8 @@ spec:
     - name: strongroom
       image: "{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}"
       imagePullPolicy: {{ .Values.image.pullPolicy }}
+      args:
+        {{- concat (list "serve") .Values.extraArgs | toYaml | nindent 8 }}
       securityContext:
         allowPrivilegeEscalation: false
         readOnlyRootFilesystem: true
@@ -70,7 +84,9 @@ spec:
         - name: STRONGROOM_PLAIN_HTTP
           value: "true"
         {{- end }}
-        {{- if .Values.rootKey.secret }}
+        {{- if or .Values.rootKey.secret .Values.database.url }}
+        # With a database the key always comes from outside: where no Secret has it, a first start finds no place to make one, which would
+        # be gone with its pod.
         - name: STRONGROOM_ROOT_KEY_FILE
           value: /run/secrets/root-key/root.key
         {{- end }}
@@ -92,6 +108,9 @@ spec:
         - name: STRONGROOM_METRICS_LISTEN
           value: "0.0.0.0:{{ .Values.metrics.port }}"
         {{- end }}
+        # It answers until the last balancer knows that this pod ends.
+        - name: STRONGROOM_DRAIN_DELAY
+          value: {{ .Values.drainDelay | quote }}
         {{- range $name, $value := .Values.settings }}
         - name: {{ $name }}
           value: {{ $value | quote }}
@@ -103,19 +122,28 @@ spec:
         - name: metrics
           containerPort: {{ .Values.metrics.port }}
         {{- end }}
+      # Until it listens, tables may be brought up to date: a quarter of an hour for that.
+      startupProbe:
+        httpGet:
+          path: /healthz
+          port: api
+          scheme: {{ include "strongroom.scheme" . }}
+        periodSeconds: 5
+        failureThreshold: 180
+        timeoutSeconds: 5
       # A sealed server lives, and is not ready.
       livenessProbe:
         httpGet:
           path: /healthz
           port: api
-          scheme: {{ ternary "HTTPS" "HTTP" (not (empty .Values.tls.secret)) }}
+          scheme: {{ include "strongroom.scheme" . }}
         periodSeconds: 10
         timeoutSeconds: 5
       readinessProbe:
         httpGet:
           path: /readyz
           port: api
-          scheme: {{ ternary "HTTPS" "HTTP" (not (empty .Values.tls.secret)) }}
+          scheme: {{ include "strongroom.scheme" . }}
         periodSeconds: 5
         timeoutSeconds: 5
       resources:
