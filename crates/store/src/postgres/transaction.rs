@@ -239,11 +239,18 @@ impl Reader for Transaction {
     }
 }
 
-/// Whether the log has this entry as the record after a number. Waits until no transaction is under way that may still write it.
+/// Whether the log has this entry as the record after a number. Waits until no transaction is under way that may still write it; and,
+/// if it is there, until it is wherever a commit has to be: a database that was restarted shows what its standby has not got yet.
 pub(super) async fn has_record(pool: &Pool, after: u64, entry: &Entry) -> Result<bool> {
+    const AWAIT: &str = "UPDATE audit_head SET commits = commits WHERE id = 1; COMMIT";
     let transaction = Transaction::begin(pool, 0).await?;
     let sql = "SELECT canonical FROM audit WHERE sequence = $1";
-    let found = transaction.query_opt(sql, &values![after + 1], |row| row::get::<Vec<u8>>(row, 0)).await;
-    transaction.undo().await;
-    Ok(found?.is_some_and(|canonical| canonical == entry.canonical))
+    let found = transaction.query_opt(sql, &values![after + 1], |row| row::get::<Vec<u8>>(row, 0)).await?;
+    if found.is_none_or(|canonical| canonical != entry.canonical) {
+        transaction.undo().await;
+        return Ok(false);
+    }
+    transaction.session.command(AWAIT).await?;
+    transaction.session.set_unclean(false);
+    Ok(true)
 }
