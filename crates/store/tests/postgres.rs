@@ -8,6 +8,8 @@ mod conformance;
 mod dressed;
 #[path = "postgres/engines.rs"]
 mod engines;
+#[path = "postgres/links.rs"]
+mod links;
 #[path = "postgres/nodes.rs"]
 mod nodes;
 #[path = "postgres/place.rs"]
@@ -117,7 +119,7 @@ fn disturb(place: &Place, current: &Mutex<Option<String>>, ended: &AtomicBool) {
 }
 
 /// Runs something at the end of a scope, however that ends.
-struct OnDrop<F: FnMut()>(F);
+pub(crate) struct OnDrop<F: FnMut()>(F);
 
 impl<F: FnMut()> Drop for OnDrop<F> {
     fn drop(&mut self) {

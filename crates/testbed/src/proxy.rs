@@ -42,6 +42,9 @@ struct State {
     exchanges: Vec<Exchange>,
     chance: Option<Chance>,
     lost: usize,
+    /// Connections that were taken, and how many of them, the first ones, pass nothing on any more.
+    taken: usize,
+    stranded: usize,
     open: Vec<(TcpStream, TcpStream)>,
 }
 
@@ -105,6 +108,8 @@ impl Proxy {
             exchanges: Vec::new(),
             chance: None,
             lost: 0,
+            taken: 0,
+            stranded: 0,
             open: Vec::new(),
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
@@ -138,6 +143,12 @@ impl Proxy {
     pub fn mend(&self) {
         self.set(Line::Open);
         poll("it listens", || TcpStream::connect(self.address()).ok());
+    }
+
+    /// Passes nothing on, ever again, of the connections that there are, and keeps them; new ones are as before.
+    pub fn strand(&self) {
+        let mut state = self.shared.lock();
+        state.stranded = state.taken;
     }
 
     /// Waits so long with each piece that passes, in each direction.
@@ -215,10 +226,22 @@ impl Shared {
         self.state.lock().unwrap()
     }
 
-    /// The state, once bytes may pass. `None` where they never will.
-    fn open(&self) -> Option<MutexGuard<'_, State>> {
-        let state = self.changed.wait_while(self.lock(), |state| state.line == Line::Held).unwrap();
+    /// The state, once bytes of a connection may pass. `None` where they never will.
+    fn open(&self, number: usize) -> Option<MutexGuard<'_, State>> {
+        let held = |state: &mut State| match state.line {
+            Line::Held => true,
+            Line::Open => number < state.stranded,
+            Line::Cut | Line::Gone => false,
+        };
+        let state = self.changed.wait_while(self.lock(), held).unwrap();
         (state.line == Line::Open).then_some(state)
+    }
+
+    /// The number of a connection that is taken.
+    fn take(&self) -> usize {
+        let mut state = self.lock();
+        state.taken += 1;
+        state.taken - 1
     }
 
     /// Whether the connection is cut in this chunk, of which the last bytes before were `before`, by chance or for a pattern: then the
@@ -284,7 +307,8 @@ fn listen(shared: &Arc<Shared>, port: u16, first: TcpListener) {
 fn serve(shared: &Arc<Shared>, client: TcpStream) {
     // What a listener that does not wait accepts waits all the same.
     client.set_nonblocking(false).unwrap();
-    let Some(mut state) = shared.open() else { return close(&client) };
+    let number = shared.take();
+    let Some(mut state) = shared.open(number) else { return close(&client) };
     // Loopback answers at once, so the lock is not held for long.
     let Ok(server) = TcpStream::connect_timeout(&state.target, Duration::from_secs(5)) else {
         return close(&client);
@@ -297,20 +321,21 @@ fn serve(shared: &Arc<Shared>, client: TcpStream) {
     drop(state);
     let (to_client, from_server) = copies();
     let of_thread = shared.clone();
-    let answers = std::thread::spawn(move || pump(&of_thread, Towards::Client, from_server, to_client));
-    pump(shared, Towards::Server, client, server);
+    let answers =
+        std::thread::spawn(move || pump(&of_thread, number, Towards::Client, from_server, to_client));
+    pump(shared, number, Towards::Server, client, server);
     let _ = answers.join();
 }
 
 /// Passes on what comes one way, until either end is closed or something is lost.
-fn pump(shared: &Shared, towards: Towards, mut from: TcpStream, mut to: TcpStream) {
+fn pump(shared: &Shared, number: usize, towards: Towards, mut from: TcpStream, mut to: TcpStream) {
     let mut chunk = vec![0; 64 << 10];
     let mut before = Vec::new();
     while let Ok(read @ 1..) = from.read(&mut chunk) {
         let chunk = &chunk[..read];
         let delay = shared.lock().delay;
         std::thread::sleep(delay);
-        let Some(mut state) = shared.open() else { break };
+        let Some(mut state) = shared.open(number) else { break };
         if let Some(passes) = Shared::loses(&mut state, towards, &before, chunk) {
             // Nothing else gets through before both are closed: the lock is held until then.
             let _ = to.write_all(&chunk[..passes]);

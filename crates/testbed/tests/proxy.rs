@@ -88,6 +88,19 @@ fn what_it_holds_passes_once_it_is_mended() {
 }
 
 #[test]
+fn what_is_stranded_never_passes_and_new_connections_do() {
+    let proxy = Proxy::to(counting(1));
+    let mut before = connect(&proxy);
+    assert_eq!(ask(&mut before, &[1]), Ok(vec![2]));
+    proxy.strand();
+    before.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    assert_eq!(ask(&mut before, &[5]), Err(vec![]));
+    assert_eq!(ask(&mut connect(&proxy), &[1]), Ok(vec![2]));
+    proxy.mend();
+    assert_eq!(ask(&mut before, &[5]), Err(vec![]));
+}
+
+#[test]
 fn it_slows_each_way() {
     let proxy = Proxy::to(counting(1));
     let mut stream = connect(&proxy);

@@ -95,9 +95,9 @@ impl PostgresStore {
     async fn connect_as_it_is(options: &Options) -> Result<Self, OpenError> {
         let place = options.place();
         let failed = |source| OpenError::Database { place: place.clone(), source };
-        let tls = options.tls()?;
-        let looks = Pool::new(options, tls.clone(), 1).map_err(failed)?;
-        let pool = Pool::new(options, tls, options.connections - 1).map_err(failed)?;
+        let connector = connect::Connector::new(options)?;
+        let looks = Pool::new(options, connector.clone(), 1).map_err(failed)?;
+        let pool = Pool::new(options, connector, options.connections - 1).map_err(failed)?;
         schema::check_encoding(&place, &pool).await?;
         let version = schema::version(&pool).await.map_err(failed)?;
         let last = if (1..=schema::KNOWN).contains(&version) {

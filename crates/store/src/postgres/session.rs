@@ -1,9 +1,10 @@
 //! Connections to the database: a bounded pool of them, each statement within a deadline.
 //!
-//! A connection goes back to the pool only if nothing is left on it: one whose transaction was not ended, or that did not answer
-//! in time, is closed. A request that is cancelled at any point therefore leaves nothing behind.
+//! A connection goes back to the pool only if nothing is left on it: one whose transaction was not ended, or with a statement that
+//! was not answered, be it that it is late or that nobody waits for it any more, is closed. A request that is cancelled at any
+//! point therefore leaves nothing behind, and nobody comes upon what another one left. The database is told to stop as well.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
@@ -14,7 +15,7 @@ use strongroom_domain::{Error, Result};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::connect::{Connector, Options, Tls};
+use super::connect::{Connector, Options};
 use super::error::{self, away, plain};
 use super::row::{self, Column};
 use super::value::Value;
@@ -34,6 +35,7 @@ pub(super) struct Pool {
     pool: deadpool_postgres::Pool,
     /// Whether statements are prepared and kept by the connection; poolers in front of the database may not allow it.
     prepare: bool,
+    connector: Connector,
     started: Instant,
     /// Until when the database counts as away, in milliseconds after `started`: a thousand requests do not each try to connect.
     away_until: AtomicU64,
@@ -41,17 +43,18 @@ pub(super) struct Pool {
 
 impl Pool {
     /// A pool of that many connections at most.
-    pub(super) fn new(options: &Options, tls: Tls, connections: usize) -> Result<Self> {
+    pub(super) fn new(options: &Options, connector: Connector, connections: usize) -> Result<Self> {
         let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_connect(options.config.clone(), Connector::new(tls), config);
+        let manager = Manager::from_connect(options.config.clone(), connector.clone(), config);
+        let create = options.connecting().min(WAIT);
         let pool = deadpool_postgres::Pool::builder(manager)
             .max_size(connections)
-            .timeouts(Timeouts { wait: Some(WAIT), create: Some(WAIT), recycle: Some(WAIT) })
+            .timeouts(Timeouts { wait: Some(WAIT), create: Some(create), recycle: Some(WAIT) })
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Error::Internal(Box::new(error)))?;
         let (started, away_until) = (Instant::now(), AtomicU64::default());
-        Ok(Self { pool, prepare: options.prepare, started, away_until })
+        Ok(Self { pool, prepare: options.prepare, connector, started, away_until })
     }
 
     fn now(&self) -> u64 {
@@ -68,8 +71,14 @@ impl Pool {
             Ok(object) => object.map_err(|error| self.refused(error))?,
             Err(_) => return Err(away("no connection to the database could be had in time")),
         };
-        let unclean = AtomicBool::new(false);
-        Ok(Session { object: Some(object), prepare: self.prepare, deadline: DEADLINE, unclean })
+        Ok(Session {
+            object: Some(object),
+            prepare: self.prepare,
+            connector: self.connector.clone(),
+            deadline: DEADLINE,
+            unclean: AtomicBool::new(false),
+            unanswered: AtomicUsize::new(0),
+        })
     }
 
     fn refused(&self, refused: PoolError) -> Error {
@@ -108,10 +117,7 @@ impl Pool {
             return rows;
         }
         // A long one is waited for, but not a database that answers nothing at all.
-        if let Err(error) = self.query("SELECT 1", &[]).await {
-            session.set_unclean(true);
-            return Err(error);
-        }
+        self.query("SELECT 1", &[]).await?;
         walking.await
     }
 }
@@ -162,10 +168,13 @@ pub(super) trait Reader: Sync {
 pub(super) struct Session {
     object: Option<Object>,
     prepare: bool,
+    connector: Connector,
     /// The longest that a statement may take on it.
     deadline: Duration,
-    /// Whether something is left on it: it is closed then, and the database undoes what was not committed.
+    /// Whether a transaction is left on it: it is closed then, and the database undoes what was not committed.
     unclean: AtomicBool,
+    /// Statements without an answer yet. One that is given up stays among them.
+    unanswered: AtomicUsize,
 }
 
 impl Session {
@@ -178,7 +187,7 @@ impl Session {
         self.deadline = deadline;
     }
 
-    /// Says whether something is left on the connection.
+    /// Says whether a transaction is left on the connection.
     pub(super) fn set_unclean(&self, unclean: bool) {
         self.unclean.store(unclean, Ordering::Relaxed);
     }
@@ -188,14 +197,10 @@ impl Session {
         deadline: Duration,
         running: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Failed> {
-        match tokio::time::timeout(deadline, running).await {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(Failed::Database(error)),
-            Err(_) => {
-                self.set_unclean(true);
-                Err(Failed::Late)
-            }
-        }
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
+        let answer = tokio::time::timeout(deadline, running).await.map_err(|_| Failed::Late)?;
+        self.unanswered.fetch_sub(1, Ordering::Relaxed);
+        answer.map_err(Failed::Database)
     }
 
     /// Has these statements known by the connection, so that each is sent the moment it is asked for.
@@ -268,9 +273,14 @@ impl Reader for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if let Some(object) = self.object.take()
-            && self.unclean.load(Ordering::Relaxed)
-        {
+        let Some(object) = self.object.take() else { return };
+        let (unclean, unanswered) = (*self.unclean.get_mut(), *self.unanswered.get_mut() > 0);
+        // A transaction has limits of its own in the database, which, unlike this, do not touch a commit: one that waits for a standby
+        // would be done without it.
+        if unanswered && !unclean {
+            self.connector.cancel(object.cancel_token());
+        }
+        if unanswered || unclean {
             // Out of the pool; with its client the connection goes.
             drop(Object::take(object));
         }

@@ -38,7 +38,12 @@ const LOCK: &str =
 
 /// Begins a transaction that the database ends by itself once its node has said nothing for so long: one that is paused, cut off or
 /// dead meanwhile would hold the log for all others. What it was about to change is tried again.
-const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '2s'";
+///
+/// The database does not notice that nobody waits any more for a statement that waits itself. So it gives up waiting for others a
+/// little before the node does, whose connection is then good for another try; and any statement a little after, so that what a node
+/// gave up does not pile up. Neither holds for the commit as such, which may have to wait for a standby.
+const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '2s'; SET LOCAL lock_timeout = '4s'; \
+                     SET LOCAL statement_timeout = '6s'";
 
 impl LogEnd {
     fn view(rows: &[Row]) -> Result<Self> {

@@ -1,5 +1,6 @@
 //! One PostgreSQL server for all tests of this file, and a schema in it for each store.
 
+use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -71,8 +72,14 @@ pub(crate) struct Schema<'a> {
 impl Schema<'_> {
     /// How it is reached.
     pub(crate) fn options(&self) -> Options {
-        let address = self.place.proxy.as_ref().map_or(SERVER.address(), Proxy::address);
-        let url = SERVER.url_at(address, &self.place.database);
+        self.options_at(&[self.place.proxy.as_ref().map_or(SERVER.address(), Proxy::address)])
+    }
+
+    /// How it is reached where it may be in several places.
+    pub(crate) fn options_at(&self, places: &[SocketAddr]) -> Options {
+        let url = SERVER.url(&self.place.database);
+        let places: Vec<String> = places.iter().map(ToString::to_string).collect();
+        let url = url.replace(&SERVER.address().to_string(), &places.join(","));
         let options = Options::parse(&url).unwrap().password(SERVER.password().as_bytes());
         options.parameter("search_path", &self.name)
     }
