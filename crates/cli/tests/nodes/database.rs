@@ -80,7 +80,9 @@ fn the_database_is_out_of_connections() {
     let options = Options::default().careless().setting("max_connections", &ALLOWED.to_string());
     let postgres = Postgres::start(options);
     postgres.create_database(DATABASE);
-    let mut world = World::over(turn, postgres, &Setup::default());
+    // Both nodes together leave some to who looks at the log afterwards.
+    let args = &["--database-connections", "8"];
+    let mut world = World::over(turn, postgres, &Setup { args, ..Setup::default() });
     bad_day("out of connections", &mut world, |world, load| {
         for _ in 0..rounds() {
             let over = AtomicBool::new(false);
