@@ -1,5 +1,4 @@
 //! Strips the program: cargo forgets `strip` for a package that has an `opt-level` of its own.
-#![expect(clippy::print_stdout, reason = "what cargo reads")]
 
 fn main() {
     #[expect(clippy::disallowed_methods, reason = "what cargo tells")]
