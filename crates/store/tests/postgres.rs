@@ -6,6 +6,8 @@
 mod conformance;
 #[path = "postgres/dressed.rs"]
 mod dressed;
+#[path = "postgres/lists.rs"]
+mod lists;
 #[path = "postgres/nodes.rs"]
 mod nodes;
 #[path = "postgres/place.rs"]

@@ -40,6 +40,11 @@ impl Place {
         SERVER.run(&self.database, statements)
     }
 
+    /// The same, where it may fail.
+    pub(crate) fn try_run(&self, statements: &str) -> Result<String, String> {
+        SERVER.try_run(&self.database, statements)
+    }
+
     /// A new schema.
     pub(crate) fn schema(&self) -> Schema<'_> {
         let name = format!("store_{}", self.schemas.fetch_add(1, Ordering::Relaxed));
