@@ -6,8 +6,18 @@
 //! The columns must be `NOT NULL`: with three-valued logic `NOT (column = ?)` would lose rows. Text columns must be
 //! ordered by bytes, which for UTF-8 is the order of code points.
 
-use rusqlite::types::Value;
 use strongroom_domain::filter::{Compare, Expr, Filter, Part};
+
+/// A value of a filter. Each database has a type of its own for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A number: a time, or a length.
+    Int(i64),
+    /// A text.
+    Text(String),
+    /// The bytes of an id.
+    Bytes(Vec<u8>),
+}
 
 /// A condition for a `WHERE` clause, in parentheses where it needs them, and the values of its placeholders in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,11 +64,11 @@ impl Writer<'_> {
             Expr::TextSize { field, op, count } => {
                 self.length(field);
                 self.operator(*op);
-                self.value(Value::Integer(*count));
+                self.value(Value::Int(*count));
             }
-            Expr::Id { field, op, value } => self.compared(field, *op, Value::Blob(value.clone())),
-            Expr::IdIn { field, values } => self.listed(field, values.iter().cloned().map(Value::Blob)),
-            Expr::Time { field, op, second } => self.compared(field, *op, Value::Integer(*second)),
+            Expr::Id { field, op, value } => self.compared(field, *op, Value::Bytes(value.clone())),
+            Expr::IdIn { field, values } => self.listed(field, values.iter().cloned().map(Value::Bytes)),
+            Expr::Time { field, op, second } => self.compared(field, *op, Value::Int(*second)),
             Expr::Fields { left, op, right } => {
                 self.column(left);
                 self.operator(*op);
@@ -149,7 +159,7 @@ impl Writer<'_> {
     /// A number of code points, which PostgreSQL takes in no larger type.
     fn count(&mut self, count: i64) {
         self.sql.push_str("CAST(");
-        self.value(Value::Integer(count));
+        self.value(Value::Int(count));
         self.sql.push_str(" AS INTEGER)");
     }
 

@@ -4,6 +4,7 @@ mod audit_tree;
 pub mod cache;
 mod columns;
 pub mod filter_sql;
+mod lane;
 pub mod migrate;
 pub mod postgres;
 pub mod sqlite;

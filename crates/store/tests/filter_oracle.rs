@@ -20,9 +20,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
-use rusqlite::{Connection, params, params_from_iter, types::Value};
+use rusqlite::{Connection, params, params_from_iter, types};
 use strongroom_domain::filter::{self, Field, Filter, Kind};
-use strongroom_store::filter_sql::compile;
+use strongroom_store::filter_sql::{Value, compile};
 
 static FIELDS: [Field; 8] = [
     Field { name: "name", kind: Kind::Text },
@@ -151,7 +151,11 @@ impl Table {
         // With something on either side, to catch a fragment that would need parentheses.
         let sql = format!("SELECT place FROM t WHERE 1 = 1 AND {} AND 1 = 1", fragment.sql);
         let mut select = self.0.prepare(&sql).unwrap();
-        let places = select.query_map(params_from_iter(fragment.params), |row| row.get::<_, i64>(0)).unwrap();
+        let places = select
+            .query_map(params_from_iter(fragment.params.into_iter().map(types::Value::from)), |row| {
+                row.get::<_, i64>(0)
+            })
+            .unwrap();
         places.map(|place| usize::try_from(place.unwrap()).unwrap()).collect()
     }
 }
@@ -598,11 +602,11 @@ fn every_value_is_bound() {
     let expected = [
         text("x' OR 1=1"),
         text("y"),
-        Value::Blob(vec![0]),
-        Value::Integer(7),
-        Value::Integer(1),
+        Value::Bytes(vec![0]),
+        Value::Int(7),
+        Value::Int(1),
         text("z"),
-        Value::Integer(0),
+        Value::Int(0),
     ];
     assert_eq!(fragment.params, expected);
 }

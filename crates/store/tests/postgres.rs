@@ -10,6 +10,8 @@ mod dressed;
 mod engines;
 #[path = "postgres/links.rs"]
 mod links;
+#[path = "postgres/lists.rs"]
+mod lists;
 #[path = "postgres/nodes.rs"]
 mod nodes;
 #[path = "postgres/place.rs"]

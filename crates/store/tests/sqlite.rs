@@ -16,6 +16,7 @@ use strongroom_domain::secret::{Resolved, Secret};
 use strongroom_domain::store::{RotationStore, Store};
 use strongroom_domain::vault::Vault;
 use strongroom_store::cache::CachedStore;
+use strongroom_store::migrate::{Source, Target};
 use strongroom_store::sqlite::SqliteStore;
 
 /// Runs every case on a store of its own, and fails with the names of all that failed.
@@ -51,6 +52,48 @@ async fn last_uses(store: &SqliteStore) -> BTreeMap<SecretId, Resolved> {
         assert_eq!(store.resolved_find(account, id).await.unwrap(), Some(resolved));
     }
     uses.collect()
+}
+
+/// Of a store in use, whose table of them is behind: its rows, and those that are in none yet, are more than are read at a time.
+#[tokio::test]
+async fn last_uses_that_are_in_no_table_yet_are_moved_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("from.db"), folder.path().join("to.db"));
+    let store = SqliteStore::open(&from).unwrap();
+    let house = House::build(&store).await;
+    let vault = house.add_vault("vault").await;
+    let key = house.add_api_key(house.user, "key").await;
+    let mut secrets = Vec::new();
+    for number in 0..600 {
+        secrets.push(house.add_secret(&vault, &number.to_string()).await);
+    }
+    let events = |secrets: &[Secret]| {
+        secrets.iter().map(|secret| values::resolved_event(&house, &key, secret)).collect()
+    };
+    // Every other one of the first half of them; closing brings them to the table.
+    let early: Vec<Secret> = secrets[..300].iter().step_by(2).cloned().collect();
+    store.secret_resolved(house.account, events(&early)).await.unwrap();
+    let (account, late) = (house.account, events(&secrets));
+    drop(store);
+    let count = |path: &std::path::Path, what: &str| -> u64 {
+        let connection = rusqlite::Connection::open(path).unwrap();
+        connection.query_row(&format!("SELECT count({what}) FROM resolved"), [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(count(&from, "*"), 150);
+    let store = SqliteStore::open(&from).unwrap();
+    store.secret_resolved(account, late).await.unwrap();
+    assert_eq!(count(&from, "*"), 150, "the table is behind");
+
+    let mut source = Source::file(&from).unwrap();
+    let filled = Target::file(&to).unwrap().fill(&mut source, |_| ()).await.unwrap();
+    filled.read_back(|_| ()).await.unwrap();
+    filled.accept().await.unwrap();
+    assert_eq!((count(&to, "*"), count(&to, "DISTINCT secret")), (600, 600));
+    let moved = SqliteStore::open(&to).unwrap();
+    for secret in &secrets {
+        let use_of = async |store: &SqliteStore| store.resolved_find(account, secret.id).await.unwrap();
+        assert_eq!(use_of(&moved).await, use_of(&store).await);
+    }
 }
 
 /// They are written to their table late; a crash before that loses none, nor does closing, nor a long log in between.

@@ -1,6 +1,7 @@
 //! The audit log's rows: its records, the blocks of its tree, and where it ends.
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use strongroom_domain::audit::tree::{BLOCK, Tree};
 use strongroom_domain::audit::{Entry, EventQuery, Head, Order, Record};
@@ -8,8 +9,9 @@ use strongroom_domain::page::Listing;
 use strongroom_domain::{Digest, Error, Result};
 use tokio_postgres::Row;
 
+use super::error::away;
 use super::row::{corrupt, get};
-use super::session::{Pool, Reader};
+use super::session::{Pool, Reader, WALK_DEADLINE};
 use super::transaction::Transaction;
 use super::value::{Value, values};
 use crate::audit_tree::block_id;
@@ -79,6 +81,8 @@ pub(super) async fn page(pool: &Pool, query: &EventQuery) -> Result<Listing<Reco
         Order::NewestFirst => (NEWEST, i64::MAX.cast_unsigned()),
         Order::OldestFirst => (OLDEST, 0),
     };
+    let late = Instant::now() + WALK_DEADLINE;
+    let _turn = if query.filter.is_some() { Some(pool.turn(late).await?) } else { None };
     let wanted = query.limit.get() + 1;
     let step = if query.filter.is_some() { WALKED } else { wanted };
     let mut past = query.past.unwrap_or(start);
@@ -97,6 +101,9 @@ pub(super) async fn page(pool: &Pool, query: &EventQuery) -> Result<Listing<Reco
         }
         if rows.len() < step {
             return Ok(Listing::from_lookahead(found, query.limit));
+        }
+        if Instant::now() > late {
+            return Err(away("the audit log could not be gone through in time"));
         }
     }
 }

@@ -151,16 +151,17 @@ fn alone(config: &Config, place: Place) -> Config {
         alone.hostaddr(address);
     }
     alone.port(port(config, place.host));
-    let texts: [(Option<&str>, fn(&mut Config, String) -> &mut Config); 4] = [
-        (config.get_user(), Config::user),
-        (config.get_dbname(), Config::dbname),
-        (config.get_options(), Config::options),
-        (config.get_application_name(), Config::application_name),
-    ];
-    for (text, set) in texts {
-        if let Some(text) = text {
-            set(&mut alone, text.to_owned());
-        }
+    if let Some(user) = config.get_user() {
+        alone.user(user);
+    }
+    if let Some(name) = config.get_dbname() {
+        alone.dbname(name);
+    }
+    if let Some(options) = config.get_options() {
+        alone.options(options);
+    }
+    if let Some(name) = config.get_application_name() {
+        alone.application_name(name);
     }
     if let Some(password) = config.get_password() {
         alone.password(password);

@@ -1,5 +1,7 @@
 //! What was deleted and is kept for a while. The versions of a deleted secret stay in their own table.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use strongroom_domain::deleted::{Deleted, Deletion, Leftovers};
 use strongroom_domain::error::Noun;
@@ -14,7 +16,7 @@ use super::list::{self, Select};
 use super::row::get;
 use super::session::{Pool, Reader};
 use super::transaction::Transaction;
-use super::value::values;
+use super::value::{Value, values};
 use super::{resolved, rotations, secrets, vaults, versions};
 
 const SECRETS: &str = "SELECT deleted_secret.id, deleted_secret.vault, coalesce(vault.name, deleted_vault.name), \
@@ -158,12 +160,15 @@ pub(super) async fn purge_secrets(
     if let Some((vault, revision)) = with {
         check(transaction, Noun::Vault, (vault.ksuid(), revision)).await?;
     }
-    for (id, revision) in which {
-        take(transaction, Noun::Secret, (id.ksuid(), *revision)).await?;
-        versions::delete(transaction, *id).await?;
-        resolved::delete(transaction, *id).await?;
-    }
-    Ok(())
+    let ids = which.iter().map(|(id, _)| Cow::Owned(id.ksuid().as_bytes().to_vec()));
+    let ids = Value::ManyBytes(ids.collect());
+    let revisions = Value::Ints(which.iter().map(|(_, revision)| revision.cast_signed()).collect());
+    let sql = "DELETE FROM deleted_secret USING unnest($2::BYTEA[], $3::BIGINT[]) AS gone (id, revision) \
+               WHERE account = $1 AND deleted_secret.id = gone.id AND deleted_secret.revision = gone.revision";
+    let values = [transaction.account.into(), ids.clone(), revisions];
+    transaction.change_all(which.len(), sql, &values).await?;
+    versions::delete(transaction, ids.clone()).await?;
+    resolved::delete(transaction, ids).await
 }
 
 /// Destroys a deleted vault and its key.

@@ -1,15 +1,18 @@
 //! What is to be told of the ends of secrets. It stands in a column of its own, which no record carries: telling is no change
 //! of a secret.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use strongroom_domain::Result;
+use strongroom_domain::ids::Ksuid;
 use strongroom_domain::secret::{Expiring, Secret, Told};
 
 use super::row::get;
 use super::secrets::{self, COLUMNS, JOIN};
 use super::session::{Pool, Reader};
 use super::transaction::Transaction;
-use super::value::values;
+use super::value::{Value, values};
 
 pub(super) async fn list(pool: &Pool, account: i64, by: Timestamp, limit: usize) -> Result<Vec<Expiring>> {
     let sql = format!(
@@ -21,22 +24,27 @@ pub(super) async fn list(pool: &Pool, account: i64, by: Timestamp, limit: usize)
 }
 
 pub(super) async fn told(transaction: &Transaction, told: &[Told]) -> Result<()> {
-    let sql = "UPDATE secret SET expiry_due = $5 WHERE account = $1 AND id = $2 AND revision = $3 AND expiry_due = $4 \
-               AND EXISTS (SELECT 1 FROM vault WHERE account = $1 AND id = $6 AND name = $7)";
-    for Told { was: Expiring { secret, due }, next } in told {
-        let values = values![
-            transaction.account,
-            secret.id,
-            secret.revision,
-            *due,
-            *next,
-            // The event tells the vault's name, so it must still be that.
-            secret.vault_id,
-            &secret.vault_name,
-        ];
-        transaction.change(sql, &values).await?;
-    }
-    Ok(())
+    // The event tells the vault's name, so it must still be that.
+    let sql = "UPDATE secret SET expiry_due = told.next \
+               FROM unnest($2::BYTEA[], $3::BIGINT[], $4::BIGINT[], $5::BIGINT[], $6::BYTEA[], $7::TEXT[]) \
+               AS told (id, revision, due, next, vault, vault_name) \
+               WHERE secret.account = $1 AND secret.id = told.id AND secret.revision = told.revision \
+               AND secret.expiry_due = told.due \
+               AND EXISTS (SELECT 1 FROM vault WHERE account = $1 AND vault.id = told.vault AND name = told.vault_name)";
+    let ids = |of: fn(&Secret) -> Ksuid| {
+        let bytes = told.iter().map(|told| Cow::Owned(of(&told.was.secret).as_bytes().to_vec()));
+        Value::ManyBytes(bytes.collect())
+    };
+    let values = [
+        transaction.account.into(),
+        ids(|secret| secret.id.ksuid()),
+        Value::Ints(told.iter().map(|told| told.was.secret.revision.cast_signed()).collect()),
+        Value::Ints(told.iter().map(|told| told.was.due.as_second()).collect()),
+        Value::OptionalInts(told.iter().map(|told| told.next.map(Timestamp::as_second)).collect()),
+        ids(|secret| secret.vault_id.ksuid()),
+        Value::Texts(told.iter().map(|told| &*told.was.secret.vault_name).collect()),
+    ];
+    transaction.change_all(told.len(), sql, &values).await
 }
 
 /// Has a secret that is brought back go on where it was: what was told of its end before it was deleted is not told again.

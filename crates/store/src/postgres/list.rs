@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 use super::session::Pool;
 use super::value::Value;
 use crate::filter_sql;
+use crate::lane::Lane;
 
 /// The select of a list, up to its conditions.
 pub(super) struct Select {
@@ -29,6 +30,17 @@ pub(super) async fn list<T>(
     query: &Query,
     view: impl Fn(&Row) -> Result<T>,
 ) -> Result<Listing<T>> {
+    list_in(pool, Lane::of(query), select, query, view).await
+}
+
+/// The same for a list of which more is known than its query tells.
+pub(super) async fn list_in<T>(
+    pool: &Pool,
+    lane: Lane,
+    select: Select,
+    query: &Query,
+    view: impl Fn(&Row) -> Result<T>,
+) -> Result<Listing<T>> {
     let Select { mut sql, mut values, id, column, scope } = select;
     if let Some(before) = query.page.before {
         sql += &format!(" AND {id} < ?");
@@ -37,26 +49,30 @@ pub(super) async fn list<T>(
     if let Some(filter) = &query.filter {
         let fragment = filter_sql::compile(filter, &column);
         sql += &format!(" AND ({})", fragment.sql);
-        values.extend(fragment.params.into_iter().map(value));
+        values.extend(fragment.params.into_iter().map(Value::from));
     }
     if let Some(targets) = &query.scope {
         sql += &within(targets, scope, &mut values);
     }
     sql += &format!(" ORDER BY {id} DESC LIMIT ?");
     values.push((query.page.limit.get() + 1).into());
-    let rows = pool.walk(&numbered(&sql), &values).await?;
+    let sql = numbered(&sql);
+    // What is not a walk has no more time than a lookup, so that it needs no turn.
+    let rows = match lane {
+        Lane::Walking => pool.walk(sql, values).await?,
+        Lane::Named | Lane::Indexed | Lane::OneVault => pool.query_once(&sql, &values).await?,
+    };
     let items = rows.iter().map(view).collect::<Result<Vec<T>>>()?;
     Ok(Listing::from_lookahead(items, query.page.limit))
 }
 
-/// A filter's value. Filters hold nothing but these.
-fn value(value: rusqlite::types::Value) -> Value<'static> {
-    use rusqlite::types::Value as Bound;
-    match value {
-        Bound::Integer(number) => number.into(),
-        Bound::Text(text) => text.into(),
-        Bound::Blob(bytes) => bytes.into(),
-        Bound::Null | Bound::Real(_) => Value::Int(None),
+impl From<filter_sql::Value> for Value<'_> {
+    fn from(value: filter_sql::Value) -> Self {
+        match value {
+            filter_sql::Value::Int(number) => number.into(),
+            filter_sql::Value::Text(text) => text.into(),
+            filter_sql::Value::Bytes(bytes) => bytes.into(),
+        }
     }
 }
 

@@ -41,7 +41,8 @@ pub(super) async fn find(pool: &Pool, account: i64, secret: SecretId) -> Result<
     pool.query_opt(sql, &values![account, secret], view).await
 }
 
-pub(super) async fn delete(transaction: &Transaction, secret: SecretId) -> Result<()> {
-    let sql = "DELETE FROM resolved WHERE account = $1 AND secret = $2";
-    transaction.execute(sql, &values![transaction.account, secret]).await.map(drop)
+/// Forgets the last uses of secrets, whose ids are an array.
+pub(super) async fn delete(transaction: &Transaction, secrets: Value<'_>) -> Result<()> {
+    let sql = "DELETE FROM resolved WHERE account = $1 AND secret = ANY($2)";
+    transaction.execute(sql, &[transaction.account.into(), secrets]).await.map(drop)
 }

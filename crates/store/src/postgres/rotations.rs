@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use strongroom_crypto::SealedValue;
+use strongroom_crypto::{KeyId, SealedValue};
 use strongroom_domain::audit::Event;
 use strongroom_domain::error::Conflict;
 use strongroom_domain::ids::{AccountId, SecretId, VaultId};
@@ -13,7 +13,7 @@ use strongroom_domain::store::RotationStore;
 use strongroom_domain::{Error, Result};
 use tokio_postgres::Row;
 
-use super::row::{corrupt, get};
+use super::row::{corrupt, get, get_opt};
 use super::session::{Pool, Reader};
 use super::transaction::Transaction;
 use super::value::{Value, values};
@@ -67,7 +67,7 @@ fn counting(condition: &str) -> String {
 
 async fn usage(pool: &Pool, account: i64, vault: VaultId) -> Result<Usage> {
     let count = async |condition| {
-        let rows = pool.walk(&counting(condition), &values![account, vault]).await?;
+        let rows = pool.walk(counting(condition), values![account, vault].into()).await?;
         get(rows.first().ok_or_else(|| corrupt("count"))?, 0)
     };
     let values = count("TRUE").await?;
@@ -92,7 +92,7 @@ async fn due(
     let (secret, number) =
         after.map_or((Vec::new(), 0), |(id, number)| (id.ksuid().as_bytes().to_vec(), number));
     let sql = format!("{} ORDER BY 1, 2 LIMIT $5", versions_of(&columns, &condition));
-    let rows = pool.walk(&sql, &values![account, vault, secret, number, limit]).await?;
+    let rows = pool.work_through(sql, values![account, vault, secret, number, limit].into()).await?;
     let view = |row: &Row| {
         let sealed = SealedValue { wrapped_key: get(row, 2)?, ciphertext: get(row, 3)? };
         Ok(Due { secret: get(row, 0)?, number: get(row, 1)?, sealed })
@@ -104,7 +104,8 @@ async fn overdue(pool: &Pool, account: i64, by: Timestamp, limit: usize) -> Resu
     let sql = "SELECT id FROM vault WHERE account = $1 AND coalesce(keyed_at, created_at) <= $2 \
                AND NOT EXISTS (SELECT 1 FROM rotation WHERE rotation.account = $1 AND rotation.vault = vault.id) \
                ORDER BY coalesce(keyed_at, created_at), id LIMIT $3";
-    pool.walk(sql, &values![account, by, limit]).await?.iter().map(|row| get(row, 0)).collect()
+    let rows = pool.work_through(sql.to_owned(), values![account, by, limit].into()).await?;
+    rows.iter().map(|row| get(row, 0)).collect()
 }
 
 async fn begin(transaction: &Transaction, rotation: &Rotation, key: Option<&NewKey>) -> Result<()> {
@@ -180,12 +181,44 @@ async fn turn(transaction: &Transaction, (vault, kind): (VaultId, Kind), turned:
     Ok(done)
 }
 
-async fn end(transaction: &Transaction, vault: VaultId, kind: Kind) -> Result<()> {
+/// What a vault's values are sealed under by now.
+#[derive(PartialEq, Eq)]
+struct Keys {
+    id: Option<KeyId>,
+    generation: u64,
+}
+
+impl Keys {
+    fn view(row: &Row) -> Result<Self> {
+        Ok(Self { id: get_opt(row, 0)?, generation: get(row, 1)? })
+    }
+}
+
+/// What was found of a rotation when all of its vault's versions were looked through.
+struct Looked {
+    at: Keys,
+    has_due: bool,
+}
+
+/// Looks all of them through before the log is held: that would keep every change of every node waiting.
+async fn look(pool: &Pool, account: i64, vault: VaultId, kind: Kind) -> Result<Looked> {
+    let due = versions_of("1", is_due(kind));
+    let sql = format!("SELECT key_id, generation, EXISTS ({due}) FROM ({VAULT}) AS rotated");
+    let rows = pool.work_through(sql, values![account, vault].into()).await?;
+    let row = rows.first().ok_or(Error::Stale)?;
+    Ok(Looked { at: Keys::view(row)?, has_due: get(row, 2)? })
+}
+
+/// Ends a rotation. Nothing that was not due when it was looked for is due now, if the vault's keys are still the same: whatever
+/// writes a version since looks in its own commit that it is under those, and no two commits are at once.
+async fn end(transaction: &Transaction, vault: VaultId, kind: Kind, looked: &Looked) -> Result<()> {
     check(transaction, vault, kind).await?;
     let account = transaction.account;
-    // Counted in the commit that destroys the old key: what is written after it is under the new one.
-    let left: u64 = transaction.query_one(&counting(is_due(kind)), &values![account, vault]).await?;
-    if left > 0 {
+    let keys = transaction.query_opt(VAULT, &values![account, vault], Keys::view).await?;
+    if keys.as_ref() != Some(&looked.at) {
+        return Err(Error::Stale);
+    }
+    if looked.has_due {
         return Err(Error::NotEmpty);
     }
     for table in ["vault", "deleted_vault"] {
@@ -267,11 +300,10 @@ impl RotationStore for PostgresStore {
     }
 
     async fn rotation_end(&self, account: AccountId, vault: VaultId, kind: Kind, event: Event) -> Result<()> {
-        self.transact(
-            account,
-            vec![event],
-            move |transaction| async move { end(&transaction, vault, kind).await },
-        )
+        let looked = &look(self.pool(), self.number(account).await?, vault, kind).await?;
+        self.transact(account, vec![event], move |transaction| async move {
+            end(&transaction, vault, kind, looked).await
+        })
         .await
     }
 

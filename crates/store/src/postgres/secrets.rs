@@ -19,6 +19,7 @@ use strongroom_domain::{Error, Result};
 use tokio_postgres::Row;
 
 use crate::columns;
+use crate::lane::Lane;
 
 use super::list::{self, Select};
 use super::row::{get, get_opt};
@@ -327,7 +328,8 @@ pub(super) async fn list(
     query: &Query,
 ) -> Result<Arc<Listing<Arc<Secret>>>> {
     let select = select(COLUMNS, "", account, vault);
-    list::list(pool, select, query, |row| view(row).map(Arc::new)).await.map(Arc::new)
+    let lane = if vault.is_some() && query.filter.is_none() { Lane::OneVault } else { Lane::of(query) };
+    list::list_in(pool, lane, select, query, |row| view(row).map(Arc::new)).await.map(Arc::new)
 }
 
 /// Secrets with the last time that their values were given out.
@@ -347,7 +349,8 @@ pub(super) async fn detail_list(
         select.sql += " AND secret.created_at < ? AND (resolved.at IS NULL OR resolved.at < ?)";
         select.values.extend(values![since, since]);
     }
-    list::list(pool, select, query, |row| {
+    let lane = if unused_since.is_some() { Lane::Walking } else { Lane::of(query) };
+    list::list_in(pool, lane, select, query, |row| {
         let resolved = match get_opt(row, 13)? {
             Some(at) => Some(Resolved { at, by: get(row, 14)? }),
             None => None,

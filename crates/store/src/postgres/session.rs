@@ -4,6 +4,7 @@
 //! was not answered, be it that it is late or that nobody waits for it any more, is closed. A request that is cancelled at any
 //! point therefore leaves nothing behind, and nobody comes upon what another one left. The database is told to stop as well.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,18 +13,20 @@ use deadpool_postgres::{
 };
 use strongroom_domain::store::Connections;
 use strongroom_domain::{Error, Result};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::connect::{Connector, Options};
 use super::error::{self, away, plain};
+use super::pipeline::{Sent, pipeline};
 use super::row::{self, Column};
 use super::value::Value;
 
 /// The longest that a statement may take, but for walks.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// The longest that a list under a filter may take, as in the SQLite store.
-const WALK_DEADLINE: Duration = Duration::from_secs(20);
+pub(super) const WALK_DEADLINE: Duration = Duration::from_secs(20);
 /// How long a request waits for a connection, be it in a queue or for a new one.
 const WAIT: Duration = Duration::from_secs(5);
 /// Within this it shows that a connection was closed.
@@ -39,6 +42,8 @@ pub(super) struct Pool {
     started: Instant,
     /// Until when the database counts as away, in milliseconds after `started`: a thousand requests do not each try to connect.
     away_until: AtomicU64,
+    /// The turns of walks that requests ask for: half of the connections are left to changes, lookups and leases.
+    walks: Arc<Semaphore>,
 }
 
 impl Pool {
@@ -54,7 +59,8 @@ impl Pool {
             .build()
             .map_err(|error| Error::Internal(Box::new(error)))?;
         let (started, away_until) = (Instant::now(), AtomicU64::default());
-        Ok(Self { pool, prepare: options.prepare, connector, started, away_until })
+        let walks = Arc::new(Semaphore::new((connections / 2).max(1)));
+        Ok(Self { pool, prepare: options.prepare, connector, started, away_until, walks })
     }
 
     fn now(&self) -> u64 {
@@ -109,16 +115,57 @@ impl Pool {
         Connections { open, idle, waiting }
     }
 
-    /// Reads the rows of a list, whose statement is made for it and not kept.
-    pub(super) async fn walk(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>> {
-        let session = self.session().await?;
-        let mut walking = std::pin::pin!(session.walk(sql, values));
-        if let Ok(rows) = tokio::time::timeout(DEADLINE, &mut walking).await {
-            return rows;
+    /// Reads rows by a statement that is made for this once and not kept, such as a short list's.
+    pub(super) async fn query_once(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>> {
+        self.session().await?.query_once(sql, values).await
+    }
+
+    /// Waits for one's turn to walk, until then at most.
+    pub(super) async fn turn(&self, late: Instant) -> Result<OwnedSemaphorePermit> {
+        match tokio::time::timeout_at(late.into(), self.walks.clone().acquire_owned()).await {
+            Ok(turn) => turn.map_err(|closed| Error::Internal(Box::new(closed))),
+            Err(_) => Err(away("too many long lists were read at once")),
         }
-        // A long one is waited for, but not a database that answers nothing at all.
-        self.query("SELECT 1", &[]).await?;
-        walking.await
+    }
+
+    /// Reads rows that a request asks for, for which all of a table may have to be read. The deadline counts the wait for its turn.
+    pub(super) async fn walk(&self, sql: String, values: Vec<Value<'static>>) -> Result<Vec<Row>> {
+        let late = Instant::now() + WALK_DEADLINE;
+        let turn = self.turn(late).await?;
+        self.read_through(sql, values, late, Some(turn)).await
+    }
+
+    /// The same for work that no request waits for, of which there is little at a time.
+    pub(super) async fn work_through(&self, sql: String, values: Vec<Value<'static>>) -> Result<Vec<Row>> {
+        self.read_through(sql, values, Instant::now() + WALK_DEADLINE, None).await
+    }
+
+    /// A request that is given up leaves its reading to end by itself, with its connection and its turn: the database goes on with
+    /// it, whoever waits, and many that are given up would else be under way there at once.
+    async fn read_through(
+        &self,
+        sql: String,
+        values: Vec<Value<'static>>,
+        late: Instant,
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Result<Vec<Row>> {
+        let session = self.session().await?;
+        let mut reading = tokio::spawn(async move {
+            let _turn = turn;
+            session.walk_by(late, &sql, &values).await
+        });
+        let rows = match tokio::time::timeout(DEADLINE, &mut reading).await {
+            Ok(rows) => rows,
+            Err(_) => {
+                // A long one is waited for, but not a database that answers nothing at all.
+                if let Err(error) = self.query("SELECT 1", &[]).await {
+                    reading.abort();
+                    return Err(error);
+                }
+                reading.await
+            }
+        };
+        rows.map_err(|error| Error::Internal(Box::new(error)))?
     }
 }
 
@@ -226,6 +273,36 @@ impl Session {
         self.within(self.deadline, running).await
     }
 
+    /// Reads rows by a statement that is made for this once and not kept.
+    async fn query_once(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>> {
+        let object = self.object()?;
+        let running = async { object.query_typed(sql, &typed(values)).await };
+        self.within(self.deadline, running).await.map_err(Failed::plain)
+    }
+
+    /// Runs such a statement until then at most, and has the database itself see to that: one that nobody waits for any more would
+    /// else go on there. One round trip.
+    async fn walk_by(&self, late: Instant, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>> {
+        let object = self.object()?;
+        let left = late.saturating_duration_since(Instant::now());
+        // Zero would be no limit.
+        let begin = format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {}", left.as_millis().max(1));
+        let reading = async { object.query_typed(sql, &typed(values)).await };
+        self.set_unclean(true);
+        let sent: Vec<Sent<'_, Vec<Row>>> = vec![
+            Box::pin(async { self.command_within(left, &begin).await.map(|()| Vec::new()) }),
+            Box::pin(async { self.within(left, reading).await.map_err(Failed::plain) }),
+            Box::pin(async { self.command_within(left, "COMMIT").await.map(|()| Vec::new()) }),
+        ];
+        let mut answers = pipeline(sent).await.into_iter();
+        let (begun, rows, ended) = (answers.next(), answers.next(), answers.next());
+        // After a statement that was refused it is a rollback, and the connection is as good as before.
+        if matches!(ended, Some(Ok(_))) {
+            self.set_unclean(false);
+        }
+        begun.and(rows).unwrap_or_else(|| Err(away("the database did not answer")))
+    }
+
     /// Runs a statement that was made for this once.
     pub(super) async fn walk(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>> {
         let object = self.object()?;
@@ -260,8 +337,12 @@ impl Session {
 
     /// Runs commands without values, such as `BEGIN`.
     pub(super) async fn command(&self, sql: &str) -> Result<()> {
+        self.command_within(self.deadline, sql).await
+    }
+
+    async fn command_within(&self, deadline: Duration, sql: &str) -> Result<()> {
         let object = self.object()?;
-        self.within(self.deadline, object.batch_execute(sql)).await.map_err(Failed::plain)
+        self.within(deadline, object.batch_execute(sql)).await.map_err(Failed::plain)
     }
 }
 

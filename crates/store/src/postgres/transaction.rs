@@ -152,6 +152,11 @@ impl Transaction {
         if self.execute(sql, values).await? == 0 { Err(Error::Stale) } else { Ok(()) }
     }
 
+    /// Changes all of as many rows as there must be; `Stale` if one of them is not there.
+    pub(super) async fn change_all(&self, count: usize, sql: &str, values: &[Value<'_>]) -> Result<()> {
+        if self.execute(sql, values).await? == count as u64 { Ok(()) } else { Err(Error::Stale) }
+    }
+
     /// Notes that this changes sealed values, which others may keep in memory, and no record tells. What else they keep is only changed
     /// along with a record that tells of it.
     pub(super) fn is_untold(&self) {

@@ -21,6 +21,7 @@ pub(super) enum Value<'a> {
     Bytes(Option<Cow<'a, [u8]>>),
     Bool(bool),
     Ints(Vec<i64>),
+    OptionalInts(Vec<Option<i64>>),
     ManyBytes(Vec<Cow<'a, [u8]>>),
     Texts(Vec<&'a str>),
 }
@@ -38,7 +39,7 @@ impl Value<'_> {
             Self::Text(_) => Type::TEXT,
             Self::Bytes(_) => Type::BYTEA,
             Self::Bool(_) => Type::BOOL,
-            Self::Ints(_) => Type::INT8_ARRAY,
+            Self::Ints(_) | Self::OptionalInts(_) => Type::INT8_ARRAY,
             Self::ManyBytes(_) => Type::BYTEA_ARRAY,
             Self::Texts(_) => Type::TEXT_ARRAY,
         }
@@ -64,6 +65,7 @@ impl ToSql for Value<'_> {
             Self::Bytes(value) => value.as_deref().to_sql(&kind, out),
             Self::Bool(value) => value.to_sql(&kind, out),
             Self::Ints(values) => values.to_sql(&kind, out),
+            Self::OptionalInts(values) => values.to_sql(&kind, out),
             Self::ManyBytes(values) => {
                 values.iter().map(|value| &**value).collect::<Vec<&[u8]>>().to_sql(&kind, out)
             }

@@ -59,9 +59,10 @@ pub(super) async fn reseal(
     if changed == versions.len() as u64 && there == changed { Ok(()) } else { Err(Error::Stale) }
 }
 
-pub(super) async fn delete(transaction: &Transaction, secret: SecretId) -> Result<()> {
-    let sql = "DELETE FROM version WHERE account = $1 AND secret = $2";
-    transaction.execute(sql, &values![transaction.account, secret]).await.map(drop)
+/// Destroys all versions of secrets, whose ids are an array.
+pub(super) async fn delete(transaction: &Transaction, secrets: Value<'_>) -> Result<()> {
+    let sql = "DELETE FROM version WHERE account = $1 AND secret = ANY($2)";
+    transaction.execute(sql, &[transaction.account.into(), secrets]).await.map(drop)
 }
 
 /// A version of a secret that is not deleted.
@@ -141,7 +142,7 @@ pub(super) async fn due(
     });
     let (at, secret, number) = start.unwrap_or((i64::MIN, Vec::new(), 0));
     let values = values![account, keep.versions, keep.versions_for, now, at, secret, number, limit];
-    let rows = pool.walk(DUE, &values).await?;
+    let rows = pool.work_through(DUE.to_owned(), values.into()).await?;
     let (mut found, mut last) = (Due::default(), None);
     for row in &rows {
         let walked = Walked { replaced_at: get(row, 0)?, secret: get(row, 1)?, number: get(row, 2)? };

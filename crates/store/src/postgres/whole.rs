@@ -22,6 +22,10 @@ pub(crate) struct Snapshot {
     commits: u64,
 }
 
+/// While the other side is read or written, or what was copied is looked at, nothing is asked on a connection, for however long that
+/// takes; a server may be set to end such transactions.
+const UNHURRIED: &str = "SET LOCAL idle_in_transaction_session_timeout = 0";
+
 const COMMITS: &str = "SELECT commits FROM audit_head WHERE id = 1";
 
 impl Snapshot {
@@ -29,7 +33,7 @@ impl Snapshot {
     pub(crate) async fn take(store: Arc<PostgresStore>) -> Result<Self> {
         let session = store.pool().session().await?;
         session.set_unclean(true);
-        session.command("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        session.command(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {UNHURRIED}")).await?;
         // The moment is that of the first reading.
         let commits = session.query_one(COMMITS, &[]).await?;
         Ok(Self { store, session, commits })
@@ -137,7 +141,7 @@ async fn begin(store: &PostgresStore) -> Result<(Session, u64), MoveError> {
     let begun = async {
         let session = store.pool().session().await?;
         session.set_unclean(true);
-        session.command("BEGIN").await?;
+        session.command(&format!("BEGIN; {UNHURRIED}")).await?;
         let version = session.query_opt(HOLD, &[], |row| get(row, 0)).await?;
         Ok((session, version))
     };

@@ -35,7 +35,7 @@ pub(super) fn list<T>(
     if let Some(filter) = &query.filter {
         let fragment = filter_sql::compile(filter, &column);
         sql += &format!(" AND ({})", fragment.sql);
-        params.extend(fragment.params);
+        params.extend(fragment.params.into_iter().map(Value::from));
     }
     if let Some(targets) = &query.scope {
         sql += &within(targets, scope, &mut params);
@@ -47,6 +47,16 @@ pub(super) fn list<T>(
         .query_map(params_from_iter(params), view)?
         .collect::<rusqlite::Result<Vec<T>>>()?;
     Ok(Listing::from_lookahead(items, query.page.limit))
+}
+
+impl From<filter_sql::Value> for Value {
+    fn from(value: filter_sql::Value) -> Self {
+        match value {
+            filter_sql::Value::Int(number) => Self::Integer(number),
+            filter_sql::Value::Text(text) => Self::Text(text),
+            filter_sql::Value::Bytes(bytes) => Self::Blob(bytes),
+        }
+    }
 }
 
 /// The condition that a row is one of those that the targets are about. `GLOB` compares bytes, and of its special characters

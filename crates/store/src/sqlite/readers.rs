@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
-use strongroom_domain::page::Query;
 use strongroom_domain::{Error, Result};
 use tokio::sync::Semaphore;
 
 use super::error;
 use super::schema::{self, Access};
+pub(super) use crate::lane::Lane;
 
 /// The longest that one scan may take: a filter that no index helps on a very large store.
 const SCAN_DEADLINE: Duration = Duration::from_secs(20);
@@ -39,31 +39,6 @@ impl Pool {
         let result = read(&mut connection).map_err(error::plain);
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         result
-    }
-}
-
-/// What a scan has to go through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lane {
-    /// What has one name, found through the index of names: as a rule a row or a few, and then read where it is asked for.
-    Named,
-    /// A page's worth of an index: soon done.
-    Indexed,
-    /// One vault's secrets, by a key with grants: all of them, if few are visible. This is what resolving a vault takes, and
-    /// is not to wait for filters.
-    OneVault,
-    /// Possibly all rows, for a filter that no index helps. These must not keep the others waiting.
-    Walking,
-}
-
-impl Lane {
-    pub(super) fn of(query: &Query) -> Self {
-        match &query.filter {
-            Some(filter) if filter.exact("name").is_some() && query.scope.is_none() => Self::Named,
-            Some(filter) if filter.required_equal("name").is_some() => Self::Indexed,
-            None if query.scope.is_none() => Self::Indexed,
-            _ => Self::Walking,
-        }
     }
 }
 

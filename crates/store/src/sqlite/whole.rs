@@ -1,6 +1,7 @@
 //! A whole store, read at one moment or filled: for moving it to another place.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,13 +15,16 @@ use super::schema::{self, Access, OpenError};
 use super::{SqliteStore, audit, backup, resolved};
 use crate::migrate::{Cell, Kind, MoveError, PAGE, RESOLVED, Row, Table, corrupt, quoted};
 
+/// An account's number and a secret, in the order of their table's rows.
+type Key = (i64, Vec<u8>);
+
 /// A store as it is at one moment, whatever is written to it meanwhile.
 pub(crate) struct Snapshot {
     connection: Connection,
     /// What the file's version was: another one once somebody wrote it.
     version: i64,
-    /// The last uses of secrets that are in no table yet, by account and secret.
-    latest: HashMap<(i64, Vec<u8>), Row>,
+    /// The last uses of secrets that are in no table yet.
+    latest: BTreeMap<Key, Row>,
 }
 
 impl Snapshot {
@@ -43,12 +47,9 @@ impl Snapshot {
     }
 
     /// A page of a table, after a row. One that is not full is the last.
-    pub(crate) fn page(&mut self, table: &Table, after: Option<&Row>) -> Result<Vec<Row>> {
-        let mut rows = self.stored(table, after)?;
-        if table.name == RESOLVED {
-            self.bring_up_to_date(&mut rows).map_err(plain)?;
-        }
-        Ok(rows)
+    pub(crate) fn page(&self, table: &Table, after: Option<&Row>) -> Result<Vec<Row>> {
+        let stored = self.stored(table, after)?;
+        if table.name == RESOLVED { self.with_latest(table, after, stored) } else { Ok(stored) }
     }
 
     fn stored(&self, table: &Table, after: Option<&Row>) -> Result<Vec<Row>> {
@@ -64,28 +65,31 @@ impl Snapshot {
         Ok(rows)
     }
 
-    /// Puts in what is not in its table yet: into the rows that are there, and after the last of them the others. A secret may have
-    /// been destroyed since.
-    fn bring_up_to_date(&mut self, rows: &mut Vec<Row>) -> rusqlite::Result<()> {
-        for row in rows.iter_mut() {
-            let key = row[0].int().zip(row[1].bytes()).map(|(account, secret)| (account, secret.to_vec()));
-            if let Some(latest) = key.and_then(|key| self.latest.remove(&key)) {
-                *row = latest;
+    /// Puts what is in no table yet among the stored rows, in the order of both: the next page begins after the last row of this
+    /// one. A secret may have been destroyed since.
+    fn with_latest(&self, table: &Table, after: Option<&Row>, stored: Vec<Row>) -> Result<Vec<Row>> {
+        let key = |row: &Row| row[0].int().zip(row[1].bytes()).map(|(number, id)| (number, id.to_vec()));
+        let keyed = stored.into_iter().map(|row| Some((key(&row)?, row)));
+        let mut rows: BTreeMap<Key, Row> = keyed.collect::<Option<_>>().ok_or_else(|| corrupt(table))?;
+        let mut is_there = self
+            .connection
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM secret WHERE account = ?1 AND id = ?2) \
+                 OR EXISTS (SELECT 1 FROM deleted_secret WHERE account = ?1 AND id = ?2)",
+            )
+            .map_err(plain)?;
+        let start = after.and_then(key).map_or(Unbounded, Excluded);
+        let mut added = 0;
+        for ((account, secret), row) in self.latest.range((start, Unbounded)) {
+            if added == PAGE {
+                break;
+            }
+            if is_there.query_row((account, secret), |row| row.get(0)).map_err(plain)? {
+                rows.insert((*account, secret.clone()), row.clone());
+                added += 1;
             }
         }
-        if rows.len() == PAGE {
-            return Ok(());
-        }
-        let mut is_there = self.connection.prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM secret WHERE account = ?1 AND id = ?2) \
-             OR EXISTS (SELECT 1 FROM deleted_secret WHERE account = ?1 AND id = ?2)",
-        )?;
-        for ((account, secret), row) in self.latest.drain() {
-            if is_there.query_row((account, &secret), |row| row.get(0))? {
-                rows.push(row);
-            }
-        }
-        Ok(())
+        Ok(rows.into_values().take(PAGE).collect())
     }
 
     /// Whether the file was written since; from then on nothing more is read of that moment.
@@ -124,7 +128,7 @@ impl ToSql for Cell {
 
 impl Latest {
     /// What is noted, as rows of its table.
-    fn rows(&self) -> HashMap<(i64, Vec<u8>), Row> {
+    fn rows(&self) -> BTreeMap<Key, Row> {
         let row = |(account, secret, resolved): resolved::Note| {
             let bytes = |id: &[u8]| Cell::Bytes(id.to_vec());
             let (secret, by) = (secret.ksuid(), resolved.by.ksuid());
