@@ -9,7 +9,7 @@ use crate::process::{cargo, output, run};
 const APART: [&str; 2] = ["strongroom-compat-rust", "strongroom-fuzz"];
 
 /// The kinds of key slots that bring much along. They are in every build for the tests: with and without them, most
-/// dependencies would be built twice.
+/// dependencies would be built twice. That the crate builds without them too is seen where the fuzz targets are built.
 const FEATURES: &str = "strongroom-slots/aws-kms,strongroom-slots/pkcs11";
 
 /// The arguments that choose every ordinary member of the workspace, with all that it can do.
