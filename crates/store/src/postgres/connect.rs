@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use zeroize::Zeroizing;
 
 /// How TLS with the database is made.
 pub(super) type Tls = MakeRustlsConnect;
@@ -24,21 +25,30 @@ pub(super) type Tls = MakeRustlsConnect;
 type Connecting<'a> =
     Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), tokio_postgres::Error>> + Send + 'a>>;
 
+/// What is asked for the password, for each connection anew. `None` where it cannot be told, and the one before is shown.
+type PasswordSource = dyn Fn() -> Option<Zeroizing<Vec<u8>>> + Send + Sync;
+
 /// Makes connections on the runtime that the store was opened on, whoever needs one: they outlive those.
 pub(super) struct Connector {
     connect: ConfigConnectImpl<Tls>,
+    password: Option<Arc<PasswordSource>>,
     runtime: Handle,
 }
 
 impl Connector {
-    pub(super) fn new(tls: Tls) -> Self {
-        Self { connect: ConfigConnectImpl { tls }, runtime: Handle::current() }
+    pub(super) fn new(options: &Options, tls: Tls) -> Self {
+        let password = options.password_source.clone();
+        Self { connect: ConfigConnectImpl { tls }, password, runtime: Handle::current() }
     }
 }
 
 impl Connect for Connector {
     fn connect(&self, config: &Config) -> Connecting<'_> {
-        let mut connecting = self.connect.connect(config);
+        let password = self.password.as_ref().and_then(|password| password());
+        let mut connecting = match password {
+            Some(password) => self.connect.connect(config.clone().password(&*password)),
+            None => self.connect.connect(config),
+        };
         Box::pin(poll_fn(move |context| {
             let _entered = self.runtime.enter();
             connecting.as_mut().poll(context)
@@ -82,6 +92,7 @@ pub struct Options {
     pub(super) config: Config,
     pub(super) connections: usize,
     pub(super) prepare: bool,
+    password_source: Option<Arc<PasswordSource>>,
     authorities: Option<PathBuf>,
 }
 
@@ -120,7 +131,8 @@ impl Options {
         config.tcp_user_timeout(UNACKNOWLEDGED);
         // Of several hosts, a standby is of no use.
         config.target_session_attrs(tokio_postgres::config::TargetSessionAttrs::ReadWrite);
-        Ok(Self { config, connections: Self::CONNECTIONS, prepare: true, authorities: None })
+        let connections = Self::CONNECTIONS;
+        Ok(Self { config, connections, prepare: true, password_source: None, authorities: None })
     }
 
     /// Whether the URL holds a password.
@@ -133,6 +145,17 @@ impl Options {
     #[must_use]
     pub fn password(mut self, password: &[u8]) -> Self {
         self.config.password(password);
+        self
+    }
+
+    /// Sets what is asked for the password before each connection, so that another one counts without a start. Where it tells none, the
+    /// one that was set is shown.
+    #[must_use]
+    pub fn password_source(
+        mut self,
+        source: impl Fn() -> Option<Zeroizing<Vec<u8>>> + Send + Sync + 'static,
+    ) -> Self {
+        self.password_source = Some(Arc::new(source));
         self
     }
 

@@ -19,6 +19,8 @@ pub(super) struct Away {
     pub(super) again: bool,
     /// Whether the database itself said so.
     refused: bool,
+    /// Whether it is for a person to mend, and waiting does not help who comes for the first time.
+    lasts: bool,
 }
 
 /// The database answers, and refuses what it should not.
@@ -43,16 +45,34 @@ pub(super) fn plain(error: tokio_postgres::Error) -> Error {
     let Some(code) = error.code() else {
         // Without a code it is the connection's, unless what was sent or received could not be read.
         let again = !text.starts_with("error serializing") && !text.starts_with("error deserializing");
-        return if again { away(text) } else { Error::Internal(Box::new(Refused(text))) };
+        let lasts = is_lasting(&error, &text);
+        return if again {
+            Error::Unavailable(Box::new(Away { text, again, refused: false, lasts }))
+        } else {
+            Error::Internal(Box::new(Refused(text)))
+        };
     };
     if is_passing(code) {
         // These end the connection too, perhaps in the middle of a commit.
         let refused = !["57", "08", "25P03"].iter().any(|ends| code.code().starts_with(ends));
         // A full disk does not pass by within the time that somebody waits, and whoever comes after would wait for that, too.
         let again = *code != SqlState::DISK_FULL;
-        return Error::Unavailable(Box::new(Away { text, again, refused }));
+        return Error::Unavailable(Box::new(Away { text, again, refused, lasts: false }));
     }
     Error::Internal(Box::new(Refused(text)))
+}
+
+/// Whether an error of a connection is one of how it was asked for: TLS that the database does not have, a certificate that is not
+/// taken, a password that is missing. A handshake that was cut off is none.
+fn is_lasting(error: &tokio_postgres::Error, text: &str) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
+    let cut = std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<std::io::Error>())
+        .map(std::io::Error::kind);
+    let was_cut =
+        matches!(cut, Some(BrokenPipe | ConnectionAborted | ConnectionReset | TimedOut | UnexpectedEof));
+    let of_asking = ["error performing TLS handshake", "authentication error", "invalid configuration"];
+    !was_cut && of_asking.iter().any(|start| text.starts_with(start))
 }
 
 /// The classes of errors that go by, by the appendix of PostgreSQL's manual: 08 connections, 40 transactions rolled back (40001
@@ -68,7 +88,7 @@ fn is_passing(code: &SqlState) -> bool {
 
 /// The database is away, and nothing was committed.
 pub(super) fn away(text: impl Into<String>) -> Error {
-    Error::Unavailable(Box::new(Away { text: text.into(), again: true, refused: false }))
+    Error::Unavailable(Box::new(Away { text: text.into(), again: true, refused: false, lasts: false }))
 }
 
 /// Nobody knows whether the change was committed, and trying it again might do it twice.
@@ -78,12 +98,18 @@ pub(super) fn unknown(error: &Error) -> Error {
         text: format!("the commit was not answered: {text}"),
         again: false,
         refused: false,
+        lasts: false,
     }))
 }
 
 /// Whether the same may be tried again.
 pub(super) fn is_passing_by(error: &Error) -> bool {
     matches!(error, Error::Unavailable(cause) if cause.downcast_ref::<Away>().is_some_and(|away| away.again))
+}
+
+/// Whether it may be well again by itself.
+pub(super) fn may_pass(error: &Error) -> bool {
+    matches!(error, Error::Unavailable(cause) if cause.downcast_ref::<Away>().is_none_or(|away| !away.lasts))
 }
 
 /// Whether it was the database that refused, and not the connection that failed.

@@ -1,6 +1,7 @@
 //! What a process knows of the store that it shares with others.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use tokio::sync::watch;
 use super::audit;
 use super::error;
 use super::row::{corrupt, get};
+use super::schema::Outdated;
 use super::session::{Pool, Reader};
 use super::transaction::{self, Appended, Committed, NotCommitted, Transaction};
 use super::value::values;
@@ -46,6 +48,8 @@ pub(super) struct Node {
     looks: Pool,
     pub(super) written: Written,
     own: Mutex<Own>,
+    /// The version of the tables, once that is one which is not known here; 0 before.
+    outdated: AtomicU64,
     /// The last record of the log that is known here.
     pub(super) logged: watch::Sender<u64>,
 }
@@ -57,6 +61,7 @@ impl Node {
             looks,
             written: Written::default(),
             own: Mutex::default(),
+            outdated: AtomicU64::default(),
             logged: watch::channel(last).0,
         }
     }
@@ -97,11 +102,22 @@ impl Node {
         last.map(|last| *last).map_err(|error| Error::Unavailable(Box::new(error)))
     }
 
+    /// Fails once a later version has changed the tables: that is no state which a memory helps over.
+    pub(super) fn must_know_the_tables(&self) -> Result<()> {
+        Outdated::check(self.outdated.load(Ordering::Relaxed))
+            .map_err(|outdated| Error::Internal(Box::new(outdated)))
+    }
+
     /// What others did since a moment.
     pub(super) async fn changed_by_others(&self, since: Option<Moment>) -> Result<OthersChanges> {
-        let rows =
-            self.looks.query("SELECT sequence, commits, untold FROM audit_head WHERE id = 1", &[]).await?;
+        let rows = self.looks.query(LOOK, &[]).await?;
         let row = rows.first().ok_or_else(|| corrupt("audit log"))?;
+        if let Err(outdated) = Outdated::check(get(row, 3)?) {
+            if self.outdated.swap(outdated.found, Ordering::Relaxed) == 0 {
+                tracing::error!(%outdated, "this server changes nothing any more, and is not ready");
+            }
+            return Err(outdated.into());
+        }
         let now = Moment { record: get(row, 0)?, commits: get(row, 1)?, untold: get(row, 2)? };
         self.knows(now.record);
         let nothing = OthersChanges { now, records: Vec::new(), untold: false };
@@ -152,6 +168,8 @@ pub(super) fn entries(
 ) -> Result<Vec<strongroom_domain::audit::Entry>> {
     events.iter().map(strongroom_domain::audit::Entry::new).collect()
 }
+
+const LOOK: &str = "SELECT sequence, commits, untold, (SELECT version FROM store_version WHERE id = 1) FROM audit_head WHERE id = 1";
 
 pub(super) const SEQUENCE: &str = "SELECT sequence FROM audit_head WHERE id = 1";
 

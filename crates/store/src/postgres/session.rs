@@ -43,7 +43,7 @@ impl Pool {
     /// A pool of that many connections at most.
     pub(super) fn new(options: &Options, tls: Tls, connections: usize) -> Result<Self> {
         let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_connect(options.config.clone(), Connector::new(tls), config);
+        let manager = Manager::from_connect(options.config.clone(), Connector::new(options, tls), config);
         let pool = deadpool_postgres::Pool::builder(manager)
             .max_size(connections)
             .timeouts(Timeouts { wait: Some(WAIT), create: Some(WAIT), recycle: Some(WAIT) })

@@ -524,6 +524,7 @@ impl Store for PostgresStore {
     }
 
     async fn counts(&self) -> Result<Counts> {
+        self.node.must_know_the_tables()?;
         let counts = accounts::counts(self.pool()).await?;
         let connections = Some(self.pool().connections());
         Ok(self.node.written.told(Counts { connections, ..counts }))
