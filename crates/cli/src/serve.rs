@@ -1,5 +1,8 @@
 //! `strongroom serve`.
 
+mod signals;
+mod waiting;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,14 +15,13 @@ use strongroom_server::{
     Condition, Front, Opener, Shared, delivery, leases, root_key, rotator, services, sweeper,
 };
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
 
 use crate::failure::Failure;
 use crate::folder::Folder;
 use crate::second_place::SecondPlace;
 use crate::settings::Settings;
 use crate::{folder, house, hygiene, logging, self_signed};
+use signals::{Stamps, follow};
 
 pub(crate) fn run(mut settings: Settings) -> Result<ExitCode, Failure> {
     let _log = logging::start(settings.log_format, &settings.log_level)?;
@@ -51,14 +53,19 @@ fn refuse_clear_text(settings: &Settings) -> Result<(), Failure> {
 
 async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     let settings = Arc::new(settings);
-    let tls = load(&settings)?;
+    let (tls, stamps) = load(&settings)?;
     let listener = bind(settings.listen).await?;
     let metrics_listener = match settings.metrics_listen {
         Some(address) => Some(bind(address).await?),
         None => None,
     };
     let second_place = settings.second_place.as_ref().map(SecondPlace::new).transpose()?.map(Arc::new);
-    let house = house::open(&settings).await?;
+    let stop = follow(tls.clone(), settings.clone(), stamps)?;
+    let listeners = [Some((&listener, tls.clone())), metrics_listener.as_ref().map(|other| (other, None))];
+    let listeners: Vec<_> = listeners.into_iter().flatten().collect();
+    let Some(house) = waiting::open(&settings, &listeners, &stop).await? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let has_keys = house.app.audit_key().is_ok();
     if let Some(place) = second_place.as_ref().filter(|_| has_keys) {
         place.open(&house.app, settings.allow_rolled_back_log).await?;
@@ -83,23 +90,17 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     let front = Arc::new(Front::new(shared.clone()));
 
     let certificate = tls.as_ref().map(Tls::certificate);
-    let stop = signals(tls.clone(), settings.clone())?;
-    let api = listen::serve(
-        listener,
-        tls,
-        Answers::Api(front.clone()),
-        settings.connections,
-        stopped(stop.clone()),
-    );
+    let api =
+        listen::serve(listener, tls, Answers::Api(front.clone()), settings.connections, stop.clone().due());
     let metrics = async {
         if let Some(listener) = metrics_listener {
             let answers = Answers::Metrics(front.clone());
-            listen::serve(listener, None, answers, settings.connections, stopped(stop.clone())).await;
+            listen::serve(listener, None, answers, settings.connections, stop.clone().due()).await;
         }
     };
     let checkpoints = async {
         if let Some(place) = &second_place {
-            place.keep(front.shared().app(), stopped(stop.clone())).await;
+            place.keep(front.shared().app(), stop.clone().due()).await;
         }
     };
     crate::out(&greeting(&settings, &url, metrics_url, house.first_token, certificate.as_ref(), !has_keys))?;
@@ -112,7 +113,11 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     let deliveries = tokio::spawn(delivery::run(shared.clone()));
     let root_key = tokio::spawn(root_key::follow(shared.clone()));
     let unsealing = tokio::spawn(services::run(shared.clone(), house.unanswered));
-    tokio::join!(api, metrics, checkpoints);
+    let leaving = async {
+        stop.asked().await;
+        front.shared().leave();
+    };
+    tokio::join!(api, metrics, checkpoints, leaving);
     for task in [sweeper, rotations, deliveries, root_key, unsealing] {
         task.abort();
         // It may hold a lease until it has ended, and to have been aborted is no failure.
@@ -154,10 +159,11 @@ fn opener(settings: Arc<Settings>) -> Opener {
     })
 }
 
-fn load(settings: &Settings) -> Result<Option<Tls>, Failure> {
-    let Some(tls) = &settings.tls else { return Ok(None) };
+fn load(settings: &Settings) -> Result<(Option<Tls>, Stamps), Failure> {
     prepare(settings)?;
-    Tls::load(&tls.files).map(Some).map_err(|error| Failure::new("TLS").because(error))
+    let stamps = Stamps::of(settings);
+    let loaded = settings.tls.as_ref().map(|tls| Tls::load(&tls.files)).transpose();
+    Ok((loaded.map_err(|error| Failure::new("TLS").because(error))?, stamps))
 }
 
 /// Makes the certificate, where the server is to have one of its own.
@@ -173,49 +179,6 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
         let failure = Failure::new(format!("{address} cannot be served")).because(error);
         if busy { failure.todo("stop what uses it, or name another address with --listen") } else { failure }
     })
-}
-
-/// Listens to SIGTERM and SIGINT, which stop the server, and to SIGHUP, which has the certificate read again.
-fn signals(tls: Option<Tls>, settings: Arc<Settings>) -> Result<watch::Receiver<bool>, Failure> {
-    let on = |kind| signal(kind).map_err(|error| Failure::new("signals cannot be received").because(error));
-    let (mut term, mut int, mut hup) =
-        (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
-    let (stop, stopped) = watch::channel(false);
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = term.recv() => break,
-                _ = int.recv() => break,
-                () = received(&mut hup) => reload(tls.as_ref(), &settings),
-            }
-        }
-        tracing::info!("stopping: running requests are finished, new ones refused");
-        // Nobody listens only when the server has ended already.
-        let _ = stop.send(true);
-    });
-    Ok(stopped)
-}
-
-async fn received(signal: &mut Signal) {
-    signal.recv().await;
-}
-
-async fn stopped(mut stop: watch::Receiver<bool>) {
-    // The sender goes away only after it has sent.
-    let _ = stop.wait_for(|stop| *stop).await;
-}
-
-fn reload(tls: Option<&Tls>, settings: &Settings) {
-    let Some(tls) = tls else { return };
-    if let Err(failure) = prepare(settings) {
-        tracing::error!(%failure, "the self-signed certificate could not be made anew");
-    }
-    match tls.reload() {
-        Ok(()) => tracing::info!("the certificate was read again"),
-        Err(error) => {
-            tracing::error!(%error, "the certificate could not be read again; the one before stays in use")
-        }
-    }
 }
 
 fn greeting(

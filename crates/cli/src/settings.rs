@@ -92,6 +92,9 @@ pub(crate) struct Options {
     /// Answer reads of metadata from memory while the database is away, however old they are
     #[arg(long, env = "STRONGROOM_DATABASE_STALE_OK", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true, hide_env_values = true)]
     pub(crate) database_stale_ok: Option<bool>,
+    /// How long serve waits at its start for a database that cannot be reached, such as 5m; 0 is not at all [default: unlimited]
+    #[arg(long, env = "STRONGROOM_DATABASE_WAIT", value_name = "TIME", hide_env_values = true)]
+    pub(crate) database_wait: Option<Span>,
     /// The OpenBao or Vault server whose transit engine keeps keys of key slots
     #[arg(long, env = "STRONGROOM_TRANSIT_ADDRESS", value_name = "URL", hide_env_values = true)]
     pub(crate) transit_address: Option<String>,
@@ -140,13 +143,13 @@ pub(crate) struct Options {
     /// TLS with a certificate that the server makes itself, for local use
     #[arg(long, env = "STRONGROOM_TLS", value_name = "KIND", hide_env_values = true)]
     pub(crate) tls: Option<TlsKind>,
-    /// The certificate chain, PEM; read again on SIGHUP
+    /// The certificate chain, PEM; read again when it changes, and on SIGHUP
     #[arg(long, env = "STRONGROOM_TLS_CERT", value_name = "FILE", hide_env_values = true)]
     pub(crate) tls_cert: Option<PathBuf>,
-    /// The certificate's private key, PEM; read again on SIGHUP
+    /// The certificate's private key, PEM; read again when it changes, and on SIGHUP
     #[arg(long, env = "STRONGROOM_TLS_KEY", value_name = "FILE", hide_env_values = true)]
     pub(crate) tls_key: Option<PathBuf>,
-    /// The authorities whose certificates clients may show, PEM; read again on SIGHUP
+    /// The authorities whose certificates clients may show, PEM; read again when it changes, and on SIGHUP
     #[arg(long, env = "STRONGROOM_TLS_CLIENT_CA", value_name = "FILE", hide_env_values = true)]
     pub(crate) tls_client_ca: Option<PathBuf>,
     /// Whether clients have to show one: optional, required [default: optional]
@@ -237,6 +240,9 @@ pub(crate) struct Options {
     #[arg(long)]
     #[serde(skip)]
     pub(crate) allow_rolled_back_log: bool,
+    /// Time to go on serving after SIGTERM, not ready any more, so that balancers notice first [default: 0s]
+    #[arg(long, env = "STRONGROOM_DRAIN_DELAY", value_name = "TIME", hide_env_values = true)]
+    pub(crate) drain_delay: Option<Span>,
     /// Time that running requests have to finish on SIGTERM [default: 30s]
     #[arg(long, env = "STRONGROOM_DRAIN_TIMEOUT", value_name = "TIME", hide_env_values = true)]
     pub(crate) drain_timeout: Option<Time>,
@@ -269,6 +275,7 @@ impl Options {
             database_connections: self.database_connections.or(file.database_connections),
             database_prepare: self.database_prepare.or(file.database_prepare),
             database_stale_ok: self.database_stale_ok.or(file.database_stale_ok),
+            database_wait: self.database_wait.or(file.database_wait),
             transit_address: self.transit_address.or(file.transit_address),
             transit_token_file: self.transit_token_file.or(file.transit_token_file),
             transit_ca: self.transit_ca.or(file.transit_ca),
@@ -314,6 +321,7 @@ impl Options {
             header_timeout: self.header_timeout.or(file.header_timeout),
             body_timeout: self.body_timeout.or(file.body_timeout),
             handshake_timeout: self.handshake_timeout.or(file.handshake_timeout),
+            drain_delay: self.drain_delay.or(file.drain_delay),
             drain_timeout: self.drain_timeout.or(file.drain_timeout),
             audit_checkpoint_to: self.audit_checkpoint_to.or(file.audit_checkpoint_to),
             audit_checkpoint_every: self.audit_checkpoint_every.or(file.audit_checkpoint_every),
@@ -376,6 +384,8 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) server: strongroom_server::Settings,
     pub(crate) connections: listen::Limits,
+    /// How long the server goes on, not ready, after it was told to stop.
+    pub(crate) drain_delay: Duration,
     pub(crate) second_place: Option<second_place::Setting>,
     pub(crate) allow_rolled_back_log: bool,
 }
@@ -396,6 +406,7 @@ impl Settings {
             limits: limits(&options)?,
             server: server(&options)?,
             connections: connections(&options),
+            drain_delay: Duration::from_secs(options.drain_delay.map_or(0, |delay| delay.0.into())),
             second_place: second_place(&options),
             allow_rolled_back_log: options.allow_rolled_back_log,
             data_dir,
@@ -503,6 +514,7 @@ fn server(options: &Options) -> Result<strongroom_server::Settings, Failure> {
         external_url: external_url
             .map_err(|error| Failure::new("the external URL cannot be used").because(error))?,
         lenient: options.lenient.unwrap_or(default.lenient),
+        ready_without_store: options.database_stale_ok.unwrap_or(false) && options.database.is_some(),
         body_timeout: options.body_timeout.map_or(default.body_timeout, |time| time.0),
         requests_per_minute: options.requests_per_minute,
         watchers: default.watchers,
@@ -675,6 +687,7 @@ fn rows(settings: &Settings) -> Vec<(&'static str, String)> {
         ("header_timeout", format!("{:?}", connections.head)),
         ("body_timeout", format!("{:?}", server.body_timeout)),
         ("handshake_timeout", format!("{:?}", connections.handshake)),
+        ("drain_delay", format!("{:?}", settings.drain_delay)),
         ("drain_timeout", format!("{:?}", connections.drain)),
         ("audit_checkpoint_to", place.map_or_else(none, second_place::Setting::shown)),
         ("audit_checkpoint_every", place.map_or_else(none, |place| format!("{:?}", place.every))),

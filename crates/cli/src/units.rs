@@ -154,7 +154,7 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "0" {
+        if matches!(text, "0" | "0s") {
             return Ok(Self(0));
         }
         let age: Age = text.parse().map_err(|_| "expected 0, or a time such as 7d, 2w or 12h".to_owned())?;

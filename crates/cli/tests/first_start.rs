@@ -157,6 +157,64 @@ fn a_request_that_never_ends_does_not_hold_the_server() {
     again.stop();
 }
 
+/// Balancers are to notice first: until then requests still come, and are answered.
+#[test]
+fn a_server_that_stops_later_is_not_ready_and_answers() {
+    let (_parent, data) = fresh();
+    let server = Server::start_with(&data, &["--drain-delay", "5m"]);
+    let ready = || http::exchange(server.address(), &Request::new("GET", "/readyz"));
+    ready().expect_status(200);
+    server.process.terminate();
+    let told = poll("it is not ready", || Some(ready()).filter(|reply| reply.status == 503));
+    assert!(told.to_string().contains("ERR_STRONGROOM_1098"), "{told}");
+    http::exchange(server.address(), &Request::new("GET", "/healthz")).expect_status(200);
+    make_vault(&mut server.client(), "late");
+    // Whoever cannot wait says so again.
+    server.stop();
+
+    let server = Server::start_with(&data, &["--drain-delay", "1s"]);
+    assert_eq!(list_all(&mut server.client(), "/vaults", "vaults").len(), 1);
+    server.stop();
+}
+
+/// The server keeps no token, so who lost the first key needs another way to one than a key.
+#[test]
+fn who_lost_the_first_key_makes_another_on_the_machine_itself() {
+    let (parent, data) = fresh();
+    let server = Server::start(&data);
+    fs::remove_file(data.join("first-api-key")).unwrap();
+    let out = parent.path().join("new-api-key");
+    let make = ["api-key", "create", "--data-dir", text(&data), "--out", text(&out)];
+    if !strongroom_testbed::is_postgres() {
+        let ran = run(&make);
+        ran.expect_refusal();
+        assert!(ran.stderr.contains("stop it first"), "{}", ran.stderr);
+        assert!(!out.exists(), "a key that was not made has a file");
+    }
+    server.stop();
+    let before = harness::audit_events(&data).len();
+    let ran = run(&make);
+    assert!(ran.success(), "{}", ran.stderr);
+    let token = fs::read_to_string(&out).unwrap().trim().to_owned();
+    assert_eq!(mode(&out), 0o600);
+    assert!(!ran.stdout.contains(&token) && !ran.stderr.contains(&token), "{}{}", ran.stdout, ran.stderr);
+    run(&make).expect_refusal();
+    assert_eq!(fs::read_to_string(&out).unwrap().trim(), token, "the file was written again");
+    let printed = run(&["api-key", "create", "--data-dir", text(&data), "--token-only"]);
+    assert!(printed.success(), "{}", printed.stderr);
+    let made = harness::audit_events(&data).split_off(before);
+    let kinds: Vec<&str> = made.iter().map(|event| field(event, "event_type")).collect();
+    assert_eq!(kinds, ["api_key_created.v0"; 2]);
+    let server = Server::start(&data);
+    for (name, token) in [("first", token.as_str()), ("second", printed.stdout.trim())] {
+        let mut client = server.client_with(token);
+        make_vault(&mut client, name);
+        // Only an admin sees the keys of others.
+        assert!(list_all(&mut client, "/api_keys", "keys").len() >= 3);
+    }
+    server.stop();
+}
+
 #[test]
 fn config_show_prints_what_is_in_force() {
     let (parent, data) = fresh();

@@ -172,6 +172,16 @@ fn key_slots_are_looked_after_beside_a_server() {
 }
 
 #[test]
+fn a_key_is_made_beside_a_server() {
+    let world = World::start("lost");
+    let token = world.does(&["api-key", "create", "--token-only"]);
+    let mut client = world.server.client_with(token.trim());
+    poll("the server takes it", || (client.get("/vaults").status == 200).then_some(()));
+    make_vault(&mut client, "v");
+    world.server.stop();
+}
+
+#[test]
 fn the_doctor_looks_at_the_database() {
     let mut postgres = Postgres::start(Options::default().careless().tls());
     postgres.create_database("store");

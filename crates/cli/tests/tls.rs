@@ -219,6 +219,29 @@ fn sighup_picks_up_a_new_certificate() {
     world.server.stop();
 }
 
+/// In a container without a shell nobody sends a signal. What a mounted secret is changed by is a link that leads elsewhere.
+#[test]
+fn files_that_change_are_read_without_a_signal() {
+    let world = World::start();
+    let (new, folder) = (Certificate::make(), private_folder());
+    let elsewhere = Files::in_folder(folder.path());
+    elsewhere.put(&new);
+    let lead = |from: &Path, to: &Path| {
+        let link = from.with_extension("new");
+        std::os::unix::fs::symlink(to, &link).unwrap();
+        std::fs::rename(&link, from).unwrap();
+    };
+    lead(&world.files.key, &elsewhere.key);
+    lead(&world.files.certificate, &elsewhere.certificate);
+    poll("the files are read again", || world.log().contains(READ_AGAIN).then_some(()));
+    assert!(world.shown(&[&new]) == new.der, "the old one is still shown");
+    // Of files that are no good the log tells, and what was good stays.
+    std::fs::write(&elsewhere.certificate, "swordfish").unwrap();
+    poll("it is told", || world.log().contains(NOT_READ).then_some(()));
+    assert!(world.shown(&[&new]) == new.der);
+    world.server.stop();
+}
+
 #[test]
 fn bad_files_leave_the_old_certificate_in_use() {
     let world = World::start();

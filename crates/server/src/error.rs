@@ -55,6 +55,9 @@ pub enum SlotProblem {
 /// that was put in the wrong place, and then cut short.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Protocol {
+    /// The server stops soon.
+    #[error("the server stops soon")]
+    Stopping,
     /// Nothing is at that path, or nothing takes that method there.
     #[error("no such route")]
     NoRoute,
@@ -801,6 +804,11 @@ fn not_opened(error: &strongroom_slots::Error) -> Told {
 impl From<&Protocol> for Told {
     fn from(protocol: &Protocol) -> Self {
         match protocol {
+            Protocol::Stopping => own(
+                StatusCode::SERVICE_UNAVAILABLE,
+                1098,
+                "The server stops soon: send new requests to another one.",
+            ),
             Protocol::NoRoute => Self { status: NOT_FOUND, code: String::new(), msg: "Not Found".to_owned() },
             Protocol::MalformedId { noun, text } => told(
                 NOT_FOUND,

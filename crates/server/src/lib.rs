@@ -22,6 +22,7 @@ pub mod sweeper;
 pub mod view;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use strongroom_domain::app::App;
 use strongroom_domain::cidr::Cidr;
@@ -50,6 +51,8 @@ pub struct Settings {
     pub external_url: Option<Origin>,
     /// Ignore body fields and query parameters that are unknown, instead of refusing them.
     pub lenient: bool,
+    /// Stay ready while the store cannot be reached, as metadata is answered from memory then.
+    pub ready_without_store: bool,
     /// Time for a request's body.
     pub body_timeout: std::time::Duration,
     /// Requests a minute and account; `None` is no limit.
@@ -69,6 +72,7 @@ impl Default for Settings {
         Self {
             external_url: None,
             lenient: false,
+            ready_without_store: false,
             body_timeout: std::time::Duration::from_secs(30),
             requests_per_minute: None,
             watchers: 5000,
@@ -91,6 +95,7 @@ pub struct Shared {
     pub(crate) rotator: Rotator,
     pub(crate) root_rotator: RootRotator,
     pub(crate) sealing: Sealing,
+    leaving: AtomicBool,
     /// The server's counters.
     pub metrics: Metrics,
 }
@@ -100,6 +105,15 @@ impl Shared {
     #[must_use]
     pub fn app(&self) -> &App {
         &self.app
+    }
+
+    /// Says that the server stops soon: it is not ready any more, and answers as before.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     /// Ends what only waits for something to happen: the server stops.
@@ -137,6 +151,7 @@ impl Shared {
             rotator,
             root_rotator,
             sealing,
+            leaving: AtomicBool::new(false),
             metrics,
         })
     }

@@ -118,6 +118,14 @@ impl Default for Metrics {
     }
 }
 
+/// What is counted by reading the store.
+pub(crate) struct Stored {
+    pub(crate) counts: Counts,
+    pub(crate) deliveries: DeliveryCounts,
+    /// Rotations of keys that are under way.
+    pub(crate) rotations: u64,
+}
+
 impl Metrics {
     pub(crate) fn observe(&self, labels: &Labels, took: Duration) {
         self.requests.get_or_create(labels).observe(took.as_secs_f64());
@@ -133,29 +141,19 @@ impl Metrics {
         self.restricted.get_or_create(&Outcome { outcome }).inc();
     }
 
-    /// All of it as text, with what the store holds.
+    /// All of it as text, with what the store holds, if that could be read.
     ///
     /// # Errors
     /// Only when a text cannot be written to memory.
     pub(crate) fn view(
         &self,
-        counts: &Counts,
-        kept: &DeliveryCounts,
+        stored: Option<&Stored>,
         deliveries: &Deliveries,
-        rotations: u64,
     ) -> Result<String, std::fmt::Error> {
         let mut out = String::with_capacity(16 << 10);
         text::encode_registry(&mut out, &self.registry)?;
-        let mut store = vec![
-            ("store_vaults", "gauge", "Vaults", counts.vaults),
-            ("store_secrets", "gauge", "Secrets", counts.secrets),
-            ("store_api_keys", "gauge", "API keys", counts.api_keys),
-            ("store_audit_events", "counter", "Audit events ever written", counts.events),
-            ("store_commits", "counter", "Commits since the start", counts.commits),
-            ("store_changes", "counter", "Changes in those commits", counts.changes),
-            ("webhook_waiting", "gauge", "Deliveries to webhooks that are tried again", kept.waiting),
-            ("key_rotations", "gauge", "Rotations of keys that are under way", rotations),
-            ("webhook_dead", "gauge", "Deliveries to webhooks that were given up", kept.dead),
+        let own = [
+            ("store_up", "gauge", "Whether the store could be read just now", u64::from(stored.is_some())),
             ("webhook_held", "gauge", "Webhooks told nothing new, as too much waits", deliveries.held()),
             (
                 "webhook_lag",
@@ -164,20 +162,45 @@ impl Metrics {
                 deliveries.lag(),
             ),
         ];
-        // Not every database tells its size.
-        store.extend(counts.bytes.map(|bytes| ("store_bytes", "gauge", "Size of the store on disk", bytes)));
-        for (name, kind, help, value) in store {
-            let suffix = if kind == "counter" { "_total" } else { "" };
-            writeln!(out, "# HELP strongroom_{name} {help}.\n# TYPE strongroom_{name} {kind}")?;
-            writeln!(out, "strongroom_{name}{suffix} {value}")?;
+        view_numbers(&mut out, &own)?;
+        if let Some(stored) = stored {
+            view_stored(&mut out, stored)?;
         }
-        if let Some(connections) = counts.connections {
-            view_connections(&mut out, connections)?;
-        }
-        view_batches(&mut out, counts)?;
         text::encode_eof(&mut out)?;
         Ok(out)
     }
+}
+
+fn view_stored(out: &mut String, stored: &Stored) -> std::fmt::Result {
+    let Stored { counts, deliveries, rotations } = stored;
+    let mut numbers = vec![
+        ("store_vaults", "gauge", "Vaults", counts.vaults),
+        ("store_secrets", "gauge", "Secrets", counts.secrets),
+        ("store_api_keys", "gauge", "API keys", counts.api_keys),
+        ("store_audit_events", "counter", "Audit events ever written", counts.events),
+        ("store_commits", "counter", "Commits since the start", counts.commits),
+        ("store_changes", "counter", "Changes in those commits", counts.changes),
+        ("webhook_waiting", "gauge", "Deliveries to webhooks that are tried again", deliveries.waiting),
+        ("key_rotations", "gauge", "Rotations of keys that are under way", *rotations),
+        ("webhook_dead", "gauge", "Deliveries to webhooks that were given up", deliveries.dead),
+    ];
+    // Not every database tells its size.
+    numbers.extend(counts.bytes.map(|bytes| ("store_bytes", "gauge", "Size of the store on disk", bytes)));
+    view_numbers(out, &numbers)?;
+    if let Some(connections) = counts.connections {
+        view_connections(out, connections)?;
+    }
+    view_batches(out, counts)
+}
+
+/// Numbers by their names, with type and help.
+fn view_numbers(out: &mut String, numbers: &[(&str, &str, &str, u64)]) -> std::fmt::Result {
+    for (name, kind, help, value) in numbers {
+        let suffix = if *kind == "counter" { "_total" } else { "" };
+        writeln!(out, "# HELP strongroom_{name} {help}.\n# TYPE strongroom_{name} {kind}")?;
+        writeln!(out, "strongroom_{name}{suffix} {value}")?;
+    }
+    Ok(())
 }
 
 fn view_connections(out: &mut String, Connections { open, idle, waiting }: Connections) -> std::fmt::Result {

@@ -4,12 +4,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use strongroom_domain::Error;
 use strongroom_domain::store::Store;
 use strongroom_store::cache::CachedStore;
 use strongroom_store::postgres::PostgresStore;
 use strongroom_store::sqlite::SqliteStore;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::folder;
 use crate::root_key::Ways;
 use crate::settings::{Settings, unusable};
@@ -43,7 +44,7 @@ impl Place {
                 Ok(Arc::new(CachedStore::new(Arc::new(store))))
             }
             Self::Database { store, stale_ok } => {
-                store.migrate().await.map_err(|error| failed().because(error))?;
+                store.migrate().await.map_err(unusable)?;
                 Ok(Arc::new(CachedStore::shared(Arc::new(store), stale_ok)))
             }
         }
@@ -71,5 +72,6 @@ async fn ways_of_file(path: &Path) -> Result<Option<Ways>, Failure> {
 }
 
 fn unreadable(error: strongroom_domain::Error) -> Failure {
-    Failure::new("the store cannot be read").because(error)
+    let kind = if matches!(error, Error::Unavailable(_)) { Kind::Unavailable } else { Kind::Other };
+    Failure::new("the store cannot be read").because(error).kind(kind)
 }

@@ -1,16 +1,22 @@
 //! `strongroom api-key`.
 
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use strongroom_client::api::Client;
 use strongroom_domain::clock::{Clock, SystemClock};
+use strongroom_server::origin::Origin;
+use strongroom_server::{parse, view};
 use strongroom_wire as wire;
 
 use super::output::{Format, Output, Table, fields, grants, or_dash};
+use super::slot::{Place, Stopped};
 use super::{Remote, grant, input};
 use crate::failure::{Failure, Kind};
+use crate::folder;
 use crate::units::Age;
 
 #[derive(Args)]
@@ -27,7 +33,7 @@ pub(crate) struct ApiKey {
 enum Command {
     /// Make an API key, and print its token this once
     #[command(
-        after_help = "Examples:\n  strongroom api-key create --grant 'resolve prod:tls-*' --expires-in 90d --description web\n  strongroom api-key create --grant 'manage *:*' --owner ann@example.com\n  STRONGROOM_API_KEY=$(strongroom api-key create --grant 'resolve prod:*' --token-only) strongroom run --vault prod -- ./app\n\nA grant is 'resolve VAULT:SECRET' (values), 'read VAULT:SECRET' (all but values), 'manage VAULT:SECRET', 'audit' or 'admin';\n* stands for any run of characters. A key without grants does what its owner may, and reads no value."
+        after_help = "Examples:\n  strongroom api-key create --grant 'resolve prod:tls-*' --expires-in 90d --description web\n  strongroom api-key create --grant 'manage *:*' --owner ann@example.com\n  STRONGROOM_API_KEY=$(strongroom api-key create --grant 'resolve prod:*' --token-only) strongroom run --vault prod -- ./app\n\nA grant is 'resolve VAULT:SECRET' (values), 'read VAULT:SECRET' (all but values), 'manage VAULT:SECRET', 'audit' or 'admin';\n* stands for any run of characters. A key without grants does what its owner may, and reads no value.\n\nWho has no key, as where the first one is lost, makes one on the machine itself, with the server stopped or its store in a\ndatabase. It acts for the first user, and the audit log tells of it:\n  strongroom api-key create --data-dir /var/lib/strongroom --out new-api-key"
     )]
     Create(Create),
     /// List API keys, but not their tokens
@@ -62,11 +68,16 @@ struct Create {
     #[arg(long, value_name = "TEXT")]
     metadata: Option<String>,
     /// Print the token and nothing else, for $(…) and pipes
-    #[arg(long)]
+    #[arg(long, conflicts_with = "out")]
     token_only: bool,
+    /// Write the token to a new file that only you may read, and do not print it
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     /// Whom it acts for: the id of a user or service user, or a user's e-mail address [default: you]
     #[arg(long, value_name = "OWNER")]
     owner: Option<String>,
+    #[command(flatten)]
+    place: Place,
 }
 
 #[derive(Args)]
@@ -87,16 +98,16 @@ struct Delete {
 
 impl ApiKey {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
-        let client = self.remote.connect()?;
-        let output = self.output;
-        match self.command {
-            Command::Create(create) => create.run(&client, output),
-            Command::List => list(&client, output),
+        let Self { remote, output, command } = self;
+        match command {
+            Command::Create(create) => create.run(&remote, output),
+            Command::List => list(&remote.connect()?, output),
             Command::Show(named) => {
-                let key = client.api_key(&named.id)?;
-                output.print(&key, || view(&key))
+                let key = remote.connect()?.api_key(&named.id)?;
+                output.print(&key, || shown(&key))
             }
             Command::Delete(Delete { named, yes }) => {
+                let client = remote.connect()?;
                 let key = client.api_key(&named.id)?;
                 let description = super::output::shown(&key.description);
                 input::confirm(&format!("Remove the API key {} ({description})?", key.id), yes)?;
@@ -108,13 +119,13 @@ impl ApiKey {
 }
 
 impl Create {
-    fn run(self, client: &Client, output: Output) -> Result<ExitCode, Failure> {
+    fn run(self, remote: &Remote, output: Output) -> Result<ExitCode, Failure> {
         let expires_at = end(self.expires_in, self.expires_at)?;
         let (owner_email, owner_id) = match self.owner {
             Some(owner) if owner.contains('@') => (Some(owner), None),
             owner => (None, owner),
         };
-        let made = client.api_key_create(&wire::ApiKeyCreate {
+        let key = wire::ApiKeyCreate {
             description: self.description,
             metadata: self.metadata,
             owner_id,
@@ -122,7 +133,16 @@ impl Create {
             grants: (!self.grants.is_empty()).then_some(self.grants),
             expires_at,
             client_certificate: self.client_certificate,
-        })?;
+        };
+        let create = || match self.place.stopped()? {
+            Some(stopped) => create_at(&stopped, &key),
+            None => Ok(remote.connect()?.api_key_create(&key)?),
+        };
+        if let Some(path) = &self.out {
+            let made = into_file(path, create)?;
+            return output.print(&made, || shown(&made));
+        }
+        let made = create()?;
         if self.token_only {
             // Shown this once, to the one who made the key.
             return crate::out(&zeroize::Zeroizing::new(format!(
@@ -130,12 +150,40 @@ impl Create {
                 made.token.as_deref().unwrap_or_default()
             )));
         }
-        let done = output.print(&made, || view(&made))?;
+        let done = output.print(&made, || shown(&made))?;
         if output.format == Format::Table {
             tell_once();
         }
         Ok(done)
     }
+}
+
+/// Makes the key in the store itself, of the first user.
+fn create_at(stopped: &Stopped, key: &wire::ApiKeyCreate) -> Result<wire::ApiKey, Failure> {
+    let failed = || Failure::new("the API key could not be made");
+    let body = serde_json::to_vec(key).map_err(|error| failed().because(error))?;
+    let draft = parse::api_key_draft(&body, stopped.limits());
+    let draft = draft.map_err(|error| failed().because(error).kind(Kind::Invalid))?;
+    let (app, caller) = stopped.house()?;
+    let made = stopped.wait(app.api_key_create(caller, draft, None));
+    let (key, token) = made.map_err(|error| failed().because(error))?.it;
+    Ok(view::api_key(&key, Some(&token), &Origin::none()))
+}
+
+/// Writes the token to a file that must not be there yet: it is made first, so that no key is made whose token has no place.
+fn into_file(
+    path: &Path,
+    create: impl FnOnce() -> Result<wire::ApiKey, Failure>,
+) -> Result<wire::ApiKey, Failure> {
+    let failed = |error| Failure::new(format!("{} cannot be written", path.display())).because(error);
+    let mut file = folder::create_private(path).map_err(failed)?;
+    let mut made = create().inspect_err(|_| {
+        // It is empty, and of no use to anybody.
+        let _ = std::fs::remove_file(path);
+    })?;
+    let token = zeroize::Zeroizing::new(format!("{}\n", made.token.take().unwrap_or_default()));
+    file.write_all(token.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    Ok(made)
 }
 
 #[expect(clippy::print_stderr, reason = "standard output is for the token, which a pipe may take")]
@@ -175,7 +223,7 @@ fn list(client: &Client, output: Output) -> Result<ExitCode, Failure> {
     })
 }
 
-fn view(key: &wire::ApiKey) -> String {
+fn shown(key: &wire::ApiKey) -> String {
     fields([
         ("id", key.id.clone()),
         ("owner", key.owner_id.clone()),

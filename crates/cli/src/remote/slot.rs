@@ -19,7 +19,7 @@ use crate::failure::{Failure, Kind, note};
 use crate::folder;
 
 use place::New;
-pub(crate) use place::{Place, Slots};
+pub(crate) use place::{Place, Slots, Stopped};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {

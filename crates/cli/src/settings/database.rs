@@ -1,13 +1,15 @@
 //! The database that a store is in, where it is not a file of this machine's own.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use strongroom_slots::is_private;
 use strongroom_store::postgres::{self, OpenError};
 use zeroize::Zeroizing;
 
 use super::Options;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
+use crate::units;
 
 /// The database, as it is set.
 #[derive(Clone)]
@@ -18,6 +20,8 @@ pub(crate) struct Database {
     connections: usize,
     prepare: bool,
     pub(crate) stale_ok: bool,
+    /// How long a server waits for it at its start; `None` is without end.
+    pub(crate) wait: Option<Duration>,
 }
 
 /// The database that the options name, if they name one.
@@ -27,6 +31,7 @@ pub(super) fn of(options: &Options) -> Result<Option<Database>, Failure> {
             ("--database-password-file", options.database_password_file.is_some()),
             ("--database-ca", options.database_ca.is_some()),
             ("--database-connections", options.database_connections.is_some()),
+            ("--database-wait", options.database_wait.is_some()),
         ];
         return match alone.iter().find(|(_, given)| *given) {
             Some((flag, _)) => Err(Failure::new(format!("{flag} is for a database, and none is named"))
@@ -50,6 +55,7 @@ pub(super) fn of(options: &Options) -> Result<Option<Database>, Failure> {
         connections,
         prepare,
         stale_ok: options.database_stale_ok.unwrap_or(false),
+        wait: options.database_wait.map(|wait| Duration::from_secs(wait.0.into())),
     }))
 }
 
@@ -62,8 +68,20 @@ pub(crate) fn connect(url: &str, password_file: Option<&Path>) -> Result<postgre
             .todo("write it to a file of your own and name that with --database-password-file"));
     }
     match password_file {
-        Some(path) => Ok(options.password(password(path)?.as_bytes())),
+        Some(path) => Ok(options.password(password(path)?.as_bytes()).password_source(each_time(path))),
         None => Ok(options),
+    }
+}
+
+/// Reads the password again for each connection, so that a changed one needs no start.
+fn each_time(path: &Path) -> impl Fn() -> Option<Zeroizing<Vec<u8>>> + Send + Sync + 'static {
+    let path = path.to_owned();
+    move || match password(&path) {
+        Ok(mut password) => Some(Zeroizing::new(std::mem::take(&mut *password).into_bytes())),
+        Err(failure) => {
+            tracing::warn!(%failure, "the password of the start is shown to the database");
+            None
+        }
     }
 }
 
@@ -86,7 +104,8 @@ pub(crate) fn unusable(error: OpenError) -> Failure {
             "see that it runs, that --database names it, and that its password is right"
         }
     };
-    Failure::new("the database cannot be used").because(error).todo(todo)
+    let kind = if error.may_pass() { Kind::Unavailable } else { Kind::Other };
+    Failure::new("the database cannot be used").because(error).todo(todo).kind(kind)
 }
 
 /// The password in a file that only its owner may read, without the line's end.
@@ -129,6 +148,13 @@ pub(super) fn rows(database: Option<&Database>) -> Vec<(&'static str, String)> {
             database.map_or(postgres::Options::CONNECTIONS, |database| database.connections).to_string(),
         ),
         ("database_prepare", on(database.is_none_or(|database| database.prepare))),
+        (
+            "database_wait",
+            database.and_then(|database| database.wait).map_or_else(
+                || "unlimited".to_owned(),
+                |wait| units::span(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX)),
+            ),
+        ),
         ("database_stale_ok", on(database.is_some_and(|database| database.stale_ok))),
     ]
 }

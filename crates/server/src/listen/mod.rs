@@ -75,6 +75,8 @@ pub enum Answers {
     Api(Arc<Front>),
     /// `/metrics`, without a key, for a listener of its own.
     Metrics(Arc<Front>),
+    /// That the process lives and is not ready: for as long as it waits for its store.
+    Waiting,
 }
 
 impl Answers {
@@ -82,12 +84,14 @@ impl Answers {
         match self {
             Self::Api(front) => front.handle(request.map(Body::new), peer).await,
             Self::Metrics(front) => metrics(front, &request).await,
+            Self::Waiting => waiting(&request),
         }
     }
 
-    fn front(&self) -> &Front {
+    fn front(&self) -> Option<&Front> {
         match self {
-            Self::Api(front) | Self::Metrics(front) => front,
+            Self::Api(front) | Self::Metrics(front) => Some(front),
+            Self::Waiting => None,
         }
     }
 }
@@ -101,6 +105,19 @@ async fn metrics(front: &Front, request: &Request<Incoming>) -> Response<Body> {
             if found { http::StatusCode::SERVICE_UNAVAILABLE } else { http::StatusCode::NOT_FOUND };
         response
     })
+}
+
+fn waiting(request: &Request<Incoming>) -> Response<Body> {
+    let lives = request.uri().path() == "/healthz";
+    let text = if lives { "ok\n" } else { "the server waits for its database\n" };
+    let mut response = Response::new(Body::from(text));
+    if !lives {
+        *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+    }
+    let headers = response.headers_mut();
+    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
+    response
 }
 
 /// Goes with an answer that is made while it is sent: its request is under way until whoever makes it drops this too.
@@ -143,7 +160,9 @@ pub async fn serve(
         });
     }
     drop(listener);
-    answers.front().shared().stop_waiting();
+    if let Some(front) = answers.front() {
+        front.shared().stop_waiting();
+    }
     // Fails only when no connection is left to hear it.
     let _ = stopping.send(true);
     drop(stopped);
@@ -194,7 +213,7 @@ struct Connection {
 
 impl Connection {
     async fn serve(self, stream: TcpStream, tls: Option<Tls>) {
-        let _counted = Counted::new(&self.answers.front().shared().metrics.connections);
+        let _counted = self.answers.front().map(|front| Counted::new(&front.shared().metrics.connections));
         let peer = self.address;
         let ended = self.serve_stream(stream, tls).await;
         if let Err(error) = ended {

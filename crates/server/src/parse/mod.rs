@@ -149,6 +149,14 @@ pub(crate) fn api_key_create(mut body: Fields, limits: &Limits) -> Result<ApiKey
     })
 }
 
+/// The same, of the bytes of a body.
+///
+/// # Errors
+/// As the request would be answered.
+pub fn api_key_draft(body: &[u8], limits: &Limits) -> Result<ApiKeyDraft> {
+    api_key_create(Fields::parse(body, fields::API_KEY_CREATE, false)?, limits)
+}
+
 /// When something new is to end.
 fn end(body: &mut Fields) -> Result<Option<Timestamp>> {
     body.non_empty("expires_at")?.as_deref().map(|text| time("expires_at", text)).transpose()

@@ -1,12 +1,14 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
+use strongroom_domain::Error;
 
 use crate::Shared;
-use crate::error::Problem;
-use crate::metrics::CONTENT_TYPE;
+use crate::error::{Problem, Protocol, chain};
+use crate::metrics::{CONTENT_TYPE, Stored};
 use crate::session::{Bare, Session};
 
 /// Whether the process lives
@@ -22,10 +24,32 @@ pub(crate) async fn health_get() -> &'static str {
         (status = 503, description = "It cannot", body = strongroom_wire::Error)))]
 pub(crate) async fn ready_get(State(shared): State<Arc<Shared>>) -> Result<&'static str, Problem> {
     if shared.app.is_sealed() {
-        return Err(strongroom_domain::Error::Sealed.into());
+        return Err(Error::Sealed.into());
     }
-    shared.app.ready().await?;
+    if shared.is_leaving() {
+        return Err(Protocol::Stopping.into());
+    }
+    can_answer(&shared).await?;
     Ok("ready\n")
+}
+
+/// How long the store may take, where it is not needed for being ready.
+const ASKED: Duration = Duration::from_millis(500);
+
+/// Whether the store can be read, or else its metadata be answered from memory: not where it answers that nobody may go on with it.
+async fn can_answer(shared: &Shared) -> Result<(), Error> {
+    let asked = shared.app.ready();
+    let asked = match shared.settings.ready_without_store {
+        false => asked.await,
+        true => match tokio::time::timeout(ASKED, asked).await {
+            Ok(Err(error @ Error::Internal(_))) => Err(error),
+            _ => return Ok(()),
+        },
+    };
+    asked.map_err(|error| match error {
+        Error::Internal(cause) => Error::Unavailable(cause),
+        error => error,
+    })
 }
 
 /// The server's counters, as OpenMetrics text
@@ -37,16 +61,35 @@ pub(crate) async fn metrics_get(session: Session, _: Bare) -> Result<Response, P
     metrics(session.shared()).await
 }
 
-/// The counters of a server.
+/// How long the store may take to be counted: less than the ten seconds after which scrapers give up.
+const COUNTED: Duration = Duration::from_secs(4);
+
+/// The counters of a server. While the store cannot be read, those of the server itself are told: somebody looks at them just then.
 pub(crate) async fn metrics(shared: &Shared) -> Result<Response, Problem> {
-    let counts = shared.app.counts().await?;
-    let deliveries = shared.app.delivery_counts_of_all().await?;
-    let rotations = shared.app.rotations().await?.len() as u64;
+    let stored = match tokio::time::timeout(COUNTED, stored(shared)).await {
+        Ok(Ok(stored)) => Some(stored),
+        Ok(Err(error)) => {
+            tracing::warn!(cause = %chain(&error), "the counters are told without those of the store");
+            None
+        }
+        Err(_) => {
+            tracing::warn!("the counters are told without those of the store, which does not answer");
+            None
+        }
+    };
     let text = shared
         .metrics
-        .view(&counts, &deliveries, &shared.deliveries, rotations)
-        .map_err(|error| strongroom_domain::Error::Internal(Box::new(error)))?;
+        .view(stored.as_ref(), &shared.deliveries)
+        .map_err(|error| Error::Internal(Box::new(error)))?;
     Ok((StatusCode::OK, [(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+}
+
+async fn stored(shared: &Shared) -> Result<Stored, Error> {
+    Ok(Stored {
+        counts: shared.app.counts().await?,
+        deliveries: shared.app.delivery_counts_of_all().await?,
+        rotations: shared.app.rotations().await?.len() as u64,
+    })
 }
 
 /// This document

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{CancelToken, Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use zeroize::Zeroizing;
 
 /// How TLS with the database is made.
 type Tls = MakeRustlsConnect;
@@ -41,11 +42,15 @@ struct Place {
     address: Option<IpAddr>,
 }
 
+/// What is asked for the password, for each connection anew. `None` where it cannot be told, and the one before is shown.
+type PasswordSource = dyn Fn() -> Option<Zeroizing<Vec<u8>>> + Send + Sync;
+
 /// Makes connections, and ends what is done on them, on the runtime that the store was opened on, whoever needs one: they outlive
 /// those. Of several hosts, the one that was good last is asked first.
 #[derive(Clone)]
 pub(super) struct Connector {
     connect: Arc<ConfigConnectImpl<Tls>>,
+    password: Option<Arc<PasswordSource>>,
     runtime: Handle,
     /// How long each address has.
     answered: Duration,
@@ -56,6 +61,7 @@ impl Connector {
     pub(super) fn new(options: &Options) -> Result<Self, OptionsError> {
         Ok(Self {
             connect: Arc::new(ConfigConnectImpl { tls: options.tls()? }),
+            password: options.password_source.clone(),
             runtime: Handle::current(),
             answered: options.answered,
             good: Arc::default(),
@@ -123,7 +129,10 @@ impl Connector {
 impl Connect for Connector {
     /// Goes on when it is given up: whoever asks next then begins with the host that was found.
     fn connect(&self, config: &Config) -> Pin<Box<dyn Future<Output = Connected> + Send + '_>> {
-        let (connector, config) = (self.clone(), config.clone());
+        let (connector, mut config) = (self.clone(), config.clone());
+        if let Some(password) = self.password.as_ref().and_then(|password| password()) {
+            config.password(&*password);
+        }
         let connecting = self.runtime.spawn(async move { connector.connect_to_any(&config).await });
         Box::pin(async move {
             match connecting.await {
@@ -228,6 +237,7 @@ pub struct Options {
     pub(super) prepare: bool,
     /// How long each address of a host has to answer a new connection.
     answered: Duration,
+    password_source: Option<Arc<PasswordSource>>,
     authorities: Option<PathBuf>,
 }
 
@@ -272,7 +282,8 @@ impl Options {
         config.tcp_user_timeout(UNACKNOWLEDGED);
         // Of several hosts, a standby is of no use.
         config.target_session_attrs(tokio_postgres::config::TargetSessionAttrs::ReadWrite);
-        Ok(Self { config, connections: Self::CONNECTIONS, prepare: true, answered, authorities: None })
+        let connections = Self::CONNECTIONS;
+        Ok(Self { config, connections, prepare: true, answered, password_source: None, authorities: None })
     }
 
     /// Whether the URL holds a password.
@@ -285,6 +296,17 @@ impl Options {
     #[must_use]
     pub fn password(mut self, password: &[u8]) -> Self {
         self.config.password(password);
+        self
+    }
+
+    /// Sets what is asked for the password before each connection, so that another one counts without a start. Where it tells none, the
+    /// one that was set is shown.
+    #[must_use]
+    pub fn password_source(
+        mut self,
+        source: impl Fn() -> Option<Zeroizing<Vec<u8>>> + Send + Sync + 'static,
+    ) -> Self {
+        self.password_source = Some(Arc::new(source));
         self
     }
 

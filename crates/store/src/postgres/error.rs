@@ -21,6 +21,8 @@ pub(super) struct Away {
     refused: bool,
     /// What it said.
     code: Option<SqlState>,
+    /// Whether it is for a person to mend, and waiting does not help who comes for the first time.
+    lasts: bool,
 }
 
 /// The database answers, and refuses what it should not.
@@ -48,15 +50,33 @@ pub(super) fn plain(error: tokio_postgres::Error) -> Error {
     let Some(code) = error.code() else {
         // Without a code it is the connection's, unless what was sent or received could not be read.
         let again = !text.starts_with("error serializing") && !text.starts_with("error deserializing");
-        return if again { away(text) } else { Error::Internal(Box::new(Refused { text, code: None })) };
+        let lasts = is_lasting(&error, &text);
+        return if again {
+            Error::Unavailable(Box::new(Away { text, again, refused: false, code: None, lasts }))
+        } else {
+            Error::Internal(Box::new(Refused { text, code: None }))
+        };
     };
     if is_passing(code) {
         // A full disk does not pass by within the time that somebody waits, and whoever comes after would wait for that, too.
         let again = *code != SqlState::DISK_FULL;
         let (refused, code) = (is_refusal(code), Some(code.clone()));
-        return Error::Unavailable(Box::new(Away { text, again, refused, code }));
+        return Error::Unavailable(Box::new(Away { text, again, refused, code, lasts: false }));
     }
     Error::Internal(Box::new(Refused { text, code: Some(code.clone()) }))
+}
+
+/// Whether an error of a connection is one of how it was asked for: TLS that the database does not have, a certificate that is not
+/// taken, a password that is missing. A handshake that was cut off is none.
+fn is_lasting(error: &tokio_postgres::Error, text: &str) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
+    let cut = std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<std::io::Error>())
+        .map(std::io::Error::kind);
+    let was_cut =
+        matches!(cut, Some(BrokenPipe | ConnectionAborted | ConnectionReset | TimedOut | UnexpectedEof));
+    let of_asking = ["error performing TLS handshake", "authentication error", "invalid configuration"];
+    !was_cut && of_asking.iter().any(|start| text.starts_with(start))
 }
 
 /// The classes of errors that go by, by the appendix of PostgreSQL's manual: 08 connections, 40 transactions rolled back (40001
@@ -85,7 +105,13 @@ fn undoes(code: &SqlState) -> bool {
 
 /// The database is away, and nothing was committed.
 pub(super) fn away(text: impl Into<String>) -> Error {
-    Error::Unavailable(Box::new(Away { text: text.into(), again: true, refused: false, code: None }))
+    Error::Unavailable(Box::new(Away {
+        text: text.into(),
+        again: true,
+        refused: false,
+        code: None,
+        lasts: false,
+    }))
 }
 
 /// Nobody knows whether the change was committed, and trying it again might do it twice.
@@ -96,12 +122,18 @@ pub(super) fn unknown(error: &Error) -> Error {
         again: false,
         refused: false,
         code: None,
+        lasts: false,
     }))
 }
 
 /// Whether the same may be tried again.
 pub(super) fn is_passing_by(error: &Error) -> bool {
     matches!(error, Error::Unavailable(cause) if cause.downcast_ref::<Away>().is_some_and(|away| away.again))
+}
+
+/// Whether it may be well again by itself.
+pub(super) fn may_pass(error: &Error) -> bool {
+    matches!(error, Error::Unavailable(cause) if cause.downcast_ref::<Away>().is_none_or(|away| !away.lasts))
 }
 
 /// Whether it was the database that refused, and not the connection that failed.

@@ -1,6 +1,7 @@
 //! What a process knows of the store that it shares with others.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use tokio::sync::watch;
 use super::audit;
 use super::error;
 use super::row::{corrupt, get, get_opt};
+use super::schema::Outdated;
 use super::session::{Pool, Reader};
 use super::transaction::{self, Appended, Committed, NotCommitted, Transaction};
 use super::value::values;
@@ -56,6 +58,8 @@ pub(super) struct Node {
     looks: Pool,
     pub(super) written: Written,
     own: Mutex<Own>,
+    /// The version of the tables, once that is one which is not known here; 0 before.
+    outdated: AtomicU64,
     /// The last record of the log that is known here.
     pub(super) logged: watch::Sender<u64>,
 }
@@ -67,6 +71,7 @@ impl Node {
             looks,
             written: Written::default(),
             own: Mutex::default(),
+            outdated: AtomicU64::default(),
             logged: watch::channel(last).0,
         }
     }
@@ -111,6 +116,12 @@ impl Node {
         last.map(|last| *last).map_err(|error| Error::Unavailable(Box::new(error)))
     }
 
+    /// Fails once a later version has changed the tables: that is no state which a memory helps over.
+    pub(super) fn must_know_the_tables(&self) -> Result<()> {
+        Outdated::check(self.outdated.load(Ordering::Relaxed))
+            .map_err(|outdated| Error::Internal(Box::new(outdated)))
+    }
+
     /// What others did since a moment.
     pub(super) async fn changed_by_others(&self, since: Option<Moment>) -> Result<OthersChanges> {
         // What was acknowledged before it is looked for is there, unless the store was put back.
@@ -153,10 +164,16 @@ impl Node {
     /// Where the store is by now. One statement, so that all of it is of the same moment.
     async fn moment(&self) -> Result<Moment> {
         const NOW: &str = "SELECT sequence, commits, untold, \
-             (SELECT canonical FROM audit WHERE audit.sequence = audit_head.sequence) \
-             FROM audit_head WHERE id = 1";
+             (SELECT canonical FROM audit WHERE audit.sequence = audit_head.sequence), \
+             (SELECT version FROM store_version WHERE id = 1) FROM audit_head WHERE id = 1";
         let rows = self.looks.query(NOW, &[]).await?;
         let row = rows.first().ok_or_else(|| corrupt("audit log"))?;
+        if let Err(outdated) = Outdated::check(get(row, 4)?) {
+            if self.outdated.swap(outdated.found, Ordering::Relaxed) == 0 {
+                tracing::error!(%outdated, "this server changes nothing any more, and is not ready");
+            }
+            return Err(outdated.into());
+        }
         let hash = get_opt::<Vec<u8>>(row, 3)?.map(|canonical| leaf_digest(&canonical));
         Ok(Moment { record: get(row, 0)?, hash, commits: get(row, 1)?, untold: get(row, 2)? })
     }

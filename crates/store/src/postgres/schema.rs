@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use strongroom_domain::Result;
+use strongroom_domain::{Error, Result};
 
 use super::connect::OptionsError;
 use super::error;
@@ -79,6 +79,14 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Whether it may be well again by itself: the database cannot be reached, starts, or recovers.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Database { source, .. } if super::error::may_pass(source))
+    }
+}
+
 /// The version of a store that is being moved here, and is not whole or not looked at yet.
 pub(super) const UNFINISHED: u64 = 1 << 32;
 
@@ -100,6 +108,29 @@ pub(super) async fn check_encoding(place: &str, pool: &Pool) -> Result<(), OpenE
         Ok(found) if found.eq_ignore_ascii_case("UTF8") => Ok(()),
         Ok(found) => Err(OpenError::Encoding { place, found }),
         Err(source) => Err(OpenError::Database { place, source }),
+    }
+}
+
+/// A later version changed the tables while this process used them.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the tables are of version {found} of the store by now, and this program knows {known}: start a later one"
+)]
+pub(super) struct Outdated {
+    pub(super) found: u64,
+    known: u64,
+}
+
+impl Outdated {
+    /// Refuses to go on with tables of a version that is not known here.
+    pub(super) fn check(found: u64) -> Result<(), Self> {
+        if found > KNOWN { Err(Self { found, known: KNOWN }) } else { Ok(()) }
+    }
+}
+
+impl From<Outdated> for Error {
+    fn from(outdated: Outdated) -> Self {
+        Self::Unavailable(Box::new(outdated))
     }
 }
 

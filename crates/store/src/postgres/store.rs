@@ -524,6 +524,7 @@ impl Store for PostgresStore {
     }
 
     async fn ready(&self) -> Result<()> {
+        self.node.must_know_the_tables()?;
         audit::head(self.pool()).await.map(drop)
     }
 

@@ -18,6 +18,7 @@ use tokio_postgres::Row;
 use super::error::{self, plain, writing};
 use super::pipeline::{Sent, pipeline};
 use super::row::{self, corrupt, get};
+use super::schema::Outdated;
 use super::session::{Pool, Reader, Session};
 use super::value::{Value, values};
 use super::{audit, resolved};
@@ -33,8 +34,9 @@ pub(super) struct LogEnd {
     pub(super) untold: u64,
 }
 
-const LOCK: &str =
-    "SELECT sequence, edge, pruned_upto, commits, untold FROM audit_head WHERE id = 1 FOR UPDATE";
+/// The version is looked at too: nothing is written by rules that are not those of the tables any more.
+const LOCK: &str = "SELECT sequence, edge, pruned_upto, commits, untold, (SELECT version FROM store_version WHERE id = 1) \
+                    FROM audit_head WHERE id = 1 FOR UPDATE";
 
 /// Begins a transaction that the database ends by itself once its node has said nothing for so long: one that is paused, cut off or
 /// dead meanwhile would hold the log for all others. What it was about to change is tried again.
@@ -48,6 +50,7 @@ const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '2s'
 impl LogEnd {
     fn view(rows: &[Row]) -> Result<Self> {
         let row = rows.first().ok_or_else(|| corrupt("audit log"))?;
+        Outdated::check(get(row, 5)?)?;
         let edge: Vec<u8> = get(row, 1)?;
         let tree = Tree::from_bytes(get(row, 0)?, &edge).map_err(|error| Error::Internal(Box::new(error)))?;
         Ok(Self { tree, pruned_upto: get(row, 2)?, commits: get(row, 3)?, untold: get(row, 4)? })

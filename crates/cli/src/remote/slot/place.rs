@@ -13,6 +13,7 @@ use strongroom_domain::app::App;
 use strongroom_domain::caller::Caller;
 use strongroom_domain::ids::KeySlotId;
 use strongroom_domain::key_slot::{KeySlot, KeySlotDraft, parse_name};
+use strongroom_domain::limits::Limits;
 use strongroom_server::origin::Origin;
 use strongroom_server::view;
 use strongroom_slots::Given;
@@ -93,23 +94,33 @@ pub(crate) struct Place {
     /// Its file of settings, TOML, where a key service is named; its variables count too
     #[arg(long, global = true, value_name = "FILE", help_heading = "A stopped server")]
     settings: Option<PathBuf>,
+    /// The PostgreSQL database that holds its store; other servers may run
+    #[arg(long, global = true, value_name = "URL", help_heading = "A stopped server")]
+    database: Option<String>,
+    /// A file with the password for it, which others may not read
+    #[arg(long, global = true, value_name = "FILE", help_heading = "A stopped server")]
+    database_password_file: Option<PathBuf>,
 }
 
 impl Place {
     /// The stopped server that is meant, if one is.
     pub(crate) fn stopped(self) -> Result<Option<Stopped>, Failure> {
-        let Self { data_dir, root_key_file, settings } = self;
-        if data_dir.is_none() {
-            return match root_key_file.or(settings) {
+        let Self { data_dir, root_key_file, settings, database, database_password_file } = self;
+        if data_dir.is_none() && database.is_none() {
+            return match root_key_file.or(settings).or(database_password_file) {
                 None => Ok(None),
-                Some(_) => Err(Failure::new("--root-key-file and --settings are for a stopped server")
-                    .todo("name its data folder with --data-dir")
-                    .kind(Kind::Usage)),
+                Some(_) => Err(Failure::new(
+                    "--root-key-file, --settings and --database-password-file are for a stopped server",
+                )
+                .todo("name its data folder with --data-dir, or its database with --database")
+                .kind(Kind::Usage)),
             };
         }
         let given = Options::of_environment()?;
         let settings = Settings::resolve(Options {
-            data_dir,
+            data_dir: data_dir.or(given.data_dir.clone()),
+            database: database.or(given.database.clone()),
+            database_password_file: database_password_file.or(given.database_password_file.clone()),
             root_key_file: root_key_file.or(given.root_key_file.clone()),
             config: settings.or(given.config.clone()),
             ..given
@@ -135,11 +146,11 @@ pub(crate) struct Stopped {
 }
 
 impl Stopped {
-    fn house(&self) -> Result<&(App, Caller), Failure> {
+    pub(crate) fn house(&self) -> Result<&(App, Caller), Failure> {
         if let Some(house) = self.house.get() {
             return Ok(house);
         }
-        let in_use = "a server runs on it: leave out --data-dir, so that it is asked";
+        let in_use = "a server runs on it: stop it first, or leave out --data-dir, so that it is asked";
         let (folder, opened) = self.runtime.block_on(async {
             let (folder, house) = house::open_existing(&self.settings, in_use).await?;
             let app = house.with_keys()?.app;
@@ -148,6 +159,15 @@ impl Stopped {
         })?;
         self.folder.get_or_init(|| folder);
         Ok(self.house.get_or_init(|| opened))
+    }
+
+    /// Waits for what is done on it.
+    pub(crate) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.settings.limits
     }
 
     fn ways(&self) -> Result<Ways, Failure> {
