@@ -238,7 +238,8 @@ mod tests {
         let told = |bytes| {
             let counts = Counts { bytes, ..Counts::default() };
             let deliveries = Deliveries::new(Settings::default());
-            Metrics::default().view(&counts, &DeliveryCounts::default(), &deliveries, 0).unwrap()
+            let stored = Stored { counts, deliveries: DeliveryCounts::default(), rotations: 0 };
+            Metrics::default().view(Some(&stored), &deliveries).unwrap()
         };
         assert!(told(Some(7)).contains("\nstrongroom_store_bytes 7\n"));
         assert!(!told(None).contains("store_bytes"));

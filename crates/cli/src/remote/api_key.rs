@@ -35,7 +35,7 @@ enum Command {
     #[command(
         after_help = "Examples:\n  strongroom api-key create --grant 'resolve prod:tls-*' --expires-in 90d --description web\n  strongroom api-key create --grant 'manage *:*' --owner ann@example.com\n  STRONGROOM_API_KEY=$(strongroom api-key create --grant 'resolve prod:*' --token-only) strongroom run --vault prod -- ./app\n\nA grant is 'resolve VAULT:SECRET' (values), 'read VAULT:SECRET' (all but values), 'manage VAULT:SECRET', 'audit' or 'admin';\n* stands for any run of characters. A key without grants does what its owner may, and reads no value.\n\nWho has no key, as where the first one is lost, makes one on the machine itself, with the server stopped or its store in a\ndatabase. It acts for the first user, and the audit log tells of it:\n  strongroom api-key create --data-dir /var/lib/strongroom --out new-api-key"
     )]
-    Create(Create),
+    Create(Box<Create>),
     /// List API keys, but not their tokens
     #[command(after_help = "Example:\n  strongroom api-key list")]
     List,
