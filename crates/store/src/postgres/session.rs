@@ -174,7 +174,9 @@ impl Reader for Pool {
     /// database that does not answer is not made to wait again.
     async fn query(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>> {
         let begun = Instant::now();
-        match self.session().await?.query(sql, values).await {
+        // A name of its own, so that the connection is given back before another one is asked for: it may be the only one.
+        let rows = self.session().await?.query(sql, values).await;
+        match rows {
             Err(error) if error::is_passing_by(&error) && begun.elapsed() < AT_ONCE => {
                 self.session().await?.query(sql, values).await
             }

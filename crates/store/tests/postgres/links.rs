@@ -139,6 +139,23 @@ fn serving(server: &Postgres, database: &str) -> (usize, usize) {
     (all.parse().unwrap(), waiting.parse().unwrap())
 }
 
+/// What looks at what others changed has one connection. It must not wait for the one that it holds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_that_loses_its_only_connection_asks_on_another_at_once() {
+    let place = Place::behind_a_proxy("looks");
+    let schema = place.schema();
+    let store = schema.node().await;
+    store.changed_by_others(None).await.unwrap();
+    place.proxy().slow(Duration::from_millis(300));
+    let losing = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        place.proxy().slow(Duration::ZERO);
+        place.proxy().drop_connections();
+    };
+    let (looked, ()) = tokio::join!(store.changed_by_others(None), losing);
+    looked.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_database_stops_what_nobody_waits_for_any_more() {
     const DATABASE: &str = "links_abandoned";
