@@ -278,7 +278,8 @@ impl Shared {
 }
 
 fn bind(port: u16) -> TcpListener {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+    // Whoever starts a program at the moment at which somebody looks whether the port is free has it open for that moment, too.
+    let listener = poll("the port is free", || TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
     listener.set_nonblocking(true).unwrap();
     listener
 }
