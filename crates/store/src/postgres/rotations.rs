@@ -13,6 +13,7 @@ use strongroom_domain::store::RotationStore;
 use strongroom_domain::{Error, Result};
 use tokio_postgres::Row;
 
+use super::node::patiently;
 use super::row::{corrupt, get, get_opt};
 use super::session::{Pool, Reader};
 use super::transaction::Transaction;
@@ -300,7 +301,8 @@ impl RotationStore for PostgresStore {
     }
 
     async fn rotation_end(&self, account: AccountId, vault: VaultId, kind: Kind, event: Event) -> Result<()> {
-        let looked = &look(self.pool(), self.number(account).await?, vault, kind).await?;
+        let number = self.number(account).await?;
+        let looked = &patiently(|| look(self.pool(), number, vault, kind)).await?;
         self.transact(account, vec![event], move |transaction| async move {
             end(&transaction, vault, kind, looked).await
         })

@@ -120,12 +120,12 @@ async fn connections_that_never_answer_again_are_not_given_to_the_next_who_asks(
 fn hold<'s>(scope: &'s thread::Scope<'s, '_>, server: &'s Postgres, database: &'s str, lock: &str) {
     let held = format!("BEGIN; {lock}; SET LOCAL application_name = 'held'; SELECT pg_sleep(15)");
     scope.spawn(move || server.run(database, &held));
-    poll("the lock is held", || is_held(server).then_some(()));
+    poll("the lock is held", || is_held(server, database).then_some(()));
 }
 
-fn is_held(server: &Postgres) -> bool {
-    let held = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'held' AND state = 'active'";
-    server.run("postgres", held) != "0"
+fn is_held(server: &Postgres, database: &str) -> bool {
+    let held = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'held' AND state = 'active' AND datname = ";
+    server.run("postgres", &format!("{held}'{database}'")) != "0"
 }
 
 /// How many processes serve nodes of a database, and how many of those wait for a lock.
@@ -176,7 +176,7 @@ async fn the_database_stops_what_nobody_waits_for_any_more() {
             });
         });
         poll("none of them waits", || (serving(&SERVER, DATABASE).1 == 0).then_some(()));
-        assert!(is_held(&SERVER), "they were stopped, and did not come to their end");
+        assert!(is_held(&SERVER, DATABASE), "they were stopped, and did not come to their end");
     });
     assert!(store.vault_find(house.account, vault.id).await.unwrap().is_some());
 }
