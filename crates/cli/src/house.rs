@@ -71,10 +71,8 @@ pub(crate) async fn open(settings: &Settings) -> Result<House, Failure> {
 
 async fn open_at(settings: &Settings, place: Place, ways: Option<Ways>) -> Result<House, Failure> {
     let file = folder::key_file_read(&settings.root_key_file)?;
-    let root_key = match &ways {
-        Some(ways) => by_file(settings, ways, file.as_ref())?,
-        None => None,
-    };
+    let by_file = |ways: Option<&Ways>| ways.map_or(Ok(None), |ways| by_file(settings, ways, file.as_ref()));
+    let root_key = by_file(ways.as_ref())?;
     let store = place.open().await?;
     let (ways, first_token, mut root_key) = match ways {
         Some(ways) => (Some(ways), None, root_key),
@@ -83,10 +81,7 @@ async fn open_at(settings: &Settings, place: Place, ways: Option<Ways>) -> Resul
             None => {
                 let ways = Ways::of(&*store).await;
                 let ways = ways.map_err(|error| Failure::new("the store cannot be read").because(error))?;
-                let root_key = match &ways {
-                    Some(ways) => by_file(settings, ways, file.as_ref())?,
-                    None => None,
-                };
+                let root_key = by_file(ways.as_ref())?;
                 (ways, None, root_key)
             }
         },

@@ -117,7 +117,7 @@ impl Pool {
 
     /// Reads rows by a statement that is made for this once and not kept, such as a short list's.
     pub(super) async fn query_once(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>> {
-        self.session().await?.query_once(sql, values).await
+        self.session().await?.query_once(DEADLINE, sql, values).await
     }
 
     /// Waits for one's turn to walk, until then at most.
@@ -276,24 +276,22 @@ impl Session {
     }
 
     /// Reads rows by a statement that is made for this once and not kept.
-    async fn query_once(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>> {
+    async fn query_once(&self, deadline: Duration, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>> {
         let object = self.object()?;
         let running = async { object.query_typed(sql, &typed(values)).await };
-        self.within(self.deadline, running).await.map_err(Failed::plain)
+        self.within(deadline, running).await.map_err(Failed::plain)
     }
 
     /// Runs such a statement until then at most, and has the database itself see to that: one that nobody waits for any more would
     /// else go on there. One round trip.
     async fn walk_by(&self, late: Instant, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>> {
-        let object = self.object()?;
         let left = late.saturating_duration_since(Instant::now());
         // Zero would be no limit.
         let begin = format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {}", left.as_millis().max(1));
-        let reading = async { object.query_typed(sql, &typed(values)).await };
         self.set_unclean(true);
         let sent: Vec<Sent<'_, Vec<Row>>> = vec![
             Box::pin(async { self.command_within(left, &begin).await.map(|()| Vec::new()) }),
-            Box::pin(async { self.within(left, reading).await.map_err(Failed::plain) }),
+            Box::pin(self.query_once(left, sql, values)),
             Box::pin(async { self.command_within(left, "COMMIT").await.map(|()| Vec::new()) }),
         ];
         let mut answers = pipeline(sent).await.into_iter();
@@ -305,11 +303,9 @@ impl Session {
         begun.and(rows).unwrap_or_else(|| Err(away("the database did not answer")))
     }
 
-    /// Runs a statement that was made for this once.
+    /// The same for as long as a walk may take, in a transaction that is there.
     pub(super) async fn walk(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>> {
-        let object = self.object()?;
-        let running = async { object.query_typed(sql, &typed(values)).await };
-        self.within(WALK_DEADLINE, running).await.map_err(Failed::plain)
+        self.query_once(WALK_DEADLINE, sql, values).await
     }
 
     /// Changes rows; says how many. `NotUnique` and the like are told by what `meaning` makes of an error.
